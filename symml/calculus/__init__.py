@@ -1,0 +1,1 @@
+"""Pure derivatives of Programs: what comes out is a Program again."""

@@ -1,0 +1,1 @@
+"""The Program: grammar and data (`program`, `functions`, `reducers`), legality, printer, interpreter."""

@@ -1,0 +1,148 @@
+"""The reference interpreter: a Program on arrays, slow and obvious. It is the oracle of every rewrite and target.
+
+    evaluate(program, {X: array, w: array}, {n: 5, d: 3})  ->  {tensor: array, ...} for every tensor
+
+Real and complex arrays go through the same code, so the complex step is the interpreter at complex parameters.
+Another arithmetic (plain sympy, mpmath) is another `Arithmetic`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+from sympy import Expr
+
+from symml.ir.functions import BY_CLASS, FUNCTIONS
+from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor
+from symml.ir.reducers import REDUCERS
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How numbers, functions and reductions are computed: the seam between the interpreter and its oracles."""
+
+    number: Callable[[Expr], object]
+    function: Callable[[str], Callable]
+    reduce: Callable[[str, np.ndarray, tuple[int, ...]], np.ndarray]
+    dtype: type | None = None
+
+
+def _float(value: Expr) -> float | int:
+    return int(value) if value.is_Integer else float(value)
+
+
+NUMPY = Arithmetic(
+    number=_float,
+    function=lambda name: FUNCTIONS[name].numpy,
+    reduce=lambda kind, a, axis: REDUCERS[kind].numpy(a, axis),
+)
+
+
+def evaluate(
+    program: Program,
+    values: Mapping[Tensor, np.ndarray],
+    dims: Mapping[Dim, int],
+    arithmetic: Arithmetic = NUMPY,
+) -> dict[Tensor, np.ndarray]:
+    """All tensors of a program; `values` gives every input (shapes as declared), `dims` every size."""
+    env = dict(values)
+    for statement in program.statements:
+        run(statement, env, dims, arithmetic)
+    return env
+
+
+def extent(size: Expr, dims: Mapping[Dim, int]) -> int:
+    """A symbolic size as a number."""
+    return int(size.xreplace({d: sympy.Integer(v) for d, v in dims.items()})) if not size.is_Integer else int(size)
+
+
+def run(statement: Statement, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int], arithmetic: Arithmetic) -> None:
+    """One statement: the body on the whole grid of its loops, the reduction, then the store."""
+    sizes = [extent(k.size, dims) for k in statement.loops]
+    rank = len(sizes)
+    grid = {
+        k: np.arange(size).reshape([-1 if a == axis else 1 for a in range(rank)])
+        for axis, (k, size) in enumerate(zip(statement.loops, sizes, strict=True))
+    }
+    body = _Body(env, dims, grid, arithmetic)
+    value = np.broadcast_to(np.asarray(body(statement.body)), sizes)
+    if statement.guard is not None:
+        assert statement.reduce in ("sum", "none"), "a guard stands at sums only"
+        value = np.where(body(statement.guard), value, 0 * value)
+    axes = tuple(a for a, k in enumerate(statement.loops) if k in statement.reduced and statement.reduce != "none")
+    if axes:
+        value = arithmetic.reduce(statement.reduce, value, axes)
+        for a in axes:
+            value = np.expand_dims(value, a)
+    _store(statement, value, body, env, dims, arithmetic)
+
+
+def _store(
+    statement: Statement, value: np.ndarray, body: _Body, env: dict, dims: Mapping[Dim, int], arithmetic: Arithmetic
+) -> None:
+    shape = tuple(extent(size, dims) for size in statement.out.shape)
+    dtype = arithmetic.dtype or (np.int64 if statement.out.integer else np.result_type(value.dtype, np.float64))
+    old = env.get(statement.out) if statement.mode == "+=" else None
+    if old is None:
+        target = np.zeros(shape, dtype) if dtype is not object else np.full(shape, sympy.Integer(0), object)
+    else:
+        target = old.astype(np.result_type(old.dtype, dtype)) if dtype is not object else old.copy()
+    idx = tuple(np.asarray(body(k)) for k in statement.lhs)
+    at = np.broadcast_arrays(*idx, np.zeros(value.shape, bool))
+    where = tuple(k.astype(np.int64) for k in at[:-1])
+    value = np.broadcast_to(value, at[-1].shape) if where else value.reshape(())
+    if statement.mode == "+=":
+        np.add.at(target, where, value)
+    else:
+        target[where] = value
+    env[statement.out] = target
+
+
+class _Body:
+    """Evaluates one body over the grid; equal subexpressions are computed once."""
+
+    def __init__(self, env: Mapping, dims: Mapping, grid: Mapping, arithmetic: Arithmetic) -> None:
+        self.env, self.dims, self.grid, self.arithmetic = env, dims, grid, arithmetic
+        self.known: dict[Expr, object] = {}
+
+    def __call__(self, expr: Expr) -> object:
+        if expr not in self.known:
+            self.known[expr] = self._value(expr)
+        return self.known[expr]
+
+    def _value(self, expr: Expr) -> object:
+        if isinstance(expr, Access):
+            return self._load(expr)
+        if isinstance(expr, Index):
+            return self.grid[expr]
+        if isinstance(expr, Dim):
+            return self.dims[expr]
+        if expr.is_Number or expr.is_NumberSymbol:
+            return self.arithmetic.number(expr)
+        args = [self(arg) for arg in expr.args]
+        if expr.is_Add or expr.is_Mul:
+            total = args[0]
+            for arg in args[1:]:
+                total = total + arg if expr.is_Add else total * arg
+            return total
+        if expr.is_Pow:
+            return self._power(expr, *args)
+        return self.arithmetic.function(BY_CLASS[expr.func])(*args)
+
+    def _power(self, expr: Expr, base: object, exponent: object) -> object:
+        if expr.exp == sympy.Rational(1, 2):
+            return self.arithmetic.function("sqrt")(base)
+        if expr.exp == -1:
+            return 1 / (base if self.arithmetic.dtype else np.asarray(base) * 1.0)
+        if self.arithmetic.dtype is None:
+            return np.power(np.asarray(base) * 1.0, exponent)
+        return base**exponent
+
+    def _load(self, access: Access) -> np.ndarray:
+        array = self.env[access.tensor]
+        if not access.idx:
+            return array[()] if isinstance(array, np.ndarray) else array
+        return array[tuple(np.asarray(self(k)) for k in access.idx)]

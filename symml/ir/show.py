@@ -1,0 +1,72 @@
+"""Programs as text, one line a statement; byte-stable over hash seeds.
+
+    p[i] = σ(z[i])                                  for i < n
+    dw[j] += sum[i] X[i, j]*(p[i] - y[i])/n          for j < d
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sympy import Expr
+from sympy.printing.str import StrPrinter
+
+from symml.ir.functions import BY_CLASS, FUNCTIONS
+from symml.ir.program import Access, Index, Program, Statement, Tensor
+
+LETTERS = "ijklmpqrstuvabcdefgh"
+
+
+def letters(loops: Iterable[Index]) -> dict[Index, str]:
+    """A letter for each index: its own where that is free, else the next of the alphabet."""
+    chosen: dict[Index, str] = {}
+    for k in loops:
+        spare = (c for c in LETTERS if c not in chosen.values())
+        chosen[k] = k.name if k.name not in chosen.values() else next(spare, f"{k.name}{len(chosen)}")
+    return chosen
+
+
+class BodyPrinter(StrPrinter):
+    """sympy's printer with the indices' letters and the table's function names."""
+
+    def __init__(self, chosen: dict[Index, str]) -> None:
+        super().__init__({"order": None})
+        self.chosen = chosen
+
+    def _print_Index(self, expr: Index) -> str:
+        return self.chosen.get(expr, expr.name)
+
+    def _print_Dim(self, expr: Expr) -> str:
+        return expr.name
+
+    def _print_Access(self, expr: Access) -> str:
+        inner = ", ".join(self._print(k) for k in expr.idx)
+        return f"{expr.tensor.name}[{inner}]" if inner else expr.tensor.name
+
+    def _print_Function(self, expr: Expr) -> str:
+        row = FUNCTIONS[BY_CLASS[expr.func]]
+        if row.text in ("<", "≤", "="):
+            return f"[{self._print(expr.args[0])} {row.text} {self._print(expr.args[1])}]"
+        return f"{row.text}({', '.join(self._print(a) for a in expr.args)})"
+
+
+def statement(s: Statement) -> str:
+    """One statement as a line."""
+    printer = BodyPrinter(letters(s.loops))
+    left = printer._print_Access(Access(s.out, s.lhs)).ljust(8)
+    over = ", ".join(printer.doprint(k) for k in s.reduced)
+    head = f"{s.reduce}[{over}] " if s.reduce != "none" else ""
+    where = f"  where {printer.doprint(s.guard)}" if s.guard is not None else ""
+    loops = ", ".join(f"{printer.doprint(k)} < {k.size}" for k in s.loops)
+    return f"{left} {s.mode} {head}{printer.doprint(s.body)}{where}" + (f"    for {loops}" if loops else "")
+
+
+def declaration(t: Tensor) -> str:
+    """An input as a line."""
+    return f"{t.kind} {t!r}" + (f" in {t.domain.kind}" if t.domain.kind != "real" else "")
+
+
+def program(p: Program) -> str:
+    """The whole program."""
+    lines = [declaration(t) for t in p.inputs] + [statement(s) for s in p.statements]
+    return "\n".join([*lines, "outputs " + ", ".join(f"{name} = {t.name}" for name, t in p.outputs.items())])

@@ -1,0 +1,48 @@
+"""The interpreter of LoopPrograms: `--target reference`, and the oracle of every schedule.
+
+Blocks run one after another; inside a block each item is interpreted by the Program's interpreter on the block's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from symml.ir.evaluate import NUMPY, extent, run
+from symml.ir.program import Dim, Tensor, reads
+from symml.loops.program import LoopProgram, Region
+from symml.loops.schedule import statements_of
+
+
+def evaluate(p: LoopProgram, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> dict[str, np.ndarray]:
+    """The outputs of a LoopProgram on arrays."""
+    env = dict(values)
+    for region in p.regions:
+        for t in region.zeroed:
+            if t not in p.local:
+                env[t] = np.zeros([extent(size, dims) for size in t.shape])
+        if region.stream is None:
+            for s in statements_of(region):
+                run(s, env, dims, NUMPY)
+        else:
+            _stream(region, p, env, dims)
+    return {name: env[t] for name, t in p.outputs.items()}
+
+
+def _stream(region: Region, p: LoopProgram, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> None:
+    """Cut what has the stream as first axis, run the block, put rows that leave the region back."""
+    rows = dims[region.stream]
+    total = Dim(region.stream.name)
+    statements = [s.with_body(s.body.xreplace({region.stream: total})) for s in statements_of(region)]
+    rowed = {t for s in statements for t in (s.out, *reads(s)) if t.shape and t.shape[0] == region.stream}
+    kept: dict[Tensor, list[np.ndarray]] = {t: [] for t in rowed if t not in env and t not in p.local}
+    for start in range(0, rows, region.block):
+        stop = min(rows, start + region.block)
+        block = {t: (a[start:stop] if t in rowed else a) for t, a in env.items()}
+        for s in statements:
+            run(s, block, {**dims, region.stream: stop - start, total: rows}, NUMPY)
+        for t in kept:
+            kept[t].append(block[t])
+        env.update({s.out: block[s.out] for s in statements if s.out not in rowed})
+    env.update({t: np.concatenate(parts) for t, parts in kept.items() if parts})

@@ -1,0 +1,64 @@
+"""The Plan of a fit, what a target prints as one module: functions, the algorithm that calls them, how parameters start.
+
+    plan.function("value_and_grad").program  ->  LoopProgram
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from symml.ir.optimizer import Optimizer
+from symml.ir.program import Dim, Tensor, reads
+from symml.loops.program import LoopProgram
+from symml.loops.schedule import statements_of
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function of the module. kind: gradient (value_and_grad), value (a scalar), array (fills `out`)."""
+
+    name: str
+    kind: str
+    program: LoopProgram
+    output: str = ""
+    part: str = ""
+
+    @property
+    def data(self) -> tuple[Tensor, ...]:
+        """The data arrays it reads, in order of declaration."""
+        read = {t for r in self.program.regions for s in statements_of(r) for t in reads(s)}
+        read |= set(self.program.outputs.values())
+        return tuple(t for t in self.program.inputs if t.kind == "data" and t in read)
+
+
+@dataclass(frozen=True)
+class Start:
+    """How one parameter starts: `constant` (value) or `normal` (mean, deviation), over dims and hyper-parameters."""
+
+    tensor: Tensor
+    kind: str
+    args: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a target needs to print the module of a fit.
+
+    `params` share one vector in this order; `dims` is the order of `sizes`; `batch` counts the rows of a batch of `row`.
+    """
+
+    params: tuple[Tensor, ...]
+    hypers: tuple[Tensor, ...]
+    dims: tuple[Dim, ...]
+    functions: tuple[Function, ...]
+    starts: tuple[Start, ...]
+    algorithm: str
+    optimizer: Optimizer | None = None
+    update: LoopProgram | None = None
+    row: Dim | None = None
+    batch: Dim | None = None
+
+    def function(self, name: str) -> Function:
+        return next(f for f in self.functions if f.name == name)

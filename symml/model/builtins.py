@@ -1,0 +1,120 @@
+"""Functions of whole values, one row each: softmax and kin act on the last axis, tr and sum on everything.
+
+    BUILTINS["softmax"](lowering, call, env)  ->  Value
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import sympy
+from sympy import Expr, exp
+
+from symml.errors import SpecError, UnsupportedError
+from symml.ir.functions import absolute, equal
+from symml.ir.program import Access, Index, fresh_indices
+from symml.model.values import Value, elementwise, scalar, transpose
+from symml.syntax import tree
+
+if TYPE_CHECKING:
+    from symml.model.lower import Lowering
+
+Env = Mapping[str, Index]
+INTERNAL = ("less", "less_equal", "equal")
+LATER = ("inv", "det", "logdet", "chol", "eigh", "svd", "solve", "lgamma", "digamma", "erf", "factorial", "binomial")
+
+
+def _one(low: Lowering, node: tree.Call, env: Env) -> Value:
+    if len(node.args) != 1:
+        raise SpecError(f"{node.function} takes one argument", node.span)
+    return low.expression(node.args[0], env)
+
+
+def _rows(low: Lowering, node: tree.Call, env: Env) -> tuple[Value, Callable[[tuple], Expr]]:
+    """A value and its logsumexp over the last axis, as an element function of the other axes."""
+    a = _one(low, node, env)
+    if a.rank == 0:
+        raise SpecError(f"{node.function} of a scalar", node.span, fix="give it a vector or a matrix")
+    over = fresh_indices(a.shape)
+    out, free = low.reduce("logsumexp", over[-1:], a.at(over), node.span, keep=over[:-1])
+    return a, lambda idx: Access(out, (*free, *idx))
+
+
+def _softmax(low: Lowering, node: tree.Call, env: Env) -> Value:
+    a, lse = _rows(low, node, env)
+    return Value(a.shape, lambda idx: exp(a.at(idx) - lse(idx[:-1])), row=a.row)
+
+
+def _logsoftmax(low: Lowering, node: tree.Call, env: Env) -> Value:
+    a, lse = _rows(low, node, env)
+    return Value(a.shape, lambda idx: a.at(idx) - lse(idx[:-1]), row=a.row)
+
+
+def _logsumexp(low: Lowering, node: tree.Call, env: Env) -> Value:
+    a, lse = _rows(low, node, env)
+    return Value(a.shape[:-1], lse)
+
+
+def _trace(low: Lowering, node: tree.Call, env: Env) -> Value:
+    a = _one(low, node, env)
+    if a.rank == 0:
+        return a
+    if a.rank != 2 or a.shape[0] != a.shape[1]:
+        raise SpecError(f"the trace of a {a.described()}", node.span, fix="tr takes a square matrix")
+    (i,) = fresh_indices(a.shape[:1])
+    out, free = low.reduce("sum", (i,), a.at((i, i)), node.span)
+    return scalar(Access(out, free))
+
+
+def _total(kind: str) -> Callable[[Lowering, tree.Call, Env], Value]:
+    def total(low: Lowering, node: tree.Call, env: Env) -> Value:
+        if not low.star_multiplies:
+            raise SpecError(f"'{node.function}(' is not a call", node.span,
+                            fix=f"a reduction names its index: {node.function}[i] x[i]")
+        return low.total(kind, _one(low, node, env), node.span)
+
+    return total
+
+
+def _norm(power: int) -> Callable[[Lowering, tree.Call, Env], Value]:
+    def norm(low: Lowering, node: tree.Call, env: Env) -> Value:
+        a = _one(low, node, env)
+        part = elementwise(absolute if power == 1 else lambda x: x**2, a)
+        total = low.total("sum", part, node.span)
+        return total if power == 1 else elementwise(sympy.sqrt, total)
+
+    return norm
+
+
+def _diag(low: Lowering, node: tree.Call, env: Env) -> Value:
+    a = _one(low, node, env)
+    if a.rank == 2 and a.shape[0] == a.shape[1]:
+        return Value(a.shape[:1], lambda idx: a.at((idx[0], idx[0])))
+    if a.rank != 1:
+        raise SpecError(f"diag of a {a.described()}", node.span, fix="diag takes a vector or a square matrix")
+    return Value(a.shape * 2, lambda idx: equal(idx[0], idx[1]) * a.at(idx[:1]))
+
+
+def _constant(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """`vector(1)` and `matrix(1)` of matrixcalculus.org: a constant that takes the shape of its partner."""
+    if not low.star_multiplies:
+        raise UnsupportedError(f"'{node.function}' is not supported yet", node.span, fix="a scalar broadcasts by itself")
+    return _one(low, node, env)
+
+
+BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingProxyType({
+    "softmax": _softmax,
+    "logsoftmax": _logsoftmax,
+    "logsumexp": _logsumexp,
+    "tr": _trace,
+    "trace": _trace,
+    "sum": _total("sum"),
+    "norm1": _norm(1),
+    "norm2": _norm(2),
+    "diag": _diag,
+    "vector": _constant,
+    "matrix": _constant,
+    "transpose": lambda low, node, env: transpose(_one(low, node, env)),
+})

@@ -1,0 +1,304 @@
+"""Tree to Model: declarations become data, statements are sorted, every mistake is collected.
+
+    check(tree)  ->  Model          SymmlErrors holds all mistakes of the file
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sympy
+from sympy import Expr
+
+from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
+from symml.ir.program import REAL, Dim, Domain, Tensor
+from symml.model.constants import number
+from symml.model.model import Data, Hyper, Init, Model, Param, Split, Train
+from symml.syntax import tree
+from symml.syntax.words import nearest
+
+TRANSFORMS = ("standardised", "centred")
+LARGEST_TENSOR = 2**40    # entries of a literal shape; the data's own sizes are checked when they are bound
+
+
+@dataclass
+class _Sheet:
+    """What has been read of the page so far."""
+
+    dims: dict[str, Dim] = field(default_factory=dict)
+    sizes: dict[Dim, int] = field(default_factory=dict)
+    data: dict[str, Data] = field(default_factory=dict)
+    params: dict[str, Param] = field(default_factory=dict)
+    hypers: dict[str, Hyper] = field(default_factory=dict)
+    definitions: dict[str, tree.Define] = field(default_factory=dict)
+    reports: list[tree.Report] = field(default_factory=list)
+    heads: list[tree.Head] = field(default_factory=list)
+    single: dict[type, tree.Statement] = field(default_factory=dict)
+    places: dict[str, tree.Node] = field(default_factory=dict)
+    errors: list[SymmlError] = field(default_factory=list)
+
+    def claim(self, name: tree.Name) -> None:
+        """A name has one meaning."""
+        if name.id in self.places:
+            raise SpecError(f"'{name.id}' already has a meaning, from line {self.places[name.id].span.line}", name.span,
+                            fix="choose another name")
+        self.places[name.id] = name
+
+    def once(self, node: tree.Statement, what: str) -> None:
+        if type(node) in self.single:
+            raise SpecError(f"a second '{what}'; the first is at line {self.single[type(node)].span.line}", node.span)
+        self.single[type(node)] = node
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except SymmlErrors as several:
+            self.errors += several.errors
+        except SymmlError as error:
+            self.errors.append(error)
+
+
+def check(page: tree.Tree) -> Model:
+    """The Model of a page; raises SymmlErrors with every mistake of its declarations."""
+    sheet = _Sheet()
+    for node in page.statements:    # dims first: declarations may stand in any order
+        if isinstance(node, tree.Declare) and node.kind == "dims":
+            for item in node.items:
+                sheet.attempt(lambda item=item: _dim(sheet, item))
+    for node in page.statements:
+        handler = _STATEMENTS.get(type(node))
+        if handler is None:
+            sheet.errors.append(UnsupportedError(f"'{type(node).__name__.lower()}' is not supported yet", node.span))
+        else:
+            sheet.attempt(lambda node=node, handler=handler: handler(sheet, node))
+    model = None
+    if not sheet.errors:
+        sheet.attempt(lambda: None)
+        try:
+            model = _model(page, sheet)
+        except SymmlError as error:
+            sheet.errors.append(error)
+    if sheet.errors or model is None:
+        raise SymmlErrors(sheet.errors)
+    return model
+
+
+def _dim(sheet: _Sheet, item: tree.Declaration) -> None:
+    sheet.claim(item.name)
+    dim = sheet.dims[item.name.id] = Dim(item.name.id)
+    if item.value is not None:
+        size = number(item.value)
+        if size != int(size) or size < 1:
+            raise SpecError(f"the size {item.name.id} = {size:g} is not a positive whole number", item.value.span)
+        sheet.sizes[dim] = int(size)
+
+
+def _head(sheet: _Sheet, node: tree.Head) -> None:
+    if node.kind != "model":
+        raise UnsupportedError(f"a page of kind '{node.kind}' is not run by itself", node.span)
+    sheet.once(node, "model")
+    sheet.heads.append(node)
+
+
+def _declare(sheet: _Sheet, node: tree.Declare) -> None:
+    if node.kind == "dims":
+        return
+    if node.kind == "state":
+        raise SpecError("'state' belongs to optimizer pages", node.span)
+    for item in node.items:
+        source = next((origin for group, origin in node.sources if item in group), None)
+        sheet.attempt(lambda item=item, source=source: _item(sheet, node.kind, item, source))
+
+
+def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | None) -> None:
+    sheet.claim(item.name)
+    shape = tuple(_size(sheet, size, item) for size in item.shape)
+    domain = _domain(sheet, item)
+    tensor = Tensor(item.name.id, shape, kind, domain, item.name.span)
+    if math.prod(int(s) for s in shape if s.is_Integer) > LARGEST_TENSOR:
+        total = 8 * math.prod(int(s) for s in shape if s.is_Integer)
+        raise SpecError(f"'{item.name.id}' would need {total:.3g} bytes; the limit is {8 * LARGEST_TENSOR:.3g}", item.span)
+    flags = [f for f in item.flags if kind != "data" or f not in TRANSFORMS]
+    if flags:
+        raise UnsupportedError(f"'{flags[0]}' is not supported yet for {kind}", item.span)
+    if kind == "data":
+        if item.value is not None or item.init is not None:
+            raise SpecError("data have no value on the page", item.span, fix="name a file: from \"...\"")
+        transform = next((f for f in item.flags if f in TRANSFORMS), "")
+        if transform and domain.kind != "real":
+            raise SpecError(f"'{item.name.id}' is {domain.kind} and cannot be {transform}", item.span)
+        sheet.data[item.name.id] = Data(tensor, transform, source, item.span)
+    elif kind == "param":
+        if domain.kind != "real":
+            raise UnsupportedError(f"a domain of a parameter ('{item.name.id}') is not supported yet", item.span,
+                                   fix="train an unconstrained parameter and write its transform, such as exp(a)")
+        sheet.params[item.name.id] = Param(tensor, _init(item), item.span)
+    else:
+        _hyper(sheet, item, tensor)
+
+
+def _hyper(sheet: _Sheet, item: tree.Declaration, tensor: Tensor) -> None:
+    if tensor.shape:
+        raise UnsupportedError("a hyper-parameter is a number", item.span)
+    value = None if item.value is None else number(item.value)
+    domain = tensor.domain
+    if value is not None and not _inside(value, domain):
+        raise SpecError(f"{item.name.id} = {value:g} is outside its domain", item.value.span)
+    sheet.hypers[item.name.id] = Hyper(tensor, value, item.span)
+
+
+def _inside(value: float, domain: Domain) -> bool:
+    if domain.kind == "set":
+        return value in domain.values
+    low, high = domain.lower, domain.upper
+    above = low is None or value > low or (value == low and not domain.open[0])
+    below = high is None or value < high or (value == high and not domain.open[1])
+    return above and below
+
+
+def _size(sheet: _Sheet, node: tree.Expr, item: tree.Declaration) -> Expr:
+    if isinstance(node, tree.Name):
+        if node.id in sheet.dims:
+            return sheet.dims[node.id]
+        raise SpecError(f"unknown dim '{node.id}' in the shape of '{item.name.id}'", node.span,
+                        fix=nearest(node.id, sheet.dims) or f"declare it: dims {node.id}")
+    if isinstance(node, tree.Number) and isinstance(node.value, int) and node.value > 0:
+        return sympy.Integer(node.value)
+    raise SpecError("a size is a dim or a positive whole number", node.span)
+
+
+def _domain(sheet: _Sheet, item: tree.Declaration) -> Domain:
+    if item.bound is None:
+        return REAL
+    op, node = item.bound
+    if op != "in":
+        value = number(node)
+        strict = op in ("<", ">")
+        if op in (">", ">="):
+            return Domain("interval", lower=value, open=(strict, False))
+        return Domain("interval", upper=value, open=(False, strict))
+    if isinstance(node, tree.SetLiteral):
+        return Domain("set", values=tuple(sorted(number(v) for v in node.items)))
+    if isinstance(node, tree.Interval):
+        low, high = number(node.low), number(node.high)
+        return Domain("interval", low, high, (not node.closed[0], not node.closed[1]))
+    if isinstance(node, tree.Name) and node.id in sheet.dims:
+        return Domain("label", size=sheet.dims[node.id])
+    if isinstance(node, tree.Name):
+        raise UnsupportedError(f"the domain '{node.id}' is not supported yet", node.span,
+                               fix=nearest(node.id, sheet.dims))
+    raise SpecError("a domain is {0, 1}, (0, 1), a dim or a bound such as > 0", node.span)
+
+
+def _init(item: tree.Declaration) -> Init | None:
+    node = item.init if item.init is not None else item.value
+    if node is None:
+        return None
+    if isinstance(node, tree.Call) and node.function == "normal":
+        if len(node.args) != 2:
+            raise SpecError("normal takes a mean and a deviation", node.span, fix="such as init normal(0, 1/sqrt(d))")
+        return Init("normal", node.args, node.span)
+    if isinstance(node, tree.Call) and node.function in ("uniform", "sample"):
+        raise UnsupportedError(f"init {node.function} is not supported yet", node.span, fix="use normal(0, s) or a number")
+    return Init("constant", (node,), node.span)
+
+
+def _define(sheet: _Sheet, node: tree.Define) -> None:
+    sheet.claim(node.target)
+    sheet.definitions[node.target.id] = node
+
+
+def _report(sheet: _Sheet, node: tree.Report) -> None:
+    if any(r.name.id == node.name.id for r in sheet.reports):
+        raise SpecError(f"a second report of '{node.name.id}'", node.name.span)
+    sheet.reports.append(node)
+
+
+def _only(what: str) -> Callable[[_Sheet, tree.Statement], None]:
+    return lambda sheet, node: sheet.once(node, what)
+
+
+def _objective(sheet: _Sheet, node: tree.Objective) -> None:
+    sheet.once(node, node.sense)
+    if node.constraints:
+        raise UnsupportedError("'subject to' is not supported yet", node.constraints[0].span)
+
+
+_STATEMENTS: dict[type, Callable[[_Sheet, tree.Statement], None]] = {
+    tree.Head: _head,
+    tree.Declare: _declare,
+    tree.Define: _define,
+    tree.Objective: _objective,
+    tree.Split: _only("split"),
+    tree.Train: _only("train"),
+    tree.Predict: _only("predict"),
+    tree.Report: _report,
+}
+
+
+def _model(page: tree.Tree, sheet: _Sheet) -> Model:
+    """What needs the whole page: the split, the parameters that are trained, the method."""
+    objective = sheet.single.get(tree.Objective)
+    return Model(
+        name=sheet.heads[0].name.id if sheet.heads else "model",
+        source=page.source,
+        dims=sheet.dims,
+        sizes=sheet.sizes,
+        data=sheet.data,
+        params=sheet.params,
+        hypers=sheet.hypers,
+        definitions=sheet.definitions,
+        objective=objective,
+        over=_over(sheet, objective),
+        split=_split(sheet),
+        train=_train(sheet),
+        predict=sheet.single.get(tree.Predict),
+        reports=tuple(sheet.reports),
+        expected=page.expected,
+    )
+
+
+def _over(sheet: _Sheet, objective: tree.Objective | None) -> tuple[Tensor, ...]:
+    if objective is None:
+        return ()
+    if not objective.over:
+        return tuple(p.tensor for p in sheet.params.values())
+    for name in objective.over:
+        if name.id not in sheet.params:
+            raise SpecError(f"'{name.id}' is not a parameter", name.span,
+                            fix=nearest(name.id, sheet.params) or f"declare it: param {name.id}")
+    return tuple(sheet.params[name.id].tensor for name in objective.over)
+
+
+def _split(sheet: _Sheet) -> Split | None:
+    node = sheet.single.get(tree.Split)
+    if node is None:
+        return None
+    if node.dim.id not in sheet.dims:
+        raise SpecError(f"unknown dim '{node.dim.id}'", node.dim.span, fix=nearest(node.dim.id, sheet.dims))
+    parts = tuple((name.id, number(fraction)) for name, fraction in node.parts)
+    if abs(sum(f for _, f in parts) - 1) > 1e-9 or min(f for _, f in parts) <= 0:
+        raise SpecError("the parts of a split are positive and add up to 1", node.span)
+    by = node.stratified_by
+    if by is not None and by.id not in sheet.data:
+        raise SpecError(f"'{by.id}' is not declared as data", by.span, fix=nearest(by.id, sheet.data))
+    return Split(sheet.dims[node.dim.id], parts, int(number(node.seed)) if node.seed else 0, by.id if by else None)
+
+
+def _train(sheet: _Sheet) -> Train | None:
+    node = sheet.single.get(tree.Train)
+    if node is None:
+        return None
+    options = {o.name: number(o.value) for o in node.method.options}
+    return Train(node.method.name.id, options, _tolerance(node.until), node.span)
+
+
+def _tolerance(node: tree.Expr | None) -> float | None:
+    if node is None:
+        return None
+    shape = isinstance(node, tree.Compare) and isinstance(node.first, tree.Bars) and len(node.rest) == 1
+    if not (shape and isinstance(node.first.arg, tree.Name) and node.first.arg.id == "grad" and node.rest[0][0] in ("<", "<=")):
+        raise UnsupportedError("this stopping rule is not supported yet", node.span, fix="until |grad| < 1e-8")
+    return number(node.rest[0][1])

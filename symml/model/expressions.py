@@ -1,0 +1,308 @@
+"""One function for each kind of expression node; the table HANDLERS at the end is the room's index.
+
+Sums and products are left-deep chains that may have thousands of terms: they are taken apart without recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import sympy
+from sympy import Expr
+
+from symml.errors import SpecError, SymmlError, UnsupportedError
+from symml.ir.functions import FUNCTIONS, absolute, equal, less, less_equal
+from symml.ir.program import Access, Domain, Index, fresh_indices
+from symml.ir.reducers import REDUCERS
+from symml.model import builtins
+from symml.model.infer import index_range
+from symml.model.values import Value, broadcast, elementwise, product_kind, scalar, transpose
+from symml.source import Span
+from symml.syntax import tree
+from symml.syntax.words import nearest
+
+if TYPE_CHECKING:
+    from symml.model.lower import Lowering
+
+Env = Mapping[str, Index]
+
+
+def _number(low: Lowering, node: tree.Number, env: Env) -> Value:
+    return scalar(sympy.Integer(node.value) if isinstance(node.value, int) else sympy.Float(node.value))
+
+
+def _name(low: Lowering, node: tree.Name, env: Env) -> Value:
+    if node.id in env:
+        k = env[node.id]
+        return scalar(k, Domain("label", size=k.size))
+    return low.named(node.id, node.span)
+
+
+def _transpose(low: Lowering, node: tree.Transpose, env: Env) -> Value:
+    return transpose(low.expression(node.arg, env))
+
+
+def _negate(low: Lowering, node: tree.Negate, env: Env) -> Value:
+    return elementwise(lambda a: -a, low.expression(node.arg, env))
+
+
+def _index(low: Lowering, node: tree.Index, env: Env) -> Value:
+    base = low.expression(node.base, env)
+    label = node.base.id if isinstance(node.base, tree.Name) else "this"
+    if len(node.indices) > base.rank:
+        raise SpecError(f"{label} is a {base.described()} and takes {base.rank} indices, not {len(node.indices)}", node.span)
+    idx = tuple(_position(low, k, size, label, env) for k, size in zip(node.indices, base.shape, strict=False))
+    return Value(base.shape[len(idx) :], lambda rest: base.at((*idx, *rest)), domain=base.domain)
+
+
+def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) -> Expr:
+    """One index of an element, checked against the axis it walks."""
+    value = low.expression(node, env)
+    if value.rank:
+        raise SpecError(f"an index is a number, this is a {value.described()}", node.span)
+    k = value.scalar
+    if isinstance(k, Index) or (isinstance(k, Access) and k.tensor.integer):
+        own = k.size if isinstance(k, Index) else k.tensor.domain.size
+        if own is not None and own != size:
+            raise SpecError(
+                f"'{k.name}' ranges over {own}{low.declared(own)}, but this axis of '{label}' has size "
+                f"{size}{low.declared(size)}", node.span, fix="give both the same dim, or use another index")
+        return k
+    if k.is_Integer:
+        if k < 0 or (size.is_Integer and k >= size):
+            raise SpecError(f"index {k} is outside 0..{size - 1} of '{label}'", node.span)
+        return k
+    if k.is_integer and all(a.is_integer for a in k.free_symbols):
+        return k
+    raise SpecError("an index is an index letter, a whole number, a label or a sum of those", node.span)
+
+
+def _binary(low: Lowering, node: tree.Binary, env: Env) -> Value:
+    if node.op in ("+", "-"):
+        return _sum(low, node, env)
+    if node.op == "^":
+        return _power(low, node, env)
+    return _products(low, node, env)
+
+
+def _sum(low: Lowering, node: tree.Binary, env: Env) -> Value:
+    """A chain of + and -, taken apart without recursion: it may have thousands of terms."""
+    terms: list[tuple[int, tree.Expr]] = []
+    rest: tree.Expr = node
+    while isinstance(rest, tree.Binary) and rest.op in ("+", "-"):
+        terms.append((1 if rest.op == "+" else -1, rest.right))
+        rest = rest.left
+    values = [low.expression(rest, env)]
+    signs = [1]
+    for sign, term in reversed(terms):
+        value = low.expression(term, env)
+        widest = max(values, key=lambda v: v.rank)
+        broadcast(widest, value, term.span, "the sum")
+        values.append(value)
+        signs.append(sign)
+    widest = max(values, key=lambda v: v.rank)
+    fitted = [broadcast(widest, v, node.span, "the sum")[1] for v in values]
+    return elementwise(lambda *parts: sympy.Add(*(s * p for s, p in zip(signs, parts, strict=True))), *fitted)
+
+
+def _products(low: Lowering, node: tree.Binary, env: Env) -> Value:
+    """A chain of * / .* ./ @ and juxtaposition, left to right."""
+    chain: list[tuple[str, tree.Expr]] = []
+    rest: tree.Expr = node
+    while isinstance(rest, tree.Binary) and rest.op in ("*", "/", ".*", "./", "@", "product"):
+        chain.append((rest.op, rest.right))
+        rest = rest.left
+    left = low.expression(rest, env)
+    for op, factor in reversed(chain):
+        left = _product(low, op, left, low.expression(factor, env), factor.span)
+    return left
+
+
+def _product(low: Lowering, op: str, a: Value, b: Value, span: Span) -> Value:
+    if op in (".*", "./"):
+        a, b = broadcast(a, b, span, "the entrywise product")
+        return elementwise((lambda x, y: x * y) if op == ".*" else (lambda x, y: x / y), a, b)
+    if op == "/":
+        if b.rank:
+            raise SpecError(f"division by a {b.described()}", span, fix="use ./ for entries")
+        return elementwise(lambda x, y: x / y, a, b)
+    kind = product_kind(a, b, span)
+    if op == "*" and kind != "scale" and not low.star_multiplies:
+        raise SpecError(f"'*' between a {a.described()} and a {b.described()}", span,
+                        fix="write @ or a blank for the matrix product, .* for entries")
+    if kind == "scale":
+        return elementwise(lambda x, y: x * y, a, b)
+    return _contracted(low, kind, a, b, span)
+
+
+def _contracted(low: Lowering, kind: str, a: Value, b: Value, span: Span) -> Value:
+    if kind == "outer":
+        return Value((a.shape[0], b.shape[0]), lambda idx: a.at(idx[:1]) * b.at(idx[1:]))
+    shape = (*a.shape[:-1], *b.shape[1:])
+    cut = a.rank - 1
+    value = low.contract(
+        shape, a.shape[-1], lambda idx, j: a.at((*idx[:cut], j)) * b.at((j, *idx[cut:])), span
+    )
+    return replace(value, row=kind == "vecmat")
+
+
+def _power(low: Lowering, node: tree.Binary, env: Env) -> Value:
+    base, exponent = low.expression(node.left, env), low.expression(node.right, env)
+    if isinstance(node.right, tree.Name) and node.right.id == "T" and base.rank and "T" not in low.tensors:
+        raise SpecError("'^T' is a power", node.span, fix="transpose with ', as in X'")
+    if exponent.rank:
+        raise SpecError(f"an exponent is a number, this is a {exponent.described()}", node.right.span)
+    if base.rank == 2:
+        return _matrix_power(low, base, exponent.scalar, node.span)
+    return elementwise(lambda a, k: a**k, base, exponent)
+
+
+def _matrix_power(low: Lowering, base: Value, exponent: Expr, span: Span) -> Value:
+    if base.shape[0] != base.shape[1] or not (exponent.is_Integer and 1 <= exponent <= 16):
+        raise SpecError(f"the power of a {base.described()}", span, fix="M^k is for square M and k in 1..16; for entries write M .* M")
+    result = base
+    for _ in range(int(exponent) - 1):
+        result = _contracted(low, "matmul", result, base, span)
+    return result
+
+
+def _norm(low: Lowering, node: tree.Norm, env: Env) -> Value:
+    a = low.expression(node.arg, env)
+    part = {"2": lambda x: x**2, "1": absolute, "inf": absolute}[node.order]
+    total = low.total("max" if node.order == "inf" else "sum", elementwise(part, a), node.span)
+    return elementwise(sympy.sqrt, total) if node.order == "2" else total
+
+
+def _bars(low: Lowering, node: tree.Bars, env: Env) -> Value:
+    if isinstance(node.arg, tree.Name) and node.arg.id in low.dims and node.arg.id not in env:
+        return scalar(low.dims[node.arg.id])
+    return elementwise(absolute, low.expression(node.arg, env))
+
+
+def _iverson(low: Lowering, node: tree.Iverson, env: Env) -> Value:
+    return test(low, node.test, env)
+
+
+def test(low: Lowering, node: tree.Expr, env: Env) -> Value:
+    """A test as a number 0 or 1."""
+    if isinstance(node, tree.Logic):
+        parts = [test(low, a, env) for a in node.args]
+        if node.op == "not":
+            return elementwise(lambda a: 1 - a, parts[0])
+        if node.op == "and":
+            return elementwise(lambda *a: sympy.Mul(*a), *parts)
+        return elementwise(lambda *a: 1 - sympy.Mul(*(1 - x for x in a)), *parts)
+    if not isinstance(node, tree.Compare):
+        raise SpecError("a test is a comparison", node.span, fix="such as [p[i] > 1/2]")
+    return _compare(low, node, env)
+
+
+def _compare(low: Lowering, node: tree.Compare, env: Env) -> Value:
+    table = {
+        "<": less, "<=": less_equal, ">": lambda a, b: less(b, a), ">=": lambda a, b: less_equal(b, a),
+        "=": equal, "!=": lambda a, b: 1 - equal(a, b),
+    }
+    left, parts = low.expression(node.first, env), []
+    for op, operand in node.rest:
+        if op not in table:
+            raise UnsupportedError(f"a test with '{op}' is not supported yet", operand.span)
+        right = low.expression(operand, env)
+        a, b = broadcast(left, right, operand.span, "the comparison")
+        parts.append(elementwise(table[op], a, b))
+        left = right
+    return elementwise(lambda *a: sympy.Mul(*a), *parts) if len(parts) > 1 else parts[0]
+
+
+def _reduction(low: Lowering, node: tree.Reduction, env: Env) -> Value:
+    inner = dict(env)
+    over = []
+    for binder in node.binders:
+        for name in binder.names:
+            if name.id in low.tensors and name.id not in env:
+                raise SpecError(f"'{name.id}' is declared as {low.tensors[name.id].kind} and cannot be an index here", name.span)
+            k = Index(name.id, _binder_size(low, name, binder, node))
+            inner[name.id] = k
+            over.append(k)
+    guard = None if node.where is None else test(low, node.where, inner).scalar
+    body = sympy.Integer(1) if node.body is None else _scalar(low, node.body, inner)
+    return _reduced(low, node, tuple(over), body, guard)
+
+
+def _scalar(low: Lowering, node: tree.Expr, env: Env) -> Expr:
+    value = low.expression(node, env)
+    if value.rank:
+        raise SpecError(f"the body of a reduction is one number, this is a {value.described()}", node.span,
+                        fix="index it, as in x[i]")
+    return value.scalar
+
+
+def _binder_size(low: Lowering, name: tree.Name, binder: tree.Binder, node: tree.Reduction) -> Expr:
+    if binder.domain is None:
+        return index_range(name, tuple(x for x in (node.body, node.where) if x is not None), low)
+    if isinstance(binder.domain, tree.Name) and binder.domain.id in low.dims:
+        return low.dims[binder.domain.id]
+    if isinstance(binder.domain, tree.Number) and isinstance(binder.domain.value, int):
+        return sympy.Integer(binder.domain.value)
+    raise UnsupportedError("an index ranges over a declared dim; other sets are not supported yet", binder.domain.span)
+
+
+def _reduced(low: Lowering, node: tree.Reduction, over: tuple[Index, ...], body: Expr, guard: Expr | None) -> Value:
+    kind = {"mean": "sum", "count": "sum"}.get(node.kind, node.kind)
+    if guard is not None and kind != "sum":
+        raise UnsupportedError(f"'where' in {node.kind} is not supported yet", node.span)
+    if kind in ("argmax", "argmin") and len(over) != 1:
+        raise SpecError(f"{kind} runs over one index", node.span)
+    out, free = low.reduce(kind, over, body, node.span, guard=guard)
+    result: Expr = Access(out, free)
+    if node.kind == "mean":
+        if guard is not None:
+            counted, free_count = low.reduce("sum", over, sympy.Integer(1), node.span, guard=guard)
+            result = result / Access(counted, free_count)
+        else:
+            result = result / sympy.Mul(*(k.size for k in over))
+    return scalar(result, out.domain)
+
+
+def _call(low: Lowering, node: tree.Call, env: Env) -> Value:
+    if node.function in builtins.BUILTINS:
+        return builtins.BUILTINS[node.function](low, node, env)
+    row = FUNCTIONS.get(node.function)
+    if row is None or node.function in builtins.INTERNAL:
+        raise _not_a_function(low, node)
+    expected = 2 if node.function in ("max", "min") else 1
+    if len(node.args) != expected:
+        raise SpecError(f"{node.function} takes {expected} argument{'s'[: expected - 1]}", node.span)
+    args = [low.expression(a, env) for a in node.args]
+    if len(args) == 2:
+        args = list(broadcast(*args, node.span, f"{node.function}"))
+    return elementwise(row.symbol, *args)
+
+
+def _not_a_function(low: Lowering, node: tree.Call) -> SymmlError:
+    name = node.function
+    if name in REDUCERS or name in ("mean", "count"):
+        return SpecError(f"'{name}(' is not a call", node.span, fix=f"a reduction names its index: {name}[i] x[i]")
+    if name in low.tensors or name in low.definitions:
+        return SpecError(f"'{name}' is not a function", node.span, fix=f"a product needs a blank: {name} (...)")
+    if name in builtins.LATER:
+        return UnsupportedError(f"'{name}' is not supported yet", node.span)
+    known = [f for f in (*FUNCTIONS, *builtins.BUILTINS) if f not in builtins.INTERNAL]
+    return SpecError(f"unknown function '{name}'", node.span, fix=nearest(name, known) or f"known are {', '.join(sorted(known))}")
+
+
+HANDLERS: Mapping[type, Callable[[Lowering, tree.Expr, Env], Value]] = MappingProxyType({
+    tree.Number: _number,
+    tree.Name: _name,
+    tree.Transpose: _transpose,
+    tree.Negate: _negate,
+    tree.Index: _index,
+    tree.Binary: _binary,
+    tree.Norm: _norm,
+    tree.Bars: _bars,
+    tree.Iverson: _iverson,
+    tree.Reduction: _reduction,
+    tree.Call: _call,
+})

@@ -1,0 +1,76 @@
+"""The range of an index from its use: the axis it walks, or the labels it is compared with.
+
+    sum[j] X[i, j] w[j]     j ranges over d, because it walks the second axis of X and the first of w
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sympy import Expr
+
+from symml.errors import SpecError
+from symml.ir.functions import FUNCTIONS
+from symml.syntax import tree
+
+if TYPE_CHECKING:
+    from symml.model.lower import Lowering
+
+ROWWISE = ("softmax", "logsoftmax")
+
+
+def index_range(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> Expr:
+    """The size of the axes that `name` walks in `nodes`; they must agree."""
+    found: dict[Expr, tree.Expr] = {}
+    for node in nodes:
+        for part in tree.walk(node):
+            for size in _sizes(name.id, part, low):
+                found.setdefault(size, part)
+    if not found:
+        raise SpecError(f"the range of index '{name.id}' is not known from its use", name.span,
+                        fix=f"say it, as in [{name.id} in n]")
+    if len(found) > 1:
+        (one, _), (two, place) = list(found.items())[:2]
+        raise SpecError(
+            f"index '{name.id}' walks axes of different sizes: {one}{low.declared(one)} and {two}{low.declared(two)}",
+            place.span, fix="use two indices, or give both arrays the same dim")
+    return next(iter(found))
+
+
+def _sizes(name: str, node: tree.Expr, low: Lowering) -> Iterable[Expr]:
+    if isinstance(node, tree.Index):
+        shape = shape_of(node.base, low)
+        for k, size in zip(node.indices, shape or (), strict=False):
+            if isinstance(k, tree.Name) and k.id == name:
+                yield size
+    if isinstance(node, tree.Compare):
+        sides = [node.first, *(operand for _, operand in node.rest)]
+        if any(isinstance(side, tree.Name) and side.id == name for side in sides):
+            for side in sides:
+                size = _label_size(side, low)
+                if size is not None:
+                    yield size
+
+
+def _label_size(node: tree.Expr, low: Lowering) -> Expr | None:
+    base = node.base if isinstance(node, tree.Index) else node
+    if isinstance(base, tree.Name) and (base.id in low.tensors or base.id in low.definitions):
+        domain = low.named(base.id, base.span).domain
+        return domain.size if domain.kind == "label" else None
+    return None
+
+
+def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
+    """The shape of what may stand before `[`, without lowering it; None where only lowering tells."""
+    if isinstance(node, tree.Name) and (node.id in low.tensors or node.id in low.definitions):
+        return low.named(node.id, node.span).shape
+    if isinstance(node, tree.Index):
+        inner = shape_of(node.base, low)
+        return None if inner is None else inner[len(node.indices) :]
+    if isinstance(node, tree.Transpose):
+        inner = shape_of(node.arg, low)
+        return None if inner is None else inner[::-1]
+    if isinstance(node, tree.Call) and len(node.args) == 1 and (node.function in FUNCTIONS or node.function in ROWWISE):
+        return shape_of(node.args[0], low)
+    return None

@@ -1,0 +1,227 @@
+"""Expressions of the Tree to statements: index form and matrix form give the same Program.
+
+A value is lowered to its element (`Value.at`); a reduction becomes a statement of its own over the free indices of its
+body, so nothing is nested and everything can be shared. Definitions are lowered on demand, in any order.
+
+    p = sigmoid(X w + b)        t1[i] = sum[j] X[i, j]*w[j];   p[i] = sigmoid(t1[i] + b)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import sympy
+from sympy import Expr
+
+from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
+from symml.ir.functions import canonical
+from symml.ir.program import Access, Dim, Domain, Index, Program, Statement, Tensor, fresh_indices, indices, reindex
+from symml.ir.reducers import REDUCERS
+from symml.model.expressions import HANDLERS
+from symml.model.infer import index_range
+from symml.model.model import Model
+from symml.model.values import Value, scalar
+from symml.names import Names
+from symml.source import Span
+from symml.syntax import tree
+from symml.syntax.words import nearest
+
+Env = Mapping[str, Index]
+CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
+
+
+class PoisonedName(SymmlError):
+    """A name whose own definition was wrong; that was reported there."""
+
+
+@dataclass
+class Lowering:
+    """The state of one lowering: what the names mean, the statements so far."""
+
+    dims: Mapping[str, Dim]
+    tensors: Mapping[str, Tensor]
+    definitions: Mapping[str, tree.Define]
+    star_multiplies: bool = False
+    statements: list[Statement] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+    pending: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    names: Names = field(default_factory=Names)
+
+    def __post_init__(self) -> None:
+        self.names = Names((*self.dims, *self.tensors, *self.definitions))
+
+    # names
+
+    def named(self, name: str, span: Span) -> Value:
+        """What a name stands for outside index position."""
+        if name in self.tensors:
+            return of_tensor(self.tensors[name])
+        if name in self.values:
+            return self.values[name]
+        if name in self.definitions:
+            return self.define(name, span)
+        if name in self.dims:
+            return scalar(self.dims[name])
+        if name in self.broken:
+            raise PoisonedName(name, span)
+        if name in CONSTANTS:
+            return scalar(CONSTANTS[name])
+        known = (*self.tensors, *self.definitions, *self.dims)
+        raise SpecError(f"unknown name '{name}'", span, fix=nearest(name, known) or "declare it or define it")
+
+    def define(self, name: str, span: Span) -> Value:
+        """Lower a definition where it is first used; a definition that needs itself is a cycle."""
+        node = self.definitions[name]
+        if name in self.pending:
+            cycle = [*self.pending[self.pending.index(name) :], name]
+            places = ", ".join(f"{n} at line {self.definitions[n].span.line}" for n in cycle[:-1])
+            raise SpecError(f"definitions in a circle: {' -> '.join(cycle)} ({places})", node.target.span,
+                            fix="a recurrence is written with its index, x[t] = ... for t in 1..T-1")
+        if name in self.broken:
+            raise PoisonedName(name, span)
+        self.pending.append(name)
+        try:
+            self.values[name] = self._definition(node)
+        except SymmlError:
+            self.broken.add(name)
+            raise
+        finally:
+            self.pending.pop()
+        return self.values[name]
+
+    def _definition(self, node: tree.Define) -> Value:
+        if node.ranges or not all(isinstance(k, tree.Name) for k in node.indices):
+            raise UnsupportedError("recurrences are not supported yet", node.span)
+        env = {}
+        for k in node.indices:
+            if k.id in env:
+                raise SpecError(f"index '{k.id}' stands twice on the left", k.span)
+            env[k.id] = Index(k.id, index_range(k, (node.value,), self))
+        value = self.expression(node.value, env)
+        if env and value.rank:
+            raise SpecError(f"the right side is a {value.described()}, one element is expected", node.value.span,
+                            fix="index the right side fully, or drop the indices on the left")
+        loops = tuple(env.values()) or fresh_indices(value.shape)
+        body = canonical(value.scalar if env else value.at(loops))
+        foreign = indices(body) - set(loops)
+        assert not foreign, foreign
+        tensor = Tensor(node.target.id, tuple(k.size for k in loops), "definition", value.domain, node.target.span)
+        self._name(tensor, loops, body, node.span)
+        return replace(of_tensor(tensor), row=value.row)
+
+    def _name(self, tensor: Tensor, loops: tuple[Index, ...], body: Expr, span: Span) -> None:
+        """Define a named tensor; a definition that is just the last temporary gives it its name instead of a copy."""
+        last = self.statements[-1] if self.statements else None
+        if last and isinstance(body, Access) and body.tensor is last.out and body.idx == loops and last.covers:
+            table = dict(zip(last.lhs, loops, strict=True))
+            tensor = replace(tensor, domain=last.out.domain)
+            self.statements[-1] = replace(reindex(last, table), out=tensor, span=span)
+        else:
+            self.statements.append(Statement(tensor, loops, "=", "none", loops, body, span=span))
+
+    # statements
+
+    def reduce(
+        self, kind: str, over: tuple[Index, ...], body: Expr, span: Span | None, keep: tuple[Index, ...] = (),
+        guard: Expr | None = None,
+    ) -> tuple[Tensor, tuple[Index, ...]]:
+        """A statement that reduces `over`; returns its tensor and the free indices that index it, `keep` last."""
+        body = canonical(body)
+        bound = indices(body) | (indices(guard) if guard is not None else set())
+        free = tuple(sorted(bound - set(over) - set(keep), key=lambda k: k.uid))
+        lhs = (*free, *keep)
+        domain = Domain("label", size=over[0].size) if REDUCERS[kind].integer else Domain()
+        out = Tensor(self.names.fresh("t"), tuple(k.size for k in lhs), domain=domain)
+        self.statements.append(Statement(out, lhs, "=", kind, (*lhs, *over), body, guard, span))
+        return out, free
+
+    def contract(self, shape: tuple[Expr, ...], size: Expr, element: Callable[[tuple, Index], Expr], span: Span) -> Value:
+        """sum over one index of `element(outer indices, summed index)` as a value of the given shape."""
+        outer = fresh_indices(shape)
+        (j,) = fresh_indices((size,), "jklmpq"[len(shape) - 1 : ] or "j") if shape else fresh_indices((size,))
+        out, free = self.reduce("sum", (j,), element(outer, j), span, keep=outer)
+        return Value(shape, lambda idx: Access(out, (*free, *idx)))
+
+    def expression(self, node: tree.Expr, env: Env) -> Value:
+        """The value of an expression under the indices that are bound around it."""
+        handler = HANDLERS.get(type(node))
+        if handler is None:
+            raise UnsupportedError(f"a {type(node).__name__.lower()} has no value here", node.span)
+        return replace(handler(self, node, env), place=node.span)
+
+    def declared(self, size: Expr) -> str:
+        """Where a size was declared first, for messages."""
+        for tensor in self.tensors.values():
+            if size in tensor.shape and tensor.span:
+                return f" (declared with '{tensor.name}' at line {tensor.span.line})"
+        return ""
+
+    def total(self, kind: str, a: Value, span: Span) -> Value:
+        """A reduction of all entries of a value."""
+        if not a.rank:
+            return a
+        over = fresh_indices(a.shape)
+        out, free = self.reduce(kind, over, a.at(over), span)
+        return scalar(Access(out, free))
+
+
+def of_tensor(t: Tensor) -> Value:
+    """A tensor as a value."""
+    return Value(t.shape, lambda idx: Access(t, idx), domain=t.domain, place=t.span)
+
+
+def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
+    """Lower every definition; the mistakes of all of them, not the echoes of one in another."""
+    errors: list[SymmlError] = []
+    for name in names:
+        if name in lowering.values or name in lowering.broken:
+            continue
+        try:
+            lowering.define(name, lowering.definitions[name].span)
+        except PoisonedName:
+            continue
+        except SymmlError as error:
+            errors.append(error)
+    return errors
+
+
+
+def lower(model: Model) -> Program:
+    """The Program of a Model: outputs `loss` (to be minimised), `predict`, and `report NAME` for each report."""
+    low = Lowering(model.dims, {t.name: t for t in model.inputs}, model.definitions)
+    errors = lower_all(low, model.definitions)
+    outputs: dict[str, Tensor] = {}
+    wanted: list[tuple[str, tree.Expr, bool]] = []
+    if model.objective:
+        wanted.append(("loss", model.objective.value, True))
+    if model.predict:
+        wanted.append(("predict", model.predict.value, False))
+    wanted += [(f"report {r.name.id}", r.value, True) for r in model.reports]
+    for key, node, is_scalar in wanted:
+        try:
+            outputs[key] = _output(low, key, node, is_scalar, model)
+        except PoisonedName:
+            continue
+        except SymmlError as error:
+            errors.append(error)
+    if errors:
+        raise SymmlErrors(errors)
+    return Program(model.inputs, tuple(low.statements), outputs)
+
+
+def _output(low: Lowering, key: str, node: tree.Expr, is_scalar: bool, model: Model) -> Tensor:
+    value = low.expression(node, {})
+    if is_scalar and value.rank:
+        raise SpecError(f"{'the objective' if key == 'loss' else 'a report'} is one number, this is a {value.described()}",
+                        node.span, fix="reduce it, as in 1/n sum[i] ...")
+    loops = fresh_indices(value.shape)
+    body = canonical(value.at(loops))
+    if key == "loss" and model.objective.sense == "maximize":
+        body = -body
+    if isinstance(body, Access) and body.idx == loops and body.tensor.kind in ("temp", "definition"):
+        return body.tensor
+    tensor = Tensor(low.names.claim(key.split()[-1]), value.shape, domain=value.domain)
+    low.statements.append(Statement(tensor, loops, "=", "none", loops, body, span=node.span))
+    return tensor

@@ -1,0 +1,111 @@
+"""The Model: a spec whose names are resolved. It holds declarations as data and the statements still as Tree.
+
+    model.data["X"].tensor.shape == (n, d);   model.train.method == "lbfgs"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from symml.ir.program import Dim, Tensor
+from symml.source import Source, Span
+from symml.syntax import tree
+
+
+@dataclass(frozen=True)
+class Data:
+    """One `data` item: where it comes from and how it is prepared."""
+
+    tensor: Tensor
+    transform: str
+    source: tree.From | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Init:
+    """How a parameter starts: kind `constant` (value) or `normal` (mean, deviation); arguments are scalars."""
+
+    kind: str
+    args: tuple[tree.Expr, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Param:
+    """One `param` item."""
+
+    tensor: Tensor
+    init: Init | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """One `hyper` item; `value` is None where a fit must give it."""
+
+    tensor: Tensor
+    value: float | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Split:
+    """`split n into train 0.8, test 0.2 seed 0 stratified by y`."""
+
+    dim: Dim
+    parts: tuple[tuple[str, float], ...]
+    seed: int
+    stratified_by: str | None
+
+
+@dataclass(frozen=True)
+class Train:
+    """The method by name, its options as numbers, and the bound on |grad| (None: the method's own)."""
+
+    method: str
+    options: Mapping[str, float]
+    tolerance: float | None
+    span: Span
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checked spec."""
+
+    name: str
+    source: Source
+    dims: Mapping[str, Dim]
+    sizes: Mapping[Dim, int]
+    data: Mapping[str, Data]
+    params: Mapping[str, Param]
+    hypers: Mapping[str, Hyper]
+    definitions: Mapping[str, tree.Define]
+    objective: tree.Objective | None
+    over: tuple[Tensor, ...]
+    split: Split | None
+    train: Train | None
+    predict: tree.Predict | None
+    reports: tuple[tree.Report, ...]
+    expected: tuple[tuple[int, str], ...]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Data, parameters, hyper-parameters, in the order of declaration."""
+        return tuple(item.tensor for group in (self.data, self.params, self.hypers) for item in group.values())
+
+    @property
+    def row_dim(self) -> Dim | None:
+        """The dim that counts observations: the split's, else the first axis of the first data."""
+        if self.split:
+            return self.split.dim
+        first = next((d.tensor.shape[0] for d in self.data.values() if d.tensor.shape), None)
+        return first if isinstance(first, Dim) else None
+
+
+def size_text(size: Expr) -> str:
+    """A size as the page writes it."""
+    return str(size)

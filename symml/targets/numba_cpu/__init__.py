@@ -1,0 +1,1 @@
+"""numba functions for the CPU."""

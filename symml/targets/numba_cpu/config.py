@@ -1,0 +1,34 @@
+"""What a CPU kernel is compiled with.
+
+Reduction loops may be reassociated and contracted, which keeps NaN and infinity intact; the primitives carry their own,
+stricter flags. `error_model="numpy"` keeps divisions free of branches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    """dtype: float64 or float32; `boundscheck` is for tests."""
+
+    dtype: str = "float64"
+    boundscheck: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the primitives' names."""
+        return {"float64": "f64", "float32": "f32"}[self.dtype]
+
+    @property
+    def decorator(self) -> str:
+        """The decorator of kernels: fast reductions."""
+        check = ", boundscheck=True" if self.boundscheck else ""
+        return f'@njit(cache=True, error_model="numpy", fastmath={{"reassoc", "contract"}}{check})'
+
+    @property
+    def strict_decorator(self) -> str:
+        """The decorator of algorithms: no reassociation, so that plain Python gives the same bits."""
+        check = ", boundscheck=True" if self.boundscheck else ""
+        return f'@njit(cache=True, error_model="numpy"{check})'

@@ -1,0 +1,284 @@
+"""A Plan as the source of one module of numba functions, and the manifest that says how to call them.
+
+The functions all take `x` (all parameters in one vector), `data` = (sizes, hyper, array, ...) and `work` = (buffer, ...).
+`sizes` are the dims in the plan's order, `hyper` the hyper-parameters. User names appear with the prefix `v_`, sizes
+with `n_`, so no name of a page can meet a name of Python or of this module.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+from sympy import Expr
+
+from symml.ir.program import Dim, Tensor
+from symml.loops.plan import Function, Plan
+from symml.loops.program import LoopProgram
+from symml.loops.schedule import statements_of
+from symml.targets.numba_cpu.bodies import Bodies
+from symml.targets.numba_cpu.config import Config
+from symml.targets.numba_cpu.printer import INDENT, Printer, size
+
+HERE = Path(__file__).parent
+ALGORITHMS = HERE.parent.parent / "algorithms"
+
+
+def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
+    """The module's source and its manifest of functions (JSON-able)."""
+    used: set[str] = set()
+    functions: list[str] = []
+    manifest: dict[str, dict] = {}
+    for f in plan.functions:
+        lines, entry = _function(f, plan, config, used)
+        functions.append(_text(config.decorator, lines))
+        manifest[f.name] = entry
+    if plan.batch is not None:
+        functions.append(_text(config.decorator, _gather(plan)))
+    if plan.update is not None:
+        functions.append(_text(config.decorator, _update(plan, config, used)))
+    algorithms = [_decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator)]
+    if plan.algorithm:
+        algorithms.append(_decorated((ALGORITHMS / f"{plan.algorithm}.py").read_text(), config.strict_decorator))
+    functions.append(_text(config.strict_decorator, _initial(plan, config)))
+    head = ["import math", "", "import numpy as np", *primitives(used), "", f"real = np.{config.dtype}"]
+    return "\n".join(head) + "\n\n\n" + "\n\n\n".join([*algorithms, *functions]) + "\n", manifest
+
+
+def _text(decorator: str, lines: list[str]) -> str:
+    return "\n".join([decorator, *lines])
+
+
+# functions
+
+
+def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[list[str], dict]:
+    p = f.program
+    storage, head = _storage(f, plan, p)
+    tail = _outputs(f, plan, storage, head)
+    printer = Printer(storage, config)
+    body = printer.program(p)
+    used |= printer.used
+    arguments = {"gradient": "x, g, data, work", "value": "x, data, work", "array": "x, data, work, out"}[f.kind]
+    lines = [f"def {f.name}({arguments}):", *(INDENT + line for line in (*head, *body, *tail))]
+    out = p.outputs[f.output] if f.kind == "array" else None
+    return lines, {
+        "kind": f.kind,
+        "part": f.part,
+        "data": [t.name for t in f.data],
+        "work": [_buffer(t, p, config) for t in p.workspace],
+        "out": None if out is None else {"shape": _shape(out.shape), "integer": out.integer},
+    }
+
+
+def _buffer(t: Tensor, p: LoopProgram, config: Config) -> dict:
+    shape = _shape(t.shape)
+    if t in p.local:
+        block = next(r.block for r in p.regions if r.stream == t.shape[0])
+        shape[0] = block
+    return {"shape": shape, "dtype": "int64" if t.integer else config.dtype}
+
+
+def _shape(shape: Iterable[Expr]) -> list[str | int]:
+    return [int(s) if s.is_Integer else s.name for s in shape]
+
+
+def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str], list[str]]:
+    """The variable of each tensor and the lines that bind them."""
+    storage: dict[Tensor, str] = {}
+    head = _sizes(plan, [t.name for t in f.data], "data")
+    for k, t in enumerate(plan.hypers):
+        storage[t] = f"v_{t.name}"
+        head.append(f"v_{t.name} = hyper[{k}]")
+    for t in f.data:
+        storage[t] = f"v_{t.name}"
+        if not t.shape:
+            head.append(f"v_{t.name} = float(v_{t.name}[()])")
+    head += _views("x", plan.params, storage, "v_{}")
+    for t in p.workspace:
+        storage[t] = f"v_{t.name}"
+    if p.workspace:
+        head.append("(" + "".join(f"v_{t.name}, " for t in p.workspace) + ") = work")
+    for t in p.workspace:
+        if t not in p.local and isinstance(t.shape[0], Dim):
+            head.append(f"v_{t.name} = v_{t.name}[:{size(t.shape[0])}]")
+    defined = {s.out for r in p.regions for s in statements_of(r)}
+    for t in sorted(defined - set(storage), key=lambda t: t.uid):
+        storage[t] = f"v_{t.name}"
+    return storage, head
+
+
+def _sizes(plan: Plan, names: list[str], source: str) -> list[str]:
+    arrays = "".join(f", v_{name}" for name in names)
+    head = [f"sizes, hyper{arrays} = {source}"]
+    return head + [f"n_{dim.name} = sizes[{k}]" for k, dim in enumerate(plan.dims)]
+
+
+def _views(vector: str, params: tuple[Tensor, ...], storage: dict[Tensor, str], form: str) -> list[str]:
+    """Each parameter's part of the vector, in its shape."""
+    lines, start = [], "0"
+    for k, t in enumerate(params):
+        name = form.format(t.name)
+        storage.setdefault(t, name)
+        if not t.shape:
+            lines.append(f"{name} = float({vector}[{start}])")
+            stop = f"{start} + 1"
+        else:
+            stop = f"{start} + {'*'.join(size(s) for s in t.shape)}"
+            shaped = f".reshape(({', '.join(size(s) for s in t.shape)}))" if len(t.shape) > 1 else ""
+            lines.append(f"{name} = {vector}[{start}:{stop}]{shaped}")
+        if k + 1 < len(params):
+            lines.append(f"at{k + 1}{vector} = {stop}")
+            start = f"at{k + 1}{vector}"
+    return lines
+
+
+def _outputs(f: Function, plan: Plan, storage: dict[Tensor, str], head: list[str]) -> list[str]:
+    """Bind outputs to where they belong (adds to `head`), and the lines that end the function."""
+    outputs = f.program.outputs
+    if f.kind == "value":
+        return [f"return float({storage[outputs[f.output]]})"]
+    if f.kind == "array":
+        return _array_output(outputs[f.output], storage, head)
+    tail: list[str] = []
+    gradients = {t: outputs[f"d_{t.name}"] for t in plan.params}
+    bound: dict[Tensor, str] = {}
+    places: dict[Tensor, str] = {}
+    lines = _views("g", plan.params, places, "g_{}")
+    starts = [line for line in lines if line.startswith("at")]
+    head += starts + [line for line in lines if not line.startswith("at") and "float(" not in line]
+    at = "0"
+    for k, t in enumerate(plan.params):
+        d = gradients[t]
+        if not t.shape:
+            tail.append(f"g[{at}] = {storage[d]}")
+        elif d in bound or d in f.program.inputs:
+            tail.append(f"g_{t.name}[:] = {bound.get(d) or storage[d]}")
+        else:
+            bound[d] = storage[d] = f"g_{t.name}"
+        at = f"at{k + 1}g"
+    return [*tail, f"return {storage[outputs[f.output]]}"]
+
+
+def _array_output(out: Tensor, storage: dict[Tensor, str], head: list[str]) -> list[str]:
+    if not out.shape:
+        return [f"out[()] = {storage[out]}"]
+    if storage[out] == f"v_{out.name}" and out.kind in ("temp", "definition"):
+        storage[out] = "out"
+        return []
+    return [f"out[:] = {storage[out]}"]
+
+
+def _gather(plan: Plan) -> list[str]:
+    """Copy a batch's rows; what has no row axis is passed on."""
+    f = plan.function("value_and_grad")
+    where = {t.name: k for k, t in enumerate(plan.dims)}
+    names = [t.name for t in f.data]
+    lines = ["def gather(data, order, start, stop, batch):"]
+    lines += [f"{INDENT}sizes, hyper{''.join(f', v_{n}' for n in names)} = data"]
+    lines += [f"{INDENT}batch_sizes, _{''.join(f', b_{n}' for n in names)} = batch", f"{INDENT}rows = stop - start"]
+    lines += [f"{INDENT}batch_sizes[:] = sizes", f"{INDENT}batch_sizes[{where[plan.batch.name]}] = rows"]
+    rowed = [t for t in f.data if t.shape and t.shape[0] == plan.batch]
+    lines.append(f"{INDENT}for r in range(rows):")
+    lines.append(f"{INDENT * 2}k = order[start + r]")
+    lines += [f"{INDENT * 2}b_{t.name}[r] = v_{t.name}[k]" for t in rowed]
+    views = "".join(f", b_{t.name}[:rows]" if t in rowed else f", v_{t.name}" for t in f.data)
+    return [*lines, f"{INDENT}return batch_sizes, hyper{views}"]
+
+
+def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
+    """The optimiser in place: x, g and the rows of `state` are entries, `scalars` its hyper-parameters and counters."""
+    o, p = plan.optimizer, plan.update
+    storage = {o.theta: "x", o.gradient: "g"}
+    head = ["n_entries = x.shape[0]"]
+    for k, t in enumerate(o.state):
+        storage[t] = f"v_{t.name}"
+        head.append(f"v_{t.name} = state[{k}]")
+    for k, t in enumerate((*o.hypers, *o.counters)):
+        storage[t] = f"v_{t.name}"
+        head.append(f"v_{t.name} = scalars[{k}]")
+    tail = []
+    for s in (s for r in p.regions for s in statements_of(r)):
+        old = p.in_place.get(s.out)
+        storage[s.out] = storage[old] if old is not None and s.out.shape else f"v_{s.out.name}"
+    for k, t in enumerate(o.counters, start=len(o.hypers)):
+        tail.append(f"scalars[{k}] = {storage[o.updates[t]]}")
+    printer = Printer(storage, config)
+    body = printer.program(p)
+    used |= printer.used
+    return ["def update(x, g, state, scalars):", *(INDENT + line for line in (*head, *body, *tail))]
+
+
+def _initial(plan: Plan, config: Config) -> list[str]:
+    """Fill x with the parameters' start."""
+    storage = {t: f"v_{t.name}" for t in plan.hypers}
+    head = [f"n_{dim.name} = sizes[{k}]" for k, dim in enumerate(plan.dims)]
+    head += [f"v_{t.name} = hyper[{k}]" for k, t in enumerate(plan.hypers)]
+    bodies = Bodies(storage, config, str, set())
+    body, at = [], "0"
+    for k, start in enumerate(plan.starts):
+        count = "*".join(size(s) for s in start.tensor.shape) or "1"
+        body.append(f"at{k + 1} = {at} + {count}")
+        args = [bodies.scalar(a) for a in start.args]
+        if start.kind == "constant":
+            body.append(f"x[{at}:at{k + 1}] = {args[0]}")
+        else:
+            body.append(f"fill_normal(x[{at}:at{k + 1}], {args[0]}, {args[1]}, seed, INIT + {256 * k})")
+        at = f"at{k + 1}"
+    return ["def initialise(x, sizes, hyper, seed):", *(INDENT + line for line in (*head, *body))]
+
+
+# pieces of other files
+
+
+def primitives(used: set[str]) -> list[str]:
+    """The imports and the source of the primitives that are used, with what they need, in file order."""
+    tree = ast.parse(text := (HERE / "primitives.py").read_text())
+    lines = text.splitlines()
+    named: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        for name in _defined(node):
+            named[name] = node
+    wanted, todo = set(), [name for name in used if name in named]
+    while todo:
+        node = named[todo.pop()]
+        if id(node) in wanted:
+            continue
+        wanted.add(id(node))
+        todo += [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in named]
+    out = ["from numba import njit", "from numba.extending import intrinsic"] if wanted else ["from numba import njit"]
+    out += _imports(tree) if wanted else []
+    for node in tree.body:
+        if id(node) in wanted:
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            out += ["", "", *lines[first - 1 : node.end_lineno]] if isinstance(node, ast.FunctionDef) else lines[first - 1 : node.end_lineno]
+    return out
+
+
+def _imports(tree: ast.Module) -> list[str]:
+    known = {"import math", "import numpy as np", "from numba import njit", "from numba.extending import intrinsic"}
+    texts = [ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    return [t for t in texts if t not in known and "__future__" not in t]
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+    return []
+
+
+def _decorated(text: str, decorator: str) -> str:
+    """A file of algorithms/ without its imports and docstring, each function compiled."""
+    tree = ast.parse(text)
+    lines = text.splitlines()
+    out: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            continue
+        part = lines[node.lineno - 1 : node.end_lineno]
+        out += ["", "", decorator, *part] if isinstance(node, ast.FunctionDef) else part
+    return "\n".join(out).strip("\n")
+
