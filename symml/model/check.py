@@ -87,6 +87,8 @@ def check(page: tree.Tree) -> Model:
 
 def _dim(sheet: _Sheet, item: tree.Declaration) -> None:
     sheet.claim(item.name)
+    if item.shape or item.bound or item.flags or item.init is not None:
+        raise SpecError(f"a dim is a name, or name = number: '{item.name.id}' has more", item.span, fix="separate dims by commas")
     dim = sheet.dims[item.name.id] = Dim(item.name.id)
     if item.value is not None:
         size = number(item.value)

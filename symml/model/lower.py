@@ -108,10 +108,10 @@ class Lowering:
         foreign = indices(body) - set(loops)
         assert not foreign, foreign
         tensor = Tensor(node.target.id, tuple(k.size for k in loops), "definition", value.domain, node.target.span)
-        self._name(tensor, loops, body, node.span)
+        tensor = self._name(tensor, loops, body, node.span)
         return replace(of_tensor(tensor), row=value.row)
 
-    def _name(self, tensor: Tensor, loops: tuple[Index, ...], body: Expr, span: Span) -> None:
+    def _name(self, tensor: Tensor, loops: tuple[Index, ...], body: Expr, span: Span) -> Tensor:
         """Define a named tensor; a definition that is just the last temporary gives it its name instead of a copy."""
         last = self.statements[-1] if self.statements else None
         if last and isinstance(body, Access) and body.tensor is last.out and body.idx == loops and last.covers:
@@ -120,6 +120,7 @@ class Lowering:
             self.statements[-1] = replace(reindex(last, table), out=tensor, span=span)
         else:
             self.statements.append(Statement(tensor, loops, "=", "none", loops, body, span=span))
+        return tensor
 
     # statements
 

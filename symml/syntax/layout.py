@@ -29,6 +29,7 @@ OPERATORS = frozenset(
     "GREATER GREATER_EQUAL UNEQUAL ARROW IN WHERE AND OR NOT RANGE".split()
 )
 LEADING = OPERATORS | {"SUBJECT", "FROM", "FOR", "UNTIL", "WHERE", "ON", "LABEL", "COLUMNS", "SEED", "STRATIFIED"}
+INDEXABLE = frozenset("NAME RPAR RSQB PRIME".split())
 OPERAND = frozenset("NAME NUMBER RPAR RSQB RBRACE PRIME NORM_CLOSE NORM_ORDER BAR_CLOSE STRING".split())
 NAME = re.compile(r"[A-Za-zα-ωΑ-Ω][A-Za-z0-9_α-ωΑ-Ω]*")
 ORDER = re.compile(r"_(1|2|inf)\b")
@@ -130,7 +131,7 @@ def _token(text: str, at: int, number: int, before: list[Token], state: _State) 
         token = Token(kind, text[at:stop], line=number, column=at + 1, end_line=number, end_column=stop + 1)
         return _bracket(token, before, state), stop
 
-    touches = bool(before) and before[-1].end_column == at + 1 and before[-1].type in OPERAND
+    touches = bool(before) and before[-1].end_column == at + 1 and before[-1].type in INDEXABLE
     if text.startswith("ᵀ", at):
         return made("PRIME", at + 1)
     if match := NAME.match(text, at):
