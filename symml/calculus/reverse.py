@@ -122,6 +122,8 @@ def _propagate(s: Statement, grown: _Grown) -> None:
         if a.tensor not in grown.of or a.tensor.integer:
             continue
         local = sympy.diff(s.body, a)
+        if s.is_map and s.body.is_Function:    # tanh' = 1 - tanh^2 reads the value that is there already
+            local = local.xreplace({s.body: _own_element(s)})
         if local == 0:
             continue
         back = Statement(grown.of[a.tensor], a.idx, "+=", "none", s.loops, seed * weight * local, s.guard, s.span)

@@ -1,0 +1,1 @@
+"""Program to pieces of a problem, each with its reason."""

@@ -1,0 +1,1 @@
+"""The numeric proof beside every formula; the tests use the same oracles."""

@@ -1,0 +1,1 @@
+"""A kernel meets data: readers, binding, cache, launch, history. It receives source and manifest, never a Program."""

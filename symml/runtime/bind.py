@@ -1,0 +1,239 @@
+"""Declarations meet values: which column or array a name takes, what its sizes are, whether its entries are allowed.
+
+A declaration is JSON: {"name", "dims": [...], "domain": {...} or null, "transform", "source", "label", "columns"}.
+
+    bind(manifest, values={}, folder=Path("examples"))  ->  Bound(arrays, dims, labels, parts, statistics)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from symml.errors import DataError
+from symml.runtime.frames import as_array
+from symml.runtime.prepare import column_statistics, split_rows, transformed
+from symml.runtime.tables import OFFENDERS, Table, read_table
+
+LARGEST_ARRAY = 2**36
+
+
+@dataclass
+class Bound:
+    """Arrays as the kernel wants them; `labels` are the values behind label codes, `parts` the rows of a split."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    dims: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, list] = field(default_factory=dict)
+    parts: dict[str, np.ndarray] = field(default_factory=dict)
+    statistics: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: str) -> Bound:
+    """All data of a fit. `values` are arrays, frames or Paths by name and go before the files of the page."""
+    bound = Bound(dims=dict(manifest["sizes"]))
+    raw = _gather(manifest["data"], values, folder, bound)
+    owner: dict[str, str] = {}
+    for decl in manifest["data"]:
+        _sizes(decl, raw[decl["name"]], bound, owner)
+    for decl in manifest["data"]:
+        raw[decl["name"]] = _entries(decl, raw[decl["name"]], bound)
+    _split(manifest.get("split"), bound, raw)
+    for decl in manifest["data"]:
+        bound.arrays[decl["name"]] = _prepared(decl, raw[decl["name"]], bound, dtype)
+    return bound
+
+
+def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object], fitted: Bound, dtype: str) -> Bound:
+    """Data of a prediction: only `names`, the row dim rebinds, labels and statistics are those of the fit."""
+    row = manifest.get("row")
+    again = Bound(dims={k: v for k, v in fitted.dims.items() if k != row}, labels=fitted.labels, statistics=fitted.statistics)
+    decls = [d for d in manifest["data"] if d["name"] in names]
+    raw = _gather([{**d, "source": None} for d in decls], values, Path("."), again)
+    owner = {k: "the fit" for k in again.dims}
+    for decl in decls:
+        _sizes(decl, raw[decl["name"]], again, owner)
+    for decl in decls:
+        again.arrays[decl["name"]] = _prepared(decl, _entries(decl, raw[decl["name"]], again), again, dtype)
+    return again
+
+
+def rows_of(bound: Bound, decls: list, row: str | None, part: str) -> dict[str, np.ndarray]:
+    """The arrays of one part of the split; without a split, or for "", all rows."""
+    rows = bound.parts.get(part)
+    if rows is None:
+        return bound.arrays
+    rowed = {d["name"] for d in decls if d["dims"] and d["dims"][0] == row}
+    return {k: np.ascontiguousarray(a[rows]) if k in rowed else a for k, a in bound.arrays.items()}
+
+
+# where values come from
+
+
+def _gather(decls: list, values: Mapping[str, object], folder: Path, bound: Bound) -> dict[str, np.ndarray]:
+    unknown = [name for name in values if name not in {d["name"] for d in decls}]
+    if unknown:
+        raise DataError(f"'{unknown[0]}' is not data of this page", fix=f"its data are {', '.join(d['name'] for d in decls)}")
+    tables: dict[str, Table] = {}
+    raw = {}
+    for decl in decls:
+        name = decl["name"]
+        if name in values and not isinstance(values[name], Path):
+            raw[name] = as_array(values[name], name)
+        elif name in values:
+            raw[name] = _from_table(decl, decls, _table(values[name], values[name].parent, tables, bound))
+        elif decl["source"] is None:
+            raise DataError(f"no value for '{name}'", fix=f"give it: {name}=array in Python, --data {name}=FILE, or from \"FILE\" on the page")
+        else:
+            raw[name] = _from_table(decl, decls, _table(folder / decl["source"], folder, tables, bound))
+    return raw
+
+
+def _table(path: Path, allowed: Path, tables: dict[str, Table], bound: Bound) -> Table:
+    if str(path) not in tables:
+        tables[str(path)] = read_table(path, allowed)
+        bound.notes += tables[str(path)].notes
+    return tables[str(path)]
+
+
+def _from_table(decl: Mapping, decls: list, table: Table) -> np.ndarray:
+    """Rule 8: a vector takes the column of its own name or label, a matrix all remaining numeric columns."""
+    name, columns = decl["name"], table.columns
+    if not table.is_csv:
+        if name not in columns and "" not in columns:
+            raise DataError(f"'{table.path.name}' has no member '{name}'", fix=f"it has {', '.join(columns)}")
+        return columns.get(name, columns.get(""))
+    if len(decl["dims"]) == 1:
+        title = decl["label"] or name
+        if title not in columns:
+            raise DataError(f"'{table.path.name}' has no column '{title}'", fix=f"it has {', '.join(list(columns)[:12])}; name one: label \"...\"")
+        return columns[title]
+    if decl["columns"]:
+        first, last = decl["columns"]
+        chosen = list(columns)[first - 1 : last]
+        if last > len(columns) or first < 1:
+            raise DataError(f"columns {first}..{last} of '{table.path.name}', which has {len(columns)}")
+    else:
+        taken = {d["label"] or d["name"] for d in decls if d["source"] == decl["source"] and len(d["dims"]) == 1}
+        chosen = [c for c, v in columns.items() if c not in taken and v.dtype.kind != "U"]
+    texts = [c for c in chosen if columns[c].dtype.kind == "U"]
+    if texts or not chosen:
+        raise DataError(f"'{name}' needs numeric columns, and '{table.path.name}' has {'text in ' + texts[0] if texts else 'none'}")
+    return np.column_stack([columns[c] for c in chosen])
+
+
+# sizes, entries
+
+
+def _sizes(decl: Mapping, array: np.ndarray, bound: Bound, owner: dict[str, str]) -> None:
+    name, dims = decl["name"], decl["dims"]
+    if array.ndim != len(dims):
+        raise DataError(f"'{name}' is declared [{', '.join(map(str, dims))}] and was given an array of shape {array.shape}")
+    if array.size == 0:
+        raise DataError(f"'{name}' has no rows", fix="a mean over no rows is undefined")
+    for dim, size in zip(dims, array.shape, strict=True):
+        known = dim if isinstance(dim, int) else bound.dims.get(dim)
+        if known is None:
+            bound.dims[dim] = size
+            owner[dim] = f"'{name}'"
+        elif known != size:
+            told = f" by {owner[dim]}" if dim in owner else " by the page"
+            raise DataError(f"'{name}' has size {size} where {dim} is {known}, as bound{told}")
+
+
+def _entries(decl: Mapping, array: np.ndarray, bound: Bound) -> np.ndarray:
+    """Labels as codes, entries inside their domain: a kernel never sees an index or a number out of range."""
+    name, domain = decl["name"], decl["domain"]
+    if domain and domain["kind"] == "label":
+        return _codes(name, array, domain["size"], bound)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"'{name}' holds text where numbers are declared", fix="declare it as a label: y[n] in c")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        where = [tuple(int(k) for k in w) for w in np.argwhere(~np.isfinite(array))[:OFFENDERS]]
+        raise DataError(f"'{name}' has non-finite values at {', '.join(map(str, where))}")
+    if domain:
+        _inside(name, array, domain)
+    return array
+
+
+def _inside(name: str, array: np.ndarray, domain: Mapping) -> None:
+    if domain["kind"] == "set":
+        good, text = np.isin(array, domain["values"]), "{" + ", ".join(f"{v:g}" for v in domain["values"]) + "}"
+    else:
+        low, high = domain["lower"], domain["upper"]
+        good = np.ones(array.shape, bool)
+        if low is not None:
+            good &= array > low if domain["open"][0] else array >= low
+        if high is not None:
+            good &= array < high if domain["open"][1] else array <= high
+        text = f"{'-inf' if low is None else low}..{'inf' if high is None else high}"
+    if not good.all():
+        rows = np.argwhere(~good)[:OFFENDERS]
+        listed = ", ".join(f"{name}[{', '.join(map(str, r))}] = {array[tuple(r)]:g}" for r in rows)
+        raise DataError(f"{listed}: outside {text}")
+
+
+def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.ndarray:
+    """Codes 0..c-1 of the sorted distinct labels; numbers that are codes of a known c already stay."""
+    if name in bound.labels:
+        known = np.array(bound.labels[name])
+        codes = np.searchsorted(known, array).clip(0, len(known) - 1)
+        wrong = np.flatnonzero(known[codes] != array)
+        if wrong.size:
+            raise DataError(f"{name}[{wrong[0]}] = {array[wrong[0]]} is not a label of the fit", fix=f"its labels are {list(known)}")
+        return codes.astype(np.int64)
+    count = size if isinstance(size, int) else bound.dims.get(size)
+    if count is not None and array.dtype.kind in "fiub":
+        wrong = np.flatnonzero((array < 0) | (array >= count) | (array != np.floor(array)))
+        if wrong.size:
+            listed = ", ".join(f"{name}[{k}] = {array[k]:g}" for k in wrong[:OFFENDERS])
+            raise DataError(f"{listed}: outside 0..{count - 1}", fix="labels of a fixed size are 0-based codes")
+        bound.labels[name] = list(range(count))
+        return array.astype(np.int64)
+    distinct, codes = np.unique(array, return_inverse=True)
+    if count is not None and len(distinct) > count:
+        raise DataError(f"'{name}' has {len(distinct)} distinct labels, {size} is {count}")
+    if isinstance(size, str) and count is None:
+        bound.dims[size] = len(distinct)
+    whole = distinct.dtype.kind == "f" and (distinct == np.floor(distinct)).all()
+    bound.labels[name] = [int(v) for v in distinct] if whole or distinct.dtype.kind in "iub" else distinct.tolist()
+    return codes.reshape(array.shape).astype(np.int64)
+
+
+# split and transforms
+
+
+def _split(split: Mapping | None, bound: Bound, raw: Mapping[str, np.ndarray]) -> None:
+    if not split:
+        return
+    strata = None
+    if split["by"]:
+        strata = np.unique(raw[split["by"]], return_inverse=True)[1]
+    n = bound.dims[split["dim"]]
+    parts = split_rows(n, [f for _, f in split["parts"]], split["seed"], strata)
+    for (name, _), rows in zip(split["parts"], parts, strict=True):
+        if not rows.size:
+            raise DataError(f"the part '{name}' of the split has no rows: {split['dim']} is {n}")
+        bound.parts[name] = rows
+
+
+def _prepared(decl: Mapping, array: np.ndarray, bound: Bound, dtype: str) -> np.ndarray:
+    """Transforms by the training rows; the kernel's dtype, C order."""
+    name = decl["name"]
+    if array.dtype == np.int64:
+        return np.ascontiguousarray(array)
+    if decl["transform"]:
+        if name not in bound.statistics:
+            train = next(iter(bound.parts.values()), None)
+            bound.statistics[name] = column_statistics(array if train is None else array[train], decl["transform"])
+            if decl["transform"] == "standardised" and (bound.statistics[name][1] == 1.0).any():
+                constant = np.flatnonzero(np.atleast_1d((array if train is None else array[train]).std(axis=0)) <= 1e-12)
+                if constant.size:
+                    bound.notes.append(f"'{name}' has {constant.size} constant columns; they are centred only")
+        array = transformed(array, *bound.statistics[name])
+    return np.ascontiguousarray(array, dtype=dtype)

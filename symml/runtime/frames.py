@@ -1,0 +1,37 @@
+"""What a user may hand over in Python as an array: numpy, lists, data frames; none of their packages is imported.
+
+    as_array(frame, "X")  ->  ndarray of numbers or text
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from symml.errors import DataError
+
+
+def as_array(value: object, name: str) -> np.ndarray:
+    """An array of numbers or text; frames come through `to_numpy` or `__array__`."""
+    if hasattr(value, "toarray"):
+        raise DataError(f"'{name}' is sparse, which is not supported yet", fix="give a dense array: .toarray()")
+    if not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as problem:
+        raise DataError(f"'{name}' is no array: {problem}") from None
+    if array.dtype == object:
+        array = _plain(array, name)
+    if array.dtype.kind not in "fiubU":
+        raise DataError(f"'{name}' holds {array.dtype}; numbers or text labels are expected")
+    return array
+
+
+def _plain(array: np.ndarray, name: str) -> np.ndarray:
+    """Object arrays of text or numbers (pandas makes them) as plain ones."""
+    if all(isinstance(v, str) for v in array.flat):
+        return array.astype(str)
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"'{name}' mixes text, numbers or objects", fix="give one kind") from None

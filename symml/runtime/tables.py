@@ -1,0 +1,193 @@
+"""Files to columns, safely: regular files inside the allowed folder, never pickle, every bad cell named by row and column.
+
+    read_table(Path("data/wine.csv"), allowed=Path("."))  ->  Table(columns={"alcohol": array, ...})
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import math
+import os
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from symml.errors import DataError, FileError
+
+LARGEST_FILE = 2**34
+OFFENDERS = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns (CSV), or named arrays (npy: the one array under ""; npz: members)."""
+
+    path: Path
+    columns: dict[str, np.ndarray]
+    is_csv: bool
+    notes: tuple[str, ...] = ()
+
+
+def read_table(path: Path, allowed: Path) -> Table:
+    """A CSV, npy or npz file; raises FileError (cannot be opened) or DataError (wrong content)."""
+    text = _read(path, allowed)
+    if path.suffix == ".npy":
+        array, notes = _npy(text, path.name)
+        return Table(path, {"": array}, False, notes)
+    if path.suffix == ".npz":
+        return _npz(text, path)
+    if path.suffix == ".csv":
+        return Table(path, _csv(text, path.name), True)
+    raise DataError(f"'{path.name}' is of a kind that is not read", fix="csv, npy and npz are")
+
+
+def _read(path: Path, allowed: Path) -> bytes:
+    """The bytes of a regular file inside the allowed folder; nothing else is opened."""
+    real = Path(os.path.realpath(path))
+    root = Path(os.path.realpath(allowed))
+    if not real.is_relative_to(root):
+        raise DataError(f"'{path.name}' lies outside the page's folder", fix="allow it with --data NAME=FILE")
+    try:
+        handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    except OSError as problem:
+        raise FileError(f"cannot open '{path}': {problem.strerror}") from None
+    with os.fdopen(handle, "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise DataError(f"'{path.name}' is not a regular file")
+        if facts.st_size > LARGEST_FILE:
+            raise DataError(f"'{path.name}' has {facts.st_size} bytes; the limit is {LARGEST_FILE}")
+        return file.read()
+
+
+# CSV
+
+
+def _csv(data: bytes, name: str) -> dict[str, np.ndarray]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"'{name}' is not UTF-8 text") from None
+    head, _, body = text.partition("\n")
+    header = next(csv.reader([head]), [])
+    header = [h.strip() for h in header]
+    if not header or any(not h for h in header):
+        raise DataError(f"'{name}' has no header line that names its columns")
+    if len(set(header)) != len(header):
+        again = next(h for h in header if header.count(h) > 1)
+        raise DataError(f"'{name}' names the column '{again}' twice")
+    if not body.strip():
+        raise DataError(f"'{name}' has no data rows", fix="a mean over no rows is undefined")
+    try:
+        values = np.loadtxt(io.StringIO(body), delimiter=",", comments=None, ndmin=2)
+        if values.shape[1] == len(header) and np.isfinite(values).all():
+            return {h: np.ascontiguousarray(values[:, k]) for k, h in enumerate(header)}
+    except ValueError:
+        pass    # text columns or a bad cell: the slow reader below names it
+    return _csv_slowly(body, header, name)
+
+
+def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray]:
+    """Column by column: all numbers, or all text; a column of both names its first cells that are not numbers."""
+    rows = [row for row in csv.reader(io.StringIO(body)) if row]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError(f"'{name}' row {number} has {len(row)} cells, the header has {len(header)}")
+    columns: dict[str, np.ndarray] = {}
+    for k, title in enumerate(header):
+        cells = [row[k].strip() for row in rows]
+        numbers = [_number(cell) for cell in cells]
+        bad = [(r, c) for r, (c, v) in enumerate(zip(cells, numbers, strict=True), start=2) if v is None]
+        if len(bad) == len(cells):
+            columns[title] = np.array(cells)
+            continue
+        wrong = [(r, c) for r, (c, v) in enumerate(zip(cells, numbers, strict=True), start=2) if v is None or not math.isfinite(v)]
+        if wrong:
+            listed = "; ".join(f"row {r} column '{title}': {_shown(c)}" for r, c in wrong[:OFFENDERS])
+            raise DataError(f"'{name}' has cells that are not finite numbers: {listed}", fix="mend or remove these rows")
+        columns[title] = np.array(numbers, dtype=np.float64)
+    return columns
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell) if "_" not in cell else None
+    except ValueError:
+        return None
+
+
+def _shown(cell: str) -> str:
+    if not cell:
+        return "empty"
+    value = _number(cell)
+    overflow = value is not None and math.isinf(value) and any(c.isdigit() for c in cell)
+    return f"{cell[:40]!r} overflows float64" if overflow else repr(cell[:40])
+
+
+# npy, npz
+
+
+def _npy(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The array of an npy file; the header's claim is compared with the bytes before anything is made."""
+    shape, order, dtype, start = _npy_header(data, name)
+    if dtype.hasobject or dtype.kind not in "fiub":
+        raise DataError(f"'{name}' holds {dtype}; only numbers are read (pickles and objects never)")
+    count = math.prod(shape)
+    if count * dtype.itemsize != len(data) - start:
+        raise DataError(f"'{name}' has {len(data) - start} data bytes, its header claims {count * dtype.itemsize}")
+    array = np.frombuffer(data, dtype, count, start).reshape(shape, order=order)
+    notes = []
+    if not dtype.isnative or order == "F":
+        notes.append(f"'{name}' was converted from {dtype.str} in {order} order")
+    native = np.ascontiguousarray(array).astype(np.float64 if dtype.kind == "f" else np.int64)
+    _finite(native, name)
+    return native, tuple(notes)
+
+
+def _npy_header(data: bytes, name: str) -> tuple[tuple[int, ...], str, np.dtype, int]:
+    try:
+        if data[:6] != b"\x93NUMPY":
+            raise ValueError
+        wide = data[6] > 1
+        size = int.from_bytes(data[8 : 12 if wide else 10], "little")
+        start = (12 if wide else 10) + size
+        if size > 10_000:
+            raise ValueError
+        header = ast.literal_eval(data[start - size : start].decode("latin1"))
+        shape = tuple(header["shape"])
+        if not all(isinstance(k, int) and k >= 0 for k in shape) or not isinstance(header["descr"], str):
+            raise ValueError
+        return shape, "F" if header["fortran_order"] else "C", np.dtype(header["descr"]), start
+    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, RecursionError):
+        raise DataError(f"'{name}' is not a readable npy file") from None
+
+
+def _npz(data: bytes, path: Path) -> Table:
+    columns, notes = {}, []
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        members = archive.infolist()
+    except zipfile.BadZipFile:
+        raise DataError(f"'{path.name}' is not a readable npz file") from None
+    for member in members:
+        if not member.filename.endswith(".npy") or member.file_size > LARGEST_FILE:
+            raise DataError(f"'{path.name}' has the member '{member.filename[:60]}', which is no array of allowed size")
+        with archive.open(member) as file:
+            content = file.read(member.file_size + 1)
+        if len(content) > member.file_size:
+            raise DataError(f"'{path.name}': the member '{member.filename}' is larger than it declares")
+        columns[member.filename.removesuffix(".npy")], more = _npy(content, f"{path.name}:{member.filename}")
+        notes += more
+    return Table(path, columns, False, tuple(notes))
+
+
+def _finite(array: np.ndarray, name: str) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = np.argwhere(~np.isfinite(array))[:OFFENDERS]
+        places = ", ".join(str(tuple(int(k) for k in w)) for w in where)
+        raise DataError(f"'{name}' has non-finite values at {places}")

@@ -1,0 +1,118 @@
+"""The reference target: the functions of a module by interpretation, the algorithms as plain Python. Slow and obvious.
+
+    namespace(plan).value_and_grad(x, g, data, work)
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from symml.ir.evaluate import NUMPY, run
+from symml.ir.program import Dim, Tensor
+from symml.loops.evaluate import evaluate
+from symml.loops.plan import Function, Plan
+
+ALGORITHMS = Path(__file__).parent.parent / "algorithms"
+
+
+def namespace(plan: Plan) -> types.SimpleNamespace:
+    """All functions of a plan."""
+    made: dict[str, object] = {"np": np, "math": math}
+    for f in plan.functions:
+        made[f.name] = _function(f, plan)
+    if plan.batch is not None:
+        made["gather"] = _gather(plan)
+    if plan.update is not None:
+        made["update"] = _update(plan)
+    for name in ("philox", *([plan.algorithm] if plan.algorithm else [])):
+        exec(compile((ALGORITHMS / f"{name}.py").read_text(), f"{name}.py", "exec"), made)
+    made["initialise"] = _initialise(plan, made)
+    return types.SimpleNamespace(**made)
+
+
+def _values(f: Function, plan: Plan, x: np.ndarray, data: tuple) -> tuple[dict[Tensor, np.ndarray], dict[Dim, int]]:
+    sizes, hyper, *arrays = data
+    dims = dict(zip(plan.dims, map(int, sizes), strict=True))
+    values: dict[Tensor, np.ndarray] = dict(zip(f.data, arrays, strict=True))
+    values |= dict(zip(plan.hypers, map(np.float64, hyper), strict=True))
+    at = 0
+    for t in plan.params:
+        shape = _shape(t, dims)
+        count = math.prod(shape)
+        values[t] = x[at : at + count].astype(np.float64).reshape(shape)[()]
+        at += count
+    return values, dims
+
+
+def _shape(t: Tensor, dims: Mapping[Dim, int]) -> tuple[int, ...]:
+    return tuple(int(s) if s.is_Integer else dims[s] for s in t.shape)
+
+
+def _function(f: Function, plan: Plan):
+    def value_and_grad(x, g, data, work):
+        outputs = evaluate(f.program, *_values(f, plan, x, data))
+        g[:] = np.concatenate([np.ravel(outputs[f"d_{t.name}"]) for t in plan.params])
+        return float(outputs[f.output])
+
+    def value(x, data, work):
+        return float(evaluate(f.program, *_values(f, plan, x, data))[f.output])
+
+    def array(x, data, work, out):
+        out[...] = evaluate(f.program, *_values(f, plan, x, data))[f.output]
+
+    return {"gradient": value_and_grad, "value": value, "array": array}[f.kind]
+
+
+def _gather(plan: Plan):
+    f = plan.function("value_and_grad")
+    at = plan.dims.index(plan.batch)
+    rowed = [bool(t.shape) and t.shape[0] == plan.batch for t in f.data]
+
+    def gather(data, order, start, stop, batch):
+        sizes = data[0].copy()
+        sizes[at] = stop - start
+        rows = order[start:stop]
+        return sizes, data[1], *(a[rows] if r else a for a, r in zip(data[2:], rowed, strict=True))
+
+    return gather
+
+
+def _update(plan: Plan):
+    o = plan.optimizer
+
+    def update(x, g, state, scalars):
+        entries = o.theta.shape[0]
+        env = {o.theta: x.astype(np.float64), o.gradient: g.astype(np.float64)}
+        env |= {t: state[k].astype(np.float64) for k, t in enumerate(o.state)}
+        env |= {t: np.float64(scalars[k]) for k, t in enumerate((*o.hypers, *o.counters))}
+        for s in o.program.statements:
+            run(s, env, {entries: x.shape[0]}, NUMPY)
+        x[:] = env[o.updates[o.theta]]
+        for k, t in enumerate(o.state):
+            state[k] = env[o.updates.get(t, t)]
+        for k, t in enumerate(o.counters, start=len(o.hypers)):
+            scalars[k] = env[o.updates.get(t, t)]
+
+    return update
+
+
+def _initialise(plan: Plan, made: Mapping):
+    def initialise(x, sizes, hyper, seed):
+        dims = dict(zip(plan.dims, map(int, sizes), strict=True))
+        table = {**dims, **{t[()]: float(v) for t, v in zip(plan.hypers, hyper, strict=True)}}
+        at = 0
+        for k, start in enumerate(plan.starts):
+            count = math.prod(_shape(start.tensor, dims))
+            args = [float(a.xreplace(table).evalf()) for a in start.args]
+            if start.kind == "constant":
+                x[at : at + count] = args[0]
+            else:
+                made["fill_normal"](x[at : at + count], *args, seed, made["INIT"] + 256 * k)
+            at += count
+
+    return initialise
