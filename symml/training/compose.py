@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sympy import Expr
 
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import Access, Dim, Index, Program, Tensor, accesses, reindex, substitute
+from symml.loops.plan import Function
 from symml.loops.program import LoopProgram
 from symml.loops.schedule import schedule
 
@@ -45,3 +46,28 @@ def _on(expr: Expr, tensors: Mapping[Tensor, Tensor]) -> Expr:
 def update_program(optimizer: Optimizer) -> LoopProgram:
     """The optimiser as loops: new values overwrite the old ones' buffers."""
     return schedule(optimizer.program, {new: old for old, new in optimizer.updates.items()})
+
+
+def outputs_as_functions(forward: Mapping[str, Program], parts: Mapping[str, str]) -> list[Function]:
+    """`predict` and each `report NAME` as functions, in order; `parts` says on which rows a report runs."""
+    functions = []
+    if "predict" in forward:
+        functions.append(Function("predict", "array", schedule(forward["predict"]), "predict"))
+    for name, part in parts.items():
+        key = f"report {name}"
+        functions.append(Function(f"report_{len(functions) - ('predict' in forward)}", "value", schedule(forward[key]), key, part))
+    return functions
+
+
+def all_dims(programs: Iterable[Program], params: Iterable[Tensor]) -> tuple[Dim, ...]:
+    """Every dim that a fit meets, in order of first use."""
+    found: dict[Dim, None] = {}
+    tensors = [*params, *(t for p in programs for t in p.tensors())]
+    for t in tensors:
+        for size in t.shape:
+            found.update(dict.fromkeys(sorted(size.atoms(Dim), key=lambda d: d.name)))
+    for p in programs:
+        for s in p.statements:
+            for size in (*(k.size for k in s.loops), s.body):
+                found.update(dict.fromkeys(sorted(size.atoms(Dim), key=lambda d: d.name)))
+    return tuple(found)

@@ -1,0 +1,322 @@
+"""The whole journey on one screen: one function for each product, each stage one verb.
+
+    text -parse-> Tree -check-> Model -lower-> Program -stabilise, simplify, gradient-> Program
+         -formula-> LaTeX, text          -schedule-> LoopProgram -module_source-> source -> Kernel -> Fit
+
+Rooms are imported inside functions, so that a warm run (a cached kernel) loads neither sympy nor lark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symml.errors import FileError, NumericError, SpecError, UnsupportedError
+from symml.source import Source
+
+if TYPE_CHECKING:
+    from symml.ir.optimizer import Optimizer
+    from symml.ir.program import Program, Tensor
+    from symml.loops.plan import Plan
+    from symml.model.model import Model
+    from symml.runtime.launch import Kernel
+
+FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}}
+BATCH_OPTIONS = {"batch": 32, "epochs": 20, "seed": 0}
+TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
+TARGETS = ("reference", "cpu")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose for a fit."""
+
+    target: str = "cpu"
+    dtype: str = "float64"
+    boundscheck: bool = False
+    hypers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A page up to its derivative: `raw` as lowered, `forward` in stable form, `derivative` with outputs d_NAME."""
+
+    model: Model
+    program: Program
+    raw: Program
+    forward: Program
+    derivative: Program
+
+
+def read(path: str | Path) -> Source:
+    """A page's text."""
+    try:
+        return Source(str(path), Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise FileError(f"'{path}' is not UTF-8 text") from None
+    except OSError as problem:
+        raise FileError(f"cannot read '{path}': {problem.strerror}") from None
+
+
+def load(source: Source) -> tuple[Model, Program]:
+    """Text to checked Model and lowered Program."""
+    from symml.model.check import check
+    from symml.model.lower import lower
+    from symml.syntax.parse import parse
+
+    model = check(parse(source))
+    return model, lower(model)
+
+
+def analyse(source: Source) -> Analysis:
+    """Text to derivative."""
+    model, program = load(source)
+    if model.objective is None:
+        raise SpecError("the page states no objective", fix="write minimize over ... or maximize over ...")
+    return differentiate(model, program)
+
+
+def differentiate(model: Model, program: Program) -> Analysis:
+    """The stable forward program and its gradient in the parameters that are trained."""
+    from symml.calculus.reverse import gradient
+    from symml.rewrite.dead import prune
+    from symml.rewrite.simplify import simplify
+    from symml.rewrite.stable import stabilise
+
+    raw = prune(program, "loss")
+    forward = simplify(stabilise(raw))
+    return Analysis(model, program, raw, forward, simplify(gradient(forward, "loss", model.over)))
+
+
+def certificate(a: Analysis):
+    """Is the objective convex in all parameters, and why."""
+    from symml.methods.convexity import certify
+
+    return certify(a.forward, "loss", a.model.over)
+
+
+def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> list[dict]:
+    """The loss and each gradient as formulas, each with its proof; a proof that fails is an error, never a formula."""
+    from symml.latex.derivation import formula
+    from symml.proof.complex_step import check_gradient
+
+    rows = [] if wrt else [_row("loss", formula(a.forward, a.forward.outputs["loss"], form), "")]
+    for t in a.model.over:
+        if wrt and t.name not in wrt:
+            continue
+        proof = check_gradient(a.raw, a.derivative, "loss", t)
+        if not proof.ok:
+            raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
+        rows.append(_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], form), str(proof)))
+    return rows
+
+
+def _row(name: str, f, proof: str) -> dict:
+    return {"name": name, "latex": f.latex, "text": f.text, "where": [list(w) for w in f.where], "form": f.form,
+            "proof": proof, "printed_error": f.error}
+
+
+def derive_expression(text: str, wrt: str | None, form: str) -> list[dict]:
+    """`derive -e`: an expression in matrixcalculus.org's letters."""
+    from symml.latex.derivation import formula
+    from symml.model.letters import problem
+    from symml.proof.complex_step import check_gradient
+
+    model, program = problem(Source("-e", text), wrt)
+    a = differentiate(model, program)
+    (t,) = a.model.over
+    proof = check_gradient(a.raw, a.derivative, "loss", t)
+    if not proof.ok:
+        raise NumericError(f"the derived gradient is wrong: {proof}")
+    return [_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], form), str(proof))]
+
+
+# from the derivative to a module
+
+
+def plan(a: Analysis) -> Plan:
+    """The functions of a fit and how parameters start."""
+    from symml.calculus.reverse import gradient
+    from symml.loops.plan import Function, Plan
+    from symml.loops.schedule import schedule
+    from symml.rewrite.dead import prune
+    from symml.rewrite.simplify import simplify
+    from symml.rewrite.stable import stabilise
+    from symml.training.compose import all_dims, minibatch, outputs_as_functions, update_program
+
+    model = a.model
+    method, optimizer = _method(model)
+    derivative, batch = a.derivative, None
+    if optimizer is not None:
+        if model.row_dim is None:
+            raise UnsupportedError(f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span)
+        forward, batch = minibatch(a.forward, model.row_dim)
+        derivative = simplify(gradient(forward, "loss", model.over))
+    wanted = [k for k in a.program.outputs if k != "loss"]
+    others = {k: simplify(stabilise(prune(a.program, k))) for k in wanted}
+    functions = [Function("value_and_grad", "gradient", schedule(derivative), "loss")]
+    functions += outputs_as_functions(others, {r.name.id: r.part.id if r.part else "" for r in model.reports})
+    dims = all_dims([a.program, derivative, *others.values()], model.over)
+    return Plan(
+        params=model.over,
+        hypers=tuple(h.tensor for h in model.hypers.values()),
+        dims=dims,
+        functions=tuple(functions),
+        starts=_starts(a),
+        algorithm="minibatch" if optimizer else method,
+        optimizer=optimizer,
+        update=update_program(optimizer) if optimizer else None,
+        row=model.row_dim,
+        batch=batch,
+    )
+
+
+def _method(model: Model) -> tuple[str, Optimizer | None]:
+    """The method of the page: an algorithm that reads all rows, or a page of library/optimizers."""
+    from symml.model.library import names, page
+    from symml.model.optimizer import optimizer
+    from symml.syntax.words import nearest
+
+    name = model.train.method if model.train else "lbfgs"
+    known = {**FULL_BATCH_OPTIONS.get(name, {}), **(BATCH_OPTIONS if name not in FULL_BATCH_OPTIONS else {})}
+    if name not in (*FULL_BATCH_OPTIONS, *names("optimizers")):
+        every = (*FULL_BATCH_OPTIONS, *names("optimizers"))
+        raise SpecError(f"unknown method '{name}'", model.train.span, fix=nearest(name, every) or f"known are {', '.join(every)}")
+    found = None if name in FULL_BATCH_OPTIONS else optimizer(page("optimizers", name))
+    known |= {t.name: v for t, v in found.hypers.items()} if found else {}
+    for option in model.train.options if model.train else {}:
+        if option not in known:
+            raise SpecError(f"'{name}' has no option '{option}'", model.train.span,
+                            fix=nearest(option, known) or f"its options are {', '.join(known)}")
+    return name, found
+
+
+def _starts(a: Analysis) -> tuple:
+    """Each parameter's start; without `init` it is 0 where the problem is convex, else the page must say it."""
+    import sympy
+
+    from symml.loops.plan import Start
+    from symml.model.lower import Lowering
+
+    starts = []
+    low = Lowering(a.model.dims, {h.tensor.name: h.tensor for h in a.model.hypers.values()}, {})
+    missing = [t for t in a.model.over if a.model.params[t.name].init is None]
+    if missing and not (c := certificate(a)).convex:
+        p = a.model.params[missing[0].name]
+        raise SpecError(f"'{missing[0].name}' needs an init: the problem is not certified convex ({c.reason})", p.span,
+                        fix=f"such as init normal(0, 0.1), or 0: {missing[0].name} init 0")
+    for t in a.model.over:
+        init = a.model.params[t.name].init
+        if init is None:
+            starts.append(Start(t, "constant", (sympy.Integer(0),)))
+        else:
+            starts.append(Start(t, init.kind, tuple(low.expression(e, {}).scalar for e in init.args)))
+    return tuple(starts)
+
+
+def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], options: Options) -> dict:
+    """All that a run needs besides the module, as JSON."""
+    model = a.model
+    method = model.train.method if model.train else "lbfgs"
+    given = dict(model.train.options) if model.train else {}
+    optimizer = plan_.optimizer
+    label = a.program.outputs["predict"].domain if "predict" in a.program.outputs else None
+    if "predict" in functions and label is not None and label.kind == "label":
+        functions["predict"]["out"]["label"] = next(
+            (d.tensor.name for d in model.data.values() if d.tensor.domain.size == label.size), "")
+    c = certificate(a)
+    return {
+        "model": model.name,
+        "formulas": rows,
+        "certificate": {"curvature": c.curvature, "reason": c.reason, "over": [t.name for t in model.over]},
+        "sense": model.objective.sense,
+        "dims": [d.name for d in plan_.dims],
+        "sizes": {d.name: size for d, size in model.sizes.items()},
+        "row": plan_.row.name if plan_.row else None,
+        "batch": plan_.batch.name if plan_.batch else None,
+        "data": [_data(d) for d in model.data.values()],
+        "split": None if model.split is None else {
+            "dim": model.split.dim.name, "parts": [list(p) for p in model.split.parts], "seed": model.split.seed,
+            "by": model.split.stratified_by},
+        "params": [{"name": t.name, "shape": [int(s) if s.is_Integer else s.name for s in t.shape]} for t in plan_.params],
+        "hypers": [{"name": h.tensor.name, "value": h.value} for h in model.hypers.values()],
+        "functions": functions,
+        "method": {
+            "name": method,
+            "tolerance": (model.train.tolerance if model.train else None) or TOLERANCE[options.dtype],
+            "options": {**FULL_BATCH_OPTIONS.get(method, BATCH_OPTIONS), **given},
+        },
+        "optimizer": None if optimizer is None else {
+            "state": [optimizer.starts[t] for t in optimizer.state],
+            "counters": [optimizer.starts[t] for t in optimizer.counters],
+            "hypers": [given.get(t.name, v) for t, v in optimizer.hypers.items()]},
+        "reports": [r.name.id for r in model.reports],
+        "parts": [r.part.id if r.part else "" for r in model.reports],
+        "expected": [list(e) for e in model.expected],
+    }
+
+
+def _data(d) -> dict:
+    domain = d.tensor.domain
+    facts = None
+    if domain.kind != "real":
+        facts = {"kind": domain.kind, "lower": domain.lower, "upper": domain.upper, "open": list(domain.open),
+                 "values": list(domain.values), "size": None if domain.size is None else
+                 (int(domain.size) if domain.size.is_Integer else domain.size.name)}
+    columns = None
+    if d.source is not None and d.source.columns is not None:
+        columns = [int(d.source.columns.low.value), int(d.source.columns.high.value)]
+    return {"name": d.tensor.name, "dims": [int(s) if s.is_Integer else s.name for s in d.tensor.shape], "domain": facts,
+            "transform": d.transform, "source": d.source.path if d.source else None,
+            "label": d.source.label if d.source and len(d.tensor.shape) == 1 else None, "columns": columns,
+            "line": d.span.line}
+
+
+# kernels
+
+
+def build(source: Source, options: Options) -> tuple[str, dict]:
+    """The module's source and manifest, from text."""
+    from symml.targets import whitelist
+    from symml.targets.numba_cpu.config import Config
+    from symml.targets.numba_cpu.wrap import module_source
+
+    a = analyse(source)
+    plan_ = plan(a)
+    text, functions = module_source(plan_, Config(options.dtype, options.boundscheck))
+    whitelist.check(text)
+    return text, manifest(a, plan_, functions, formulas(a), options)
+
+
+def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
+    """The compiled kernel of a page, and whether it came from the cache."""
+    from symml.runtime import cache
+    from symml.runtime.launch import Kernel, load_module
+
+    if options.target == "reference":
+        return _reference(source, options), False
+    folder = cache.entry(cache.key(source.text, options.dtype, str(options.boundscheck)))
+    found = cache.load(folder)
+    if found is None:
+        cache.store(folder, *build(source, options))
+    text, facts = found or cache.load(folder)
+    from symml.targets import whitelist
+
+    whitelist.check(text)
+    return Kernel(facts, load_module(folder / "kernel.py", text), options.dtype), found is not None
+
+
+def _reference(source: Source, options: Options) -> Kernel:
+    from symml.runtime.launch import Kernel
+    from symml.targets.numba_cpu.config import Config
+    from symml.targets.numba_cpu.wrap import module_source
+    from symml.targets.reference import namespace
+
+    a = analyse(source)
+    plan_ = plan(a)
+    _, functions = module_source(plan_, Config(options.dtype))
+    facts = json.loads(json.dumps(manifest(a, plan_, functions, formulas(a), options)))
+    return Kernel(facts, namespace(plan_), options.dtype)
