@@ -102,15 +102,16 @@ def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> li
     """The loss and each gradient as formulas, each with its proof; a proof that fails is an error, never a formula."""
     from symml.latex.derivation import formula
     from symml.proof.complex_step import check_gradient
+    from symml.proof.samples import sample
 
-    rows = [] if wrt else [_row("loss", formula(a.forward, a.forward.outputs["loss"], form), "")]
+    rows = [] if wrt else [_row("loss", formula(a.forward, a.forward.outputs["loss"], sample, form), "")]
     for t in a.model.over:
         if wrt and t.name not in wrt:
             continue
         proof = check_gradient(a.raw, a.derivative, "loss", t)
         if not proof.ok:
             raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
-        rows.append(_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], form), str(proof)))
+        rows.append(_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form), str(proof)))
     return rows
 
 
@@ -124,6 +125,7 @@ def derive_expression(text: str, wrt: str | None, form: str) -> list[dict]:
     from symml.latex.derivation import formula
     from symml.model.letters import problem
     from symml.proof.complex_step import check_gradient
+    from symml.proof.samples import sample
 
     model, program = problem(Source("-e", text), wrt)
     a = differentiate(model, program)
@@ -131,7 +133,7 @@ def derive_expression(text: str, wrt: str | None, form: str) -> list[dict]:
     proof = check_gradient(a.raw, a.derivative, "loss", t)
     if not proof.ok:
         raise NumericError(f"the derived gradient is wrong: {proof}")
-    return [_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], form), str(proof))]
+    return [_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form), str(proof))]
 
 
 # from the derivative to a module

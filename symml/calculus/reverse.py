@@ -75,7 +75,7 @@ def gradient(program: Program, output: str, wrt: Iterable[Tensor]) -> Program:
     assert target.shape == (), f"the gradient is of a scalar, {target} is none"
     active = _active(program, target, wrt)
     names = Names(t.name for t in program.tensors())
-    adjoint = {t: Tensor(names.claim(f"d_{t.name}"), t.shape) for t in dict.fromkeys((*active, *wrt))}
+    adjoint = {t: Tensor(names.claim(f"d_{t.name}"), t.shape, adjoint_of=t) for t in dict.fromkeys((*active, *wrt))}
     grown = _Grown(adjoint, {t: [] for t in adjoint}, [], names)
     if target in active:
         grown.statements[target].append(Statement(adjoint[target], (), "=", "none", (), sympy.Integer(1)))

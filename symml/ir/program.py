@@ -92,6 +92,7 @@ class Tensor:
     kind: str = "temp"
     domain: Domain = REAL
     span: Span | None = None
+    adjoint_of: Tensor | None = None
     uid: int = field(default_factory=names.number)
 
     @property

@@ -15,7 +15,7 @@ from symml.ir.program import Access, Dim, Index, Program, Tensor, accesses, rein
 from symml.loops.plan import Function
 from symml.loops.program import LoopProgram
 from symml.loops.schedule import schedule
-from symml.names import number
+from symml.names import Names, number
 
 FULL_BATCH = ("lbfgs",)    # algorithms of algorithms/ that read all rows at once; pages of library/optimizers read batches
 
@@ -23,7 +23,7 @@ FULL_BATCH = ("lbfgs",)    # algorithms of algorithms/ that read all rows at onc
 def minibatch(program: Program, row: Dim) -> tuple[Program, Dim]:
     """The program of one batch: rows run over m of n, and each sum over rows is scaled by n/m, so that its mean over
     batches is the sum over all rows. `n` in bodies stays the number of all rows."""
-    m = Dim(f"{row.name}_batch")
+    m = Dim(Names(d.name for d in all_dims([program], ())).claim(f"{row.name}_batch"))
     short = {t: replace(t, shape=tuple(m if size == row else size for size in t.shape), uid=number()) for t in program.tensors()}
     short = {t: (u if u.shape != t.shape else t) for t, u in short.items()}
     statements = []

@@ -1,0 +1,113 @@
+"""A tensor as a formula: the shortest matrix form that survives its numeric check, else index form.
+
+    formula(program, d_w, sample, "matrix")  ->  Formula(text="1/n Xᵀ(σ(Xw + b) − y) + λw", error=2e-16, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from symml.ir.evaluate import evaluate as interpret
+from symml.ir.program import Dim, Program, Tensor
+from symml.latex import index_form
+from symml.latex.matrix_form import NoForm, Recogniser
+from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
+from symml.latex.tree import Node, OneHot, children, count, evaluate, leaves
+
+LONGEST = 32    # nodes of a tree; above it, what the page names is named in the formula too
+BOUND = 1e-9
+Sample = Callable[[Program, np.random.Generator], tuple[Mapping[Tensor, np.ndarray], Mapping[Dim, int]]]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """LaTeX and text of a right side; `where` are definitions it uses, as (latex, text); `error` of tree against statement."""
+
+    name: str
+    latex: str
+    text: str
+    where: tuple[tuple[str, str], ...]
+    form: str
+    nodes: int
+    error: float
+
+
+def formula(program: Program, t: Tensor, sample: Sample, form: str = "matrix") -> Formula:
+    """The formula of a tensor; `form` is matrix or index. Never one that was not compared with its statement."""
+    if form == "matrix":
+        try:
+            return _matrix(program, t, sample)
+        except NoForm:
+            pass
+    return _index(program, t)
+
+
+def _matrix(program: Program, t: Tensor, sample: Sample) -> Formula:
+    whole = Recogniser(program).node(t, top=True)
+    kept: frozenset[Tensor] = frozenset()
+    if count(whole) > LONGEST:
+        kept = frozenset(u for u in program.tensors() if _named(u) and u is not t)
+    recogniser = Recogniser(program, kept)
+    main = recogniser.node(t, top=True)
+    lines, todo = {}, [u for u in leaves(main) if u in kept]
+    while todo:
+        u = todo.pop(0)
+        if u not in lines:
+            lines[u] = recogniser.node(u, top=True)
+            todo += [v for v in leaves(lines[u]) if v in kept]
+    error = max(disagreement(program, u, tree, sample) for u, tree in {t: main, **lines}.items())
+    if not error <= BOUND:
+        raise NoForm(t.name)
+    where = [_line(tensor_name(u, LATEX), tensor_name(u, TEXT), tree) for u, tree in lines.items()]
+    where += _one_hots([main, *lines.values()])
+    return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", count(main), error)
+
+
+def _named(u: Tensor) -> bool:
+    """Does the page itself name this tensor, or the one whose adjoint it is?"""
+    return u.kind == "definition" or (u.adjoint_of is not None and u.adjoint_of.kind == "definition")
+
+
+def _line(left_latex: str, left_text: str, tree: Node) -> tuple[str, str]:
+    return f"{left_latex} = {write(tree, LATEX)}", f"{left_text} = {write(tree, TEXT)}"
+
+
+def _one_hots(trees: list[Node]) -> list[tuple[str, str]]:
+    """`Y = onehot(y)` for each matrix of labels that is used."""
+    found: dict[Tensor, None] = {}
+    todo = list(trees)
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, OneHot):
+            found[node.labels] = None
+        todo += children(node)
+    return [(rf"{LATEX.name(one_hot_name(u))} = \operatorname{{onehot}}\left({LATEX.name(u.name)}\right)",
+             f"{TEXT.name(one_hot_name(u))} = onehot({TEXT.name(u.name)})") for u in found]
+
+
+def disagreement(program: Program, t: Tensor, tree: Node, sample: Sample, draws: int = 2) -> float:
+    """The largest relative difference between a tree and the interpreted statement, on random inputs."""
+    rng = np.random.default_rng(7)
+    worst = 0.0
+    for _ in range(draws):
+        values, dims = sample(program, rng)
+        env = interpret(program, values, dims)
+        truth = np.asarray(env[t], float)
+        shown = np.broadcast_to(evaluate(tree, env, dims), (truth.shape + (1, 1))[:2] if truth.ndim < 2 else truth.shape)
+        difference = np.abs(shown.reshape(truth.shape) - truth) / np.maximum(1.0, np.abs(truth))
+        if not np.isfinite(difference).all():
+            return float("inf")
+        worst = max(worst, float(difference.max(initial=0.0)))
+    return worst
+
+
+def _index(program: Program, t: Tensor) -> Formula:
+    """Index form is the statement itself, so it needs no recognition."""
+    lines = [index_form.definition(program, u, LATEX) for u in index_form.needed(program, t)]
+    texts = [index_form.definition(program, u, TEXT) for u in index_form.needed(program, t)]
+    where = tuple((f"{a} = {b}", f"{c} = {d}") for (a, b), (c, d) in zip(lines, texts, strict=True))
+    latex, text = index_form.write(program, t, LATEX), index_form.write(program, t, TEXT)
+    return Formula(t.name, latex, text, where, "index", len(text), 0.0)

@@ -1,0 +1,314 @@
+"""Statements to matrix expressions, by the structure of their indices.
+
+An element body over (p, q) is entrywise; a sum over r joins the factors that hold r: vectors 1'v and u'v, matrices A v,
+A B, A diag(v) B. A gather Z[i, y[i]] is the inner product with the one-hot matrix of y, a scatter that matrix itself.
+What has no such form raises NoForm and is shown in index form.
+
+    Recogniser(program).node(d_w)  ->  Scale(1/n, Product((Transpose(Leaf(X)), Add(...))))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy
+from sympy import Expr, exp
+
+from symml.ir.functions import BY_CLASS
+from symml.ir.program import Access, Index, Program, Statement, Tensor, accesses, indices, substitute
+from symml.latex.shorten import (
+    SCALAR,
+    add,
+    hadamard,
+    power,
+    product,
+    scale,
+    total,
+    trace,
+    transpose,
+)
+from symml.latex.tree import ONE, Diagonal, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape
+
+Axes = tuple[Index, ...]
+
+
+class NoForm(Exception):
+    """This statement has no matrix form."""
+
+
+class Recogniser:
+    """Trees of a program's tensors; those in `keep` stand as names."""
+
+    def __init__(self, program: Program, keep: frozenset[Tensor] = frozenset()) -> None:
+        self.definitions: dict[Tensor, list[Statement]] = {}
+        for s in program.statements:
+            self.definitions.setdefault(s.out, []).append(s)
+        self.keep = keep
+        self.known: dict[Tensor, Node] = {}
+
+    def node(self, t: Tensor, top: bool = False) -> Node:
+        """The tree of a tensor; its name where it is an input or kept."""
+        if t not in self.definitions or (t in self.keep and not top):
+            if len(t.shape) > 2:
+                raise NoForm(t.name)
+            return Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t)
+        if top or t not in self.known:
+            found = add([self.statement(s) for s in self.definitions[t]], _shape(t.shape))
+            if top:
+                return found
+            self.known[t] = found
+        return self.known[t]
+
+    def statement(self, s: Statement) -> Node:
+        """What one statement contributes to its tensor."""
+        if s.guard is not None or len(s.lhs) > 2:
+            raise NoForm(s.out.name)
+        if any(not isinstance(k, Index) for k in s.lhs):
+            return self._scatter(s)
+        if len(set(s.lhs)) < len(s.lhs):
+            return Diagonal(_shape(s.out.shape), self.summed(s.body, s.lhs[:1], s.reduced))
+        if s.reduce == "logsumexp":
+            return self._logsumexp(s)
+        if s.reduce not in ("none", "sum"):
+            raise NoForm(s.out.name)
+        return self.summed(s.body, s.lhs, s.reduced)
+
+    def _scatter(self, s: Statement) -> Node:
+        """d[i, y[i]] += c[i] is diag(c) Y; d[y[i]] += c[i] is Y'c."""
+        labels = s.lhs[-1]
+        if not (isinstance(labels, Access) and len(s.loops) == 1 and labels.idx == s.loops):
+            raise NoForm(s.out.name)
+        (i,) = s.loops
+        one_hot = OneHot((i.size, s.out.shape[-1]), labels.tensor)
+        c = self.entries(s.body, s.loops) if i in indices(s.body) else scale(s.body, None)
+        if s.lhs[:-1] == (i,):
+            return scale(c.factor, one_hot) if c.shape == SCALAR and isinstance(c, Scale) else product((Diagonal((i.size, i.size), c), one_hot))
+        if len(s.lhs) == 1:
+            vector = scale(c.factor, Ones((i.size, ONE))) if c.shape == SCALAR and isinstance(c, Scale) else c
+            return product((transpose(one_hot), vector))
+        raise NoForm(s.out.name)
+
+    def _logsumexp(self, s: Statement) -> Node:
+        if len(s.reduced) != 1 or len(s.lhs) > 1:
+            raise NoForm(s.out.name)
+        inner = self.entries(s.body, (*s.lhs, *s.reduced))
+        return Rowwise(_shape(s.out.shape), "logsumexp", inner)
+
+    # entries: no reduction
+
+    def entries(self, e: Expr, axes: Axes) -> Node:
+        """The matrix with entries e over axes; what depends on fewer axes is spread over the others."""
+        own = tuple(k for k in axes if k in indices(e))
+        if len(axes) > 2:
+            raise NoForm(str(e))
+        if own != axes:
+            return _spread(self.entries(e, own), own, axes)
+        if not own and not accesses(e):
+            return scale(e, None)
+        if isinstance(e, Access):
+            return self._access(e, axes)
+        if e.is_Add:
+            return add([self.entries(t, axes) for t in e.args], _shape([k.size for k in axes]))
+        if e.is_Mul:
+            return self._times(e, axes)
+        if isinstance(e, exp):
+            return self._softmax(e, axes) or Map(_shape([k.size for k in axes]), "exp", (self.entries(e.args[0], axes),))
+        if e.is_Pow:
+            if e.exp == sympy.Rational(1, 2):
+                return Map(_shape([k.size for k in axes]), "sqrt", (self.entries(e.base, axes),))
+            if indices(e.exp) or accesses(e.exp):
+                raise NoForm(str(e))
+            return hadamard([power(self.entries(e.base, axes), e.exp)])
+        if e.func in BY_CLASS and BY_CLASS[e.func] not in ("equal", "less", "less_equal"):
+            return Map(_shape([k.size for k in axes]), BY_CLASS[e.func], tuple(self.entries(a, axes) for a in e.args))
+        raise NoForm(str(e))
+
+    def _access(self, a: Access, axes: Axes) -> Node:
+        if a.tensor.integer:
+            raise NoForm(a.name)
+        node = self.node(a.tensor)
+        if a.idx == axes:
+            return node
+        if a.idx == axes[::-1]:
+            return transpose(node)
+        raise NoForm(a.name)
+
+    def _times(self, e: Expr, axes: Axes) -> Node:
+        """Factors by the axes they hold: scalars in front, diag(u) M diag(v), u v'."""
+        return _combined(self._groups(e, axes), axes)
+
+    def _groups(self, e: Expr, axes: Axes) -> list[tuple[Axes, Node]]:
+        """The factors of a product, multiplied entry by entry within each set of axes."""
+        return [(own, hadamard([self.entries(f, own) for f in sympy.Mul.make_args(part)])) for own, part in _grouped(e, axes)]
+
+    def _softmax(self, e: Expr, axes: Axes) -> Node | None:
+        """exp(u - L) with L the logsumexp of u along one axis."""
+        for term in sympy.Add.make_args(e.args[0]):
+            if not isinstance(-term, Access) or len(self.definitions.get((-term).tensor, ())) != 1:
+                continue
+            lse = -term
+            (s,) = self.definitions[lse.tensor]
+            if s.reduce != "logsumexp" or len(s.reduced) != 1 or set(lse.idx) - set(axes):
+                continue
+            (along,) = [k for k in axes if k not in lse.idx] or [None]
+            if along is None:
+                continue
+            u = e.args[0] + lse
+            rows = (*lse.idx, along)
+            same = substitute(s.body, dict(zip((*s.lhs, *s.reduced), rows, strict=True)))
+            inner = self.entries(u, rows)
+            if u == same or inner == self.entries(same, rows):
+                found = Rowwise(_shape([k.size for k in rows]), "softmax", inner)
+                return found if rows == axes else transpose(found)
+        return None
+
+    # sums
+
+    def summed(self, e: Expr, lhs: Axes, reduced: Axes) -> Node:
+        """The sum of e over `reduced`, as a matrix over lhs."""
+        if not reduced:
+            return self.entries(e, lhs)
+        if e.is_Add and (lhs or _gathers(e)):
+            return add([self.summed(t, lhs, reduced) for t in e.args], _shape([k.size for k in lhs]))
+        if e.is_Mul and _gathers(e):
+            outer = [f for f in e.args if not indices(f)]
+            inner = sympy.Mul(*(f for f in e.args if indices(f)))
+            if outer:
+                return hadamard([self.entries(sympy.Mul(*outer), ()), self.summed(inner, lhs, reduced)])
+            if inner.is_Add:
+                return self.summed(inner, lhs, reduced)
+        gathered = _gathers(e)
+        if gathered:
+            return self._gathered(e, gathered, lhs, reduced)
+        diagonal = self._traced(e, lhs, reduced)
+        if diagonal is not None:
+            return diagonal
+        return self._contracted(e, lhs, reduced)
+
+    def _gathered(self, e: Expr, gathered: list[Access], lhs: Axes, reduced: Axes) -> Node:
+        """sum_i c[i] Z[i, y[i]] = <Y, Z> with rows weighted by c."""
+        (i,) = reduced if len(reduced) == 1 else (None,)
+        a = gathered[0]
+        if i is None or lhs or len(gathered) != 1 or not isinstance(a.idx[-1], Access) or a.idx[-1].idx != (i,):
+            raise NoForm(str(e))
+        weight = e / a
+        if a in weight.free_symbols:
+            raise NoForm(str(e))
+        one_hot: Node = OneHot((i.size, a.tensor.shape[-1]), a.idx[-1].tensor)
+        if i in indices(weight):
+            one_hot, weight = product((Diagonal((i.size, i.size), self.entries(weight, (i,))), one_hot)), ONE
+        if len(a.idx) == 1:
+            return scale(weight, total(product((one_hot, self.node(a.tensor)))))
+        if a.idx[0] is not i:
+            raise NoForm(str(e))
+        return scale(weight, total(hadamard((one_hot, self.node(a.tensor)))))
+
+    def _traced(self, e: Expr, lhs: Axes, reduced: Axes) -> Node | None:
+        """sum_i c M[i, i] = c tr(M)."""
+        factors = sympy.Mul.make_args(e)
+        diagonal = [f for f in factors if isinstance(f, Access) and len(f.idx) == 2 and f.idx[0] is f.idx[1]]
+        if lhs or len(reduced) != 1 or len(diagonal) != 1:
+            return None
+        rest = sympy.Mul(*(f for f in factors if f is not diagonal[0]))
+        if indices(rest):
+            return None
+        return hadamard([self.entries(rest, ()), trace(self.node(diagonal[0].tensor))])
+
+    def _contracted(self, e: Expr, lhs: Axes, reduced: Axes) -> Node:
+        """Join the factors that hold a reduced index, one index after another."""
+        if not lhs and all(set(own) in (set(reduced), set()) for own, _ in _grouped(e, reduced)):
+            outer = sympy.Mul(*(f for f in sympy.Mul.make_args(e) if not indices(f)))
+            inner = sympy.Mul(*(f for f in sympy.Mul.make_args(e) if indices(f)))
+            missing = sympy.Mul(*(k.size for k in reduced if k not in indices(e)))
+            if missing != 1:
+                raise NoForm(str(e))
+            return hadamard([self.entries(outer, ()), total(self.entries(inner, reduced))])
+        axes = (*lhs, *reduced)
+        groups = self._groups(e, axes)
+        for r in sorted(reduced, key=lambda k: sum(len(own) for own, _ in groups if k in own)):
+            held = [g for g in groups if r in g[0]]
+            if not held:
+                raise NoForm(str(e))
+            groups = _merged([g for g in groups if r not in g[0]] + [_join(held, r)])
+        return _combined(groups, lhs)
+
+
+def _join(held: list[tuple[Axes, Node]], r: Index) -> tuple[Axes, Node]:
+    """sum over r of the product of factors that hold it."""
+    vectors = [node for own, node in held if own == (r,)]
+    matrices = [(own, node) for own, node in held if len(own) == 2]
+    if len(matrices) > 2:
+        raise NoForm(r.name)
+    vector = hadamard(vectors) if vectors else None
+    if not matrices:
+        return (), total(vector)
+    (p, left) = _oriented(*matrices[0], r, last=True)
+    if len(matrices) == 1:
+        return (p,), product((left, vector if vector is not None else Ones((r.size, ONE))))
+    (q, right) = _oriented(*matrices[1], r, last=False)
+    middle = () if vector is None else (Diagonal((r.size, r.size), vector),)
+    return (p, q), product((left, *middle, right))
+
+
+def _oriented(own: Axes, node: Node, r: Index, last: bool) -> tuple[Index, Node]:
+    other = own[0] if own[1] is r else own[1]
+    return other, node if (own[1] is r) == last else transpose(node)
+
+
+def _merged(groups: list[tuple[Axes, Node]]) -> list[tuple[Axes, Node]]:
+    """One group for each set of axes."""
+    found: dict[frozenset[Index], tuple[Axes, Node]] = {}
+    for own, node in groups:
+        key = frozenset(own)
+        if key in found:
+            first, other = found[key]
+            node = node if own == first else transpose(node)
+            own, node = first, hadamard((other, node))
+        found[key] = (own, node)
+    return list(found.values())
+
+
+def _combined(groups: Sequence[tuple[Axes, Node]], axes: Axes) -> Node:
+    """The product of groups, as a matrix over axes."""
+    by = {own: node for own, node in _merged(list(groups))}
+    scalars = [by.pop(())] if () in by else []
+    if len(axes) < 2:
+        return hadamard([*scalars, *by.values()]) if by or scalars else scale(ONE, None)
+    p, q = axes
+    full = by.get((p, q)) or (transpose(by[q, p]) if (q, p) in by else None)
+    u, v = by.get((p,)), by.get((q,))
+    if full is None:
+        if u is None or v is None:
+            raise NoForm("an outer product lacks a side")
+        return hadamard([*scalars, product((u, transpose(v)))])
+    left = () if u is None else (Diagonal((p.size, p.size), u),)
+    right = () if v is None else (Diagonal((q.size, q.size), v),)
+    return hadamard([*scalars, product((*left, full, *right))])
+
+
+def _grouped(e: Expr, axes: Axes) -> list[tuple[Axes, Expr]]:
+    """The factors of e, multiplied together by the axes they depend on."""
+    groups: dict[Axes, list[Expr]] = {}
+    for f in sympy.Mul.make_args(e):
+        groups.setdefault(tuple(k for k in axes if k in indices(f)), []).append(f)
+    return [(own, sympy.Mul(*fs)) for own, fs in groups.items()]
+
+
+def _gathers(e: Expr) -> list[Access]:
+    """Accesses through labels, in order of their text."""
+    found = [a for a in e.atoms(Access) if any(not isinstance(k, Index) and k.atoms(Access) for k in a.idx)]
+    return sorted(found, key=lambda a: a.name)
+
+
+def _spread(node: Node, own: Axes, axes: Axes) -> Node:
+    """A scalar stays (it broadcasts); a vector becomes v 1' or 1 v'."""
+    if not own:
+        return node
+    (k,) = own
+    if k is axes[0]:
+        return product((node, transpose(Ones((axes[1].size, ONE)))))
+    return product((Ones((axes[0].size, ONE)), transpose(node)))
+
+
+def _shape(sizes: Sequence[Expr]) -> Shape:
+    return (sizes[0] if len(sizes) > 0 else ONE, sizes[1] if len(sizes) > 1 else ONE)

@@ -1,0 +1,254 @@
+"""The tree as text: one printer, two styles (LaTeX and Unicode), so the two cannot drift.
+
+    write(tree, TEXT)  ->  "1/n Xᵀ(σ(Xw + b) − y) + λw"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import sympy
+from sympy import Expr
+
+from symml import names
+from symml.ir.functions import FUNCTIONS
+from symml.ir.program import Access, Dim, Tensor
+from symml.latex.shorten import negative, scale
+from symml.latex.tree import (
+    ONE,
+    Add,
+    Diagonal,
+    Hadamard,
+    Inner,
+    Leaf,
+    Map,
+    Node,
+    OneHot,
+    Ones,
+    Power,
+    Product,
+    Quotient,
+    Rowwise,
+    Scale,
+    SquaredNorm,
+    Trace,
+    Transpose,
+)
+
+_SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
+SUM, PRODUCT, FACTOR, ATOM = range(4)    # how tightly a text binds
+
+
+@dataclass(frozen=True)
+class Style:
+    """The marks of one way of writing."""
+
+    name: Callable[[str], str]
+    bar: str
+    ones: str
+    transpose: str
+    dot: str
+    minus: str
+    brackets: tuple[str, str]
+    norm: tuple[str, str]
+    inner: tuple[str, str]
+    joined: str
+    power: Callable[[str], str]
+    fraction: Callable[[str, str], str]
+    divided: Callable[[str, str], str]
+    function: Callable[[str], str]
+    root: Callable[[str], str]
+
+
+def _superscript(k: str) -> str:
+    table = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+    return k.translate(table) if re.fullmatch(r"-?\d+", k) else f"^{k}" if k.isalnum() else f"^({k})"
+
+
+TEXT = Style(
+    names.unicode, "{}̄", "1", "ᵀ", " ⊙ ", "−", ("(", ")"), ("‖", "‖"), ("⟨", "⟩"), "", _superscript,
+    lambda a, b: f"{a}/{b}", lambda a, b: f"{a} ⊘ {b}", lambda f: FUNCTIONS[f].text if f in FUNCTIONS else f, lambda a: f"√({a})",
+)
+LATEX = Style(
+    names.latex, r"\bar{{{}}}", r"\mathbf{1}", r"^{\top}", r" \odot ", "-", (r"\left(", r"\right)"), (r"\left\|", r"\right\|"),
+    (r"\left\langle ", r" \right\rangle"), " ", lambda k: f"^{{{k}}}", lambda a, b: rf"\frac{{{a}}}{{{b}}}",
+    lambda a, b: rf"\frac{{{a}}}{{{b}}}",
+    lambda f: FUNCTIONS[f].latex if f in FUNCTIONS else {"lse": r"\operatorname{lse}", "softmax": r"\operatorname{softmax}",
+                                                         "diag": r"\operatorname{diag}", "tr": r"\operatorname{tr}"}[f],
+    lambda a: rf"\sqrt{{{a}}}",
+)
+
+
+def tensor_name(t: Tensor, style: Style) -> str:
+    """A tensor as it is written; an adjoint wears a bar."""
+    return style.bar.format(style.name(t.adjoint_of.name)) if t.adjoint_of is not None else style.name(t.name)
+
+
+def write(node: Node, style: Style) -> str:
+    """The tree as text."""
+    return _Writer(style).at(node, SUM)
+
+
+class _Writer:
+    def __init__(self, style: Style) -> None:
+        self.style = style
+
+    def at(self, node: Node, level: int) -> str:
+        """The text of a node where something that binds as `level` is wanted; brackets where it binds less."""
+        text, own = _WRITERS[type(node)](self, node)
+        return text if own >= level else text.join(self.style.brackets)
+
+    def coefficient(self, e: Expr) -> str:
+        """A scalar factor such as 2/n or λ/2, without its sign."""
+        over, under = sympy.fraction(sympy.together(e))
+        top = self.scalars(over)
+        if under == 1:
+            return top
+        bottom = self.scalars(under)
+        several = len(sympy.Mul.make_args(under)) > 1 and self.style is TEXT
+        return self.style.fraction(top, f"({bottom})" if several else bottom)
+
+    def scalars(self, e: Expr) -> str:
+        """A product or sum of scalars."""
+        if e.is_Add:
+            terms = sorted(e.args, key=lambda t: (t.could_extract_minus_sign(), str(t)))
+            text = self.scalars(terms[0])
+            for t in terms[1:]:
+                minus = t.could_extract_minus_sign()
+                text += f" {self.style.minus if minus else '+'} {self.scalars(-t if minus else t)}"
+            return text.join(self.style.brackets)
+        parts = sorted(sympy.Mul.make_args(e), key=lambda f: (not f.is_Number, str(f)))
+        return self.style.joined.join(self._scalar(f) for f in parts if f != 1 or len(parts) == 1)
+
+    def _scalar(self, f: Expr) -> str:
+        if isinstance(f, Access):
+            return tensor_name(f.tensor, self.style)
+        if isinstance(f, Dim):
+            return self.style.name(f.name)
+        if f.is_Pow and f.exp == sympy.Rational(1, 2):
+            return self.style.root(self.scalars(f.base))
+        if f.is_Pow:
+            base = self._scalar(f.base) if f.base.is_Atom else self.scalars(f.base).join(self.style.brackets)
+            return base + self.style.power(self.scalars(f.exp) if not f.exp.is_Number else str(f.exp))
+        if f.is_Add:
+            return self.scalars(f)
+        if f.is_Function:
+            function = self.style.function(str(f.func.__name__))
+            return function + ", ".join(self.scalars(a) for a in f.args).join(self.style.brackets)
+        return {"pi": self.style.name("pi")}.get(str(f), f"{float(f):g}" if f.is_Float else str(f))
+
+
+def _add(w: _Writer, n: Add) -> tuple[str, int]:
+    text = ""
+    for t in n.terms:
+        minus = negative(t)
+        body = w.at(scale(sympy.Integer(-1), t) if minus else t, PRODUCT)
+        text += (f" {w.style.minus} {body}" if minus else f" + {body}") if text else (w.style.minus + body if minus else body)
+    return text, SUM
+
+
+def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
+    sign = w.style.minus if n.factor.could_extract_minus_sign() else ""
+    factor = -n.factor if sign else n.factor
+    if n.arg is None:
+        return sign + w.coefficient(factor), SUM if sign or factor.is_Add else PRODUCT if not factor.is_Atom else ATOM
+    body = w.at(n.arg, PRODUCT)
+    if factor == 1:
+        return sign + body, SUM
+    c = w.coefficient(factor)
+    gap = " " if "/" in c or (c[-1].isdigit() and body[:1].isdigit()) or body[:1] in "1‖⟨√" or body[:1].isalpha() and len(c) > 1 else ""
+    if w.style is LATEX:
+        gap = " "
+    return f"{sign}{c}{gap}{body}", SUM if sign else PRODUCT
+
+
+def _product(w: _Writer, n: Product) -> tuple[str, int]:
+    parts = [w.at(f, FACTOR) for f in n.factors]
+    text = parts[0]
+    for p in parts[1:]:
+        word = re.search(r"[^\W\d_]*$", text.rstrip("ᵀ" + _SUBSCRIPTS))[0]
+        wordy = not text.endswith("ᵀ") and (len(word) > 1 or (word and re.match(r"\w\w", p)))
+        text += ("" if w.style is TEXT and not wordy else " ") + p
+    return text, PRODUCT
+
+
+def _hadamard(w: _Writer, n: Hadamard) -> tuple[str, int]:
+    scalars = [f for f in n.factors if f.shape == (ONE, ONE)]
+    others = [f for f in n.factors if f.shape != (ONE, ONE)]
+    parts = [w.at(f, FACTOR) for f in scalars]
+    if others:
+        parts.append(w.style.dot.join(w.at(f, FACTOR if not isinstance(f, Product) else PRODUCT) for f in others))
+    return " ".join(parts), PRODUCT if len(others) < 2 else PRODUCT
+
+
+def _quotient(w: _Writer, n: Quotient) -> tuple[str, int]:
+    if w.style is LATEX:
+        return w.style.fraction(w.at(n.over, SUM), w.at(n.under, SUM)), PRODUCT
+    entry = n.under.shape != (ONE, ONE)
+    top, bottom = w.at(n.over, FACTOR), w.at(n.under, ATOM if not entry else FACTOR)
+    return (w.style.divided if entry else w.style.fraction)(top, bottom), PRODUCT
+
+
+def _power(w: _Writer, n: Power) -> tuple[str, int]:
+    k = w.coefficient(abs(n.exponent) if n.exponent.is_number else n.exponent)
+    sign = "-" if n.exponent.is_number and n.exponent < 0 else ""
+    entry = r"\circ " if w.style is LATEX and n.shape != (ONE, ONE) else ""
+    base = w.at(n.base, ATOM)
+    if w.style is TEXT and n.shape != (ONE, ONE):
+        return f"{base}^⊙{sign}{k}", FACTOR
+    return base + w.style.power(entry + sign + k), FACTOR
+
+
+def _map(w: _Writer, n: Map) -> tuple[str, int]:
+    inner = ", ".join(w.at(a, SUM) for a in n.args)
+    if n.function == "sqrt":
+        return w.style.root(inner), ATOM
+    return w.style.function(n.function) + inner.join(w.style.brackets), ATOM
+
+
+def _transpose(w: _Writer, n: Transpose) -> tuple[str, int]:
+    return w.at(n.arg, ATOM) + w.style.transpose, FACTOR
+
+
+def _call(name: str) -> Callable[[_Writer, Node], tuple[str, int]]:
+    return lambda w, n: (w.style.function(name) + w.at(n.arg, SUM).join(w.style.brackets), ATOM)
+
+
+def _squared_norm(w: _Writer, n: SquaredNorm) -> tuple[str, int]:
+    frobenius = n.arg.shape[1] != ONE and n.arg.shape[0] != ONE
+    text = w.at(n.arg, SUM).join(w.style.norm)
+    if w.style is TEXT:
+        return text + ("²" if not frobenius else "²_F"), ATOM
+    return text + ("^2" if not frobenius else "_F^2"), ATOM
+
+
+def _one_hot(w: _Writer, n: OneHot) -> tuple[str, int]:
+    return w.style.name(one_hot_name(n.labels)), ATOM
+
+
+def one_hot_name(labels: Tensor) -> str:
+    """The matrix of a vector of labels is written with the capital letter."""
+    return labels.name[0].upper() + labels.name[1:]
+
+
+_WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
+    Leaf: lambda w, n: (tensor_name(n.tensor, w.style), ATOM),
+    Ones: lambda w, n: (w.style.ones, ATOM),
+    OneHot: _one_hot,
+    Scale: _scale,
+    Add: _add,
+    Product: _product,
+    Hadamard: _hadamard,
+    Quotient: _quotient,
+    Power: _power,
+    Map: _map,
+    Transpose: _transpose,
+    Diagonal: _call("diag"),
+    Rowwise: lambda w, n: _call("lse" if n.function == "logsumexp" else n.function)(w, n),
+    SquaredNorm: _squared_norm,
+    Inner: lambda w, n: (f"{w.at(n.left, SUM)}, {w.at(n.right, SUM)}".join(w.style.inner), ATOM),
+    Trace: _call("tr"),
+}
+

@@ -1,0 +1,249 @@
+"""The tree of matrix expressions. Every node is a matrix: a vector is n x 1, a scalar 1 x 1; its shape is exact.
+
+Two visitors walk it: printing.py writes it, `evaluate` below computes it, so that no text is shown that was not run.
+
+    Scale(1/n, Product((Transpose(Leaf(X)), Add((Map("sigmoid", (...)), Scale(-1, Leaf(y)))))))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+from sympy import Expr
+
+from symml.ir.functions import FUNCTIONS
+from symml.ir.program import Access, Dim, Tensor
+
+ONE = sympy.Integer(1)
+Shape = tuple[Expr, Expr]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A matrix expression; `shape` is (rows, columns)."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Leaf(Node):
+    """A tensor by its name."""
+
+    tensor: Tensor
+
+
+@dataclass(frozen=True)
+class Ones(Node):
+    """The vector of ones."""
+
+
+@dataclass(frozen=True)
+class OneHot(Node):
+    """The matrix with 1 at (i, y[i])."""
+
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Scale(Node):
+    """A scalar coefficient (numbers, dims, hyper-parameters) times a matrix; `arg` None is the scalar itself."""
+
+    factor: Expr
+    arg: Node | None
+
+
+@dataclass(frozen=True)
+class Add(Node):
+    """A sum; scalars broadcast."""
+
+    terms: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Product(Node):
+    """A matrix product."""
+
+    factors: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Hadamard(Node):
+    """An entrywise product."""
+
+    factors: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Quotient(Node):
+    """An entrywise quotient."""
+
+    over: Node
+    under: Node
+
+
+@dataclass(frozen=True)
+class Power(Node):
+    """An entrywise power."""
+
+    base: Node
+    exponent: Expr
+
+
+@dataclass(frozen=True)
+class Map(Node):
+    """A function of each entry, by its name in ir/functions.py."""
+
+    function: str
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Transpose(Node):
+    arg: Node
+
+
+@dataclass(frozen=True)
+class Diagonal(Node):
+    """diag(v)"""
+
+    arg: Node
+
+
+@dataclass(frozen=True)
+class Rowwise(Node):
+    """softmax or logsumexp of each row; of a vector, of the whole of it."""
+
+    function: str
+    arg: Node
+
+
+@dataclass(frozen=True)
+class SquaredNorm(Node):
+    """The sum of squared entries."""
+
+    arg: Node
+
+
+@dataclass(frozen=True)
+class Inner(Node):
+    """The sum of the entrywise product of two matrices."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True)
+class Trace(Node):
+    """The sum of the diagonal."""
+
+    arg: Node
+
+
+CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
+    Leaf: lambda n: (),
+    Ones: lambda n: (),
+    OneHot: lambda n: (),
+    Scale: lambda n: (n.arg,) if n.arg is not None else (),
+    Add: lambda n: n.terms,
+    Product: lambda n: n.factors,
+    Hadamard: lambda n: n.factors,
+    Quotient: lambda n: (n.over, n.under),
+    Power: lambda n: (n.base,),
+    Map: lambda n: n.args,
+    Transpose: lambda n: (n.arg,),
+    Diagonal: lambda n: (n.arg,),
+    Rowwise: lambda n: (n.arg,),
+    SquaredNorm: lambda n: (n.arg,),
+    Inner: lambda n: (n.left, n.right),
+    Trace: lambda n: (n.arg,),
+}
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes directly below."""
+    return CHILDREN[type(node)](node)
+
+
+def count(node: Node) -> int:
+    """How many nodes a tree has; a coefficient counts as one."""
+    own = 2 if isinstance(node, Scale) and node.arg is not None else 1
+    return own + sum(map(count, children(node)))
+
+
+def leaves(node: Node) -> dict[Tensor, None]:
+    """The tensors that a tree names, in order."""
+    if isinstance(node, Leaf):
+        return {node.tensor: None}
+    if isinstance(node, OneHot):
+        return {node.labels: None}
+    found: dict[Tensor, None] = {}
+    for child in children(node):
+        found.update(leaves(child))
+    if isinstance(node, Scale):
+        found.update({a.tensor: None for a in sorted(node.factor.atoms(Access), key=lambda a: a.name)})
+    return found
+
+
+def evaluate(node: Node, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> np.ndarray:
+    """The matrix, from arrays by tensor."""
+    return _VALUES[type(node)](node, lambda n: evaluate(n, values, dims), values, dims)
+
+
+def _number(e: Expr, values: Mapping, dims: Mapping) -> float:
+    table = {a: float(values[a.tensor]) for a in e.atoms(Access)}
+    table |= {d: dims[d] for d in e.atoms(Dim)}
+    return float(e.xreplace({k: sympy.Float(v, 17) for k, v in table.items()}))
+
+
+def _leaf(n: Leaf, of: Callable, values: Mapping, dims: Mapping) -> np.ndarray:
+    a = np.asarray(values[n.tensor], float)
+    return a.reshape(1, 1) if a.ndim == 0 else a.reshape(-1, 1) if a.ndim == 1 else a
+
+
+def _size(e: Expr, dims: Mapping) -> int:
+    return int(e) if e.is_Integer else dims[e]
+
+
+def _rowwise(n: Rowwise, of: Callable, values: Mapping, dims: Mapping) -> np.ndarray:
+    a = of(n.arg)
+    axis = 0 if n.arg.shape[1] == ONE else 1
+    top = a.max(axis=axis, keepdims=True)
+    total = top + np.log(np.exp(a - top).sum(axis=axis, keepdims=True))
+    return total if n.function == "logsumexp" else np.exp(a - total)
+
+
+def _product(n: Product, of: Callable, values: Mapping, dims: Mapping) -> np.ndarray:
+    out = of(n.factors[0])
+    for f in n.factors[1:]:
+        out = out @ of(f)
+    return out
+
+
+def _fold(parts: list[np.ndarray], operate: Callable) -> np.ndarray:
+    out = parts[0]
+    for p in parts[1:]:
+        out = operate(out, p)
+    return out
+
+
+_VALUES: Mapping[type, Callable] = {
+    Leaf: _leaf,
+    Ones: lambda n, of, v, d: np.ones((_size(n.shape[0], d), 1)),
+    OneHot: lambda n, of, v, d: np.eye(_size(n.shape[1], d))[v[n.labels]],
+    Scale: lambda n, of, v, d: _number(n.factor, v, d) * (of(n.arg) if n.arg is not None else np.ones((1, 1))),
+    Add: lambda n, of, v, d: _fold([of(t) for t in n.terms], np.add),
+    Product: _product,
+    Hadamard: lambda n, of, v, d: _fold([of(t) for t in n.factors], np.multiply),
+    Quotient: lambda n, of, v, d: of(n.over) / of(n.under),
+    Power: lambda n, of, v, d: of(n.base) ** _number(n.exponent, v, d),
+    Map: lambda n, of, v, d: FUNCTIONS[n.function].numpy(*map(of, n.args)),
+    Transpose: lambda n, of, v, d: of(n.arg).T,
+    Diagonal: lambda n, of, v, d: np.diag(of(n.arg)[:, 0]),
+    Rowwise: _rowwise,
+    SquaredNorm: lambda n, of, v, d: np.sum(of(n.arg) ** 2).reshape(1, 1),
+    Inner: lambda n, of, v, d: np.sum(of(n.left) * of(n.right)).reshape(1, 1),
+    Trace: lambda n, of, v, d: np.trace(of(n.arg)).reshape(1, 1),
+}
