@@ -120,20 +120,11 @@ def _row(name: str, f, proof: str) -> dict:
             "proof": proof, "printed_error": f.error}
 
 
-def derive_expression(text: str, wrt: str | None, form: str) -> list[dict]:
+def derive_expression(text: str, wrt: str | None, form: str, kinds: Mapping[str, str] | None = None) -> list[dict]:
     """`derive -e`: an expression in matrixcalculus.org's letters."""
-    from symml.latex.derivation import formula
     from symml.model.letters import problem
-    from symml.proof.complex_step import check_gradient
-    from symml.proof.samples import sample
 
-    model, program = problem(Source("-e", text), wrt)
-    a = differentiate(model, program)
-    (t,) = a.model.over
-    proof = check_gradient(a.raw, a.derivative, "loss", t)
-    if not proof.ok:
-        raise NumericError(f"the derived gradient is wrong: {proof}")
-    return [_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form), str(proof))]
+    return formulas(differentiate(*problem(Source("-e", text), wrt, kinds)), form)[1:]
 
 
 # from the derivative to a module

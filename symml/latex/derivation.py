@@ -96,7 +96,10 @@ def disagreement(program: Program, t: Tensor, tree: Node, sample: Sample, draws:
         values, dims = sample(program, rng)
         env = interpret(program, values, dims)
         truth = np.asarray(env[t], float)
-        shown = np.broadcast_to(evaluate(tree, env, dims), (truth.shape + (1, 1))[:2] if truth.ndim < 2 else truth.shape)
+        try:
+            shown = np.broadcast_to(evaluate(tree, env, dims), (truth.shape + (1, 1))[:2] if truth.ndim < 2 else truth.shape)
+        except ValueError:    # shapes that do not fit: a wrong tree, which must not be shown
+            return float("inf")
         difference = np.abs(shown.reshape(truth.shape) - truth) / np.maximum(1.0, np.abs(truth))
         if not np.isfinite(difference).all():
             return float("inf")

@@ -23,11 +23,12 @@ from symml.latex.shorten import (
     power,
     product,
     scale,
+    split,
     total,
     trace,
     transpose,
 )
-from symml.latex.tree import ONE, Diagonal, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape
+from symml.latex.tree import ONE, Diagonal, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm
 
 Axes = tuple[Index, ...]
 
@@ -66,7 +67,11 @@ class Recogniser:
         if any(not isinstance(k, Index) for k in s.lhs):
             return self._scatter(s)
         if len(set(s.lhs)) < len(s.lhs):
-            return Diagonal(_shape(s.out.shape), self.summed(s.body, s.lhs[:1], s.reduced))
+            entries = self.summed(s.body, s.lhs[:1], s.reduced)
+            if entries.shape == SCALAR:
+                entries = hadamard((entries, Ones((s.lhs[0].size, ONE))))
+            c, vector = split(entries)
+            return scale(c, Diagonal(_shape(s.out.shape), vector))
         if s.reduce == "logsumexp":
             return self._logsumexp(s)
         if s.reduce not in ("none", "sum"):
@@ -114,7 +119,8 @@ class Recogniser:
         if isinstance(e, exp):
             return self._softmax(e, axes) or Map(_shape([k.size for k in axes]), "exp", (self.entries(e.args[0], axes),))
         if e.is_Pow:
-            if e.exp == sympy.Rational(1, 2):
+            base = self.entries(e.base, axes) if e.exp == sympy.Rational(1, 2) else None
+            if base is not None and not isinstance(split(base)[1], SquaredNorm):
                 return Map(_shape([k.size for k in axes]), "sqrt", (self.entries(e.base, axes),))
             if indices(e.exp) or accesses(e.exp):
                 raise NoForm(str(e))

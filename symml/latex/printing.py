@@ -38,6 +38,7 @@ from symml.latex.tree import (
 )
 
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
+_LETTER = "[A-Za-zα-ωΑ-Ω]"
 SUM, PRODUCT, FACTOR, ATOM = range(4)    # how tightly a text binds
 
 
@@ -46,7 +47,7 @@ class Style:
     """The marks of one way of writing."""
 
     name: Callable[[str], str]
-    bar: str
+    bar: Callable[[str], str]
     ones: str
     transpose: str
     dot: str
@@ -68,11 +69,11 @@ def _superscript(k: str) -> str:
 
 
 TEXT = Style(
-    names.unicode, "{}̄", "1", "ᵀ", " ⊙ ", "−", ("(", ")"), ("‖", "‖"), ("⟨", "⟩"), "", _superscript,
+    names.unicode, lambda a: a[0] + "\u0304" + a[1:], "1", "ᵀ", " ⊙ ", "−", ("(", ")"), ("‖", "‖"), ("⟨", "⟩"), "", _superscript,
     lambda a, b: f"{a}/{b}", lambda a, b: f"{a} ⊘ {b}", lambda f: FUNCTIONS[f].text if f in FUNCTIONS else f, lambda a: f"√({a})",
 )
 LATEX = Style(
-    names.latex, r"\bar{{{}}}", r"\mathbf{1}", r"^{\top}", r" \odot ", "-", (r"\left(", r"\right)"), (r"\left\|", r"\right\|"),
+    names.latex, lambda a: rf"\bar{{{a}}}", r"\mathbf{1}", r"^{\top}", r" \odot ", "-", (r"\left(", r"\right)"), (r"\left\|", r"\right\|"),
     (r"\left\langle ", r" \right\rangle"), " ", lambda k: f"^{{{k}}}", lambda a, b: rf"\frac{{{a}}}{{{b}}}",
     lambda a, b: rf"\frac{{{a}}}{{{b}}}",
     lambda f: FUNCTIONS[f].latex if f in FUNCTIONS else {"lse": r"\operatorname{lse}", "softmax": r"\operatorname{softmax}",
@@ -83,7 +84,7 @@ LATEX = Style(
 
 def tensor_name(t: Tensor, style: Style) -> str:
     """A tensor as it is written; an adjoint wears a bar."""
-    return style.bar.format(style.name(t.adjoint_of.name)) if t.adjoint_of is not None else style.name(t.name)
+    return style.bar(style.name(t.adjoint_of.name)) if t.adjoint_of is not None else style.name(t.name)
 
 
 def write(node: Node, style: Style) -> str:
@@ -158,7 +159,8 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
     if factor == 1:
         return sign + body, SUM
     c = w.coefficient(factor)
-    gap = " " if "/" in c or (c[-1].isdigit() and body[:1].isdigit()) or body[:1] in "1‖⟨√" or body[:1].isalpha() and len(c) > 1 else ""
+    word = re.match(f"{_LETTER}{{2,}}", body) or re.search(f"{_LETTER}{{2,}}$", c)
+    gap = " " if "/" in c or c[-1].isdigit() is body[:1].isdigit() is True or body[:1] in "1‖⟨√" or word else ""
     if w.style is LATEX:
         gap = " "
     return f"{sign}{c}{gap}{body}", SUM if sign else PRODUCT
@@ -168,8 +170,8 @@ def _product(w: _Writer, n: Product) -> tuple[str, int]:
     parts = [w.at(f, FACTOR) for f in n.factors]
     text = parts[0]
     for p in parts[1:]:
-        word = re.search(r"[^\W\d_]*$", text.rstrip("ᵀ" + _SUBSCRIPTS))[0]
-        wordy = not text.endswith("ᵀ") and (len(word) > 1 or (word and re.match(r"\w\w", p)))
+        word = re.search(f"{_LETTER}*$", text.rstrip(_SUBSCRIPTS))[0]
+        wordy = not text.endswith("ᵀ") and (len(word) > 1 or (word and re.match(f"{_LETTER}{{2,}}", p)))
         text += ("" if w.style is TEXT and not wordy else " ") + p
     return text, PRODUCT
 
@@ -192,6 +194,9 @@ def _quotient(w: _Writer, n: Quotient) -> tuple[str, int]:
 
 
 def _power(w: _Writer, n: Power) -> tuple[str, int]:
+    if isinstance(n.base, SquaredNorm) and (2 * n.exponent).is_Integer:
+        k = int(2 * n.exponent)
+        return w.at(n.base.arg, SUM).join(w.style.norm) + (w.style.power(str(k)) if k != 1 else ""), ATOM if k == 1 else FACTOR
     k = w.coefficient(abs(n.exponent) if n.exponent.is_number else n.exponent)
     sign = "-" if n.exponent.is_number and n.exponent < 0 else ""
     entry = r"\circ " if w.style is LATEX and n.shape != (ONE, ONE) else ""
@@ -245,7 +250,7 @@ _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     Power: _power,
     Map: _map,
     Transpose: _transpose,
-    Diagonal: _call("diag"),
+    Diagonal: lambda w, n: ("I", ATOM) if isinstance(n.arg, Ones) else _call("diag")(w, n),
     Rowwise: lambda w, n: _call("lse" if n.function == "logsumexp" else n.function)(w, n),
     SquaredNorm: _squared_norm,
     Inner: lambda w, n: (f"{w.at(n.left, SUM)}, {w.at(n.right, SUM)}".join(w.style.inner), ATOM),

@@ -50,7 +50,20 @@ def scale(factor: Expr, node: Node | None) -> Node:
         return Scale(SCALAR, factor, None)
     if isinstance(rest, Add) and factor.could_extract_minus_sign() and any(negative(t) for t in rest.terms):
         factor, rest = -factor, Add(rest.shape, ordered(scale(sympy.Integer(-1), t) for t in rest.terms))
+    if factor.could_extract_minus_sign() and isinstance(rest, Product | Hadamard):
+        turned = _turned(rest)
+        factor, rest = (-factor, turned) if turned is not None else (factor, rest)
     return rest if factor == 1 else Scale(rest.shape, factor, rest)
+
+
+def _turned(node: Product | Hadamard) -> Node | None:
+    """The negative of a product, by turning the first factor a - b into b - a."""
+    for k, f in enumerate(node.factors):
+        if isinstance(f, Add) and any(negative(t) for t in f.terms):
+            factors = list(node.factors)
+            factors[k] = Add(f.shape, ordered(scale(sympy.Integer(-1), t) for t in f.terms))
+            return type(node)(node.shape, tuple(factors))
+    return None
 
 
 def negative(node: Node) -> bool:
@@ -60,7 +73,12 @@ def negative(node: Node) -> bool:
 
 def ordered(terms: Iterable[Node]) -> tuple[Node, ...]:
     """Positive terms first, long ones before short ones, bare scalars last; then by name."""
-    return tuple(sorted(terms, key=lambda t: (negative(t), split(t)[1] is None, _spread(t), -count(split(t)[1] or t), _key(t))))
+    return tuple(sorted(terms, key=lambda t: (negative(t), split(t)[1] is None, _spread(t), -_length(split(t)[1] or t), _key(t))))
+
+
+def _length(node: Node) -> int:
+    """A transposed name is as long as the name."""
+    return count(node.arg if isinstance(node, Transpose) and isinstance(node.arg, Leaf) else node)
 
 
 def _spread(term: Node) -> bool:
@@ -71,7 +89,7 @@ def _spread(term: Node) -> bool:
 
 def _key(node: Node) -> str:
     """A text that orders nodes of one size: names, never numbers of identity."""
-    return type(node).__name__ + " ".join(t.name for t in leaves(node))
+    return " ".join(t.name for t in leaves(node)) + f" {type(node).__name__}"
 
 
 def add(terms: Iterable[Node], shape: Shape) -> Node:
@@ -89,7 +107,9 @@ def add(terms: Iterable[Node], shape: Shape) -> Node:
     terms = ordered(scale(c / common, r) for c, r in pairs)
     if all(negative(t) for t in terms):
         common, terms = -common, ordered(scale(sympy.Integer(-1), t) for t in terms)
-    return scale(common, _left_factor(Add(shape, terms)))
+    node: Node = _left_factor(Add(shape, terms))
+    turned = Transpose(shape, Add(shape[::-1], ordered(transpose(t) for t in terms)))
+    return scale(common, turned if shape != SCALAR and count(turned) < count(node) else node)
 
 
 def _flat(terms: Iterable[Node]) -> Iterable[Node]:
@@ -97,6 +117,8 @@ def _flat(terms: Iterable[Node]) -> Iterable[Node]:
         factor, rest = split(term)
         if isinstance(rest, Add):
             yield from (scale(factor, t) for t in rest.terms)
+        elif rest is None and factor.is_Add:
+            yield from (Scale(SCALAR, t, None) for t in factor.args)
         else:
             yield term
 
@@ -139,6 +161,8 @@ def product(factors: Iterable[Node]) -> Node:
         coefficient *= c
         if isinstance(rest, Product):
             flat += rest.factors
+        elif isinstance(rest, Transpose) and isinstance(rest.arg, Product):
+            flat += [transpose(x) for x in reversed(rest.arg.factors)]
         elif rest is not None:
             flat.append(rest)
     scalars = [f for f in flat if f.shape == SCALAR]
@@ -182,29 +206,32 @@ def transpose(node: Node) -> Node:
 
 
 def hadamard(factors: Iterable[Node]) -> Node:
-    """An entrywise product: coefficients and scalars in front, equal factors as a power."""
-    coefficient, flat = ONE, []
-    for f in factors:
+    """An entrywise product: coefficients and scalars in front, equal factors as a power, quotients as one."""
+    coefficient, powers, shape = ONE, {}, SCALAR
+    todo = [(f, ONE) for f in factors]
+    while todo:
+        f, k = todo.pop(0)
         c, rest = split(f)
-        coefficient *= c
+        coefficient *= c**k
+        if rest is not None and rest.shape != SCALAR:
+            shape = rest.shape
         if isinstance(rest, Hadamard):
-            flat += rest.factors
+            todo += [(x, k) for x in rest.factors]
+        elif isinstance(rest, Quotient):
+            todo += [(rest.over, k), (rest.under, -k)]
         elif rest is not None:
-            flat.append(rest)
-    if not flat:
-        return Scale(SCALAR, coefficient, None)
-    powers: dict[Node, Expr] = {}
-    for f in flat:
-        base, exponent = (f.base, f.exponent) if isinstance(f, Power) else (f, ONE)
-        powers[base] = powers.get(base, sympy.Integer(0)) + exponent
-    shape = max((f.shape for f in flat), key=lambda s: (s != SCALAR))
+            base, exponent = (rest.base, rest.exponent) if isinstance(rest, Power) else (rest, ONE)
+            powers[base] = powers.get(base, sympy.Integer(0)) + exponent * k
     over = [power(b, k) for b, k in powers.items() if not k.could_extract_minus_sign() and k != 0]
     under = [power(b, -k) for b, k in powers.items() if k.could_extract_minus_sign()]
-    top = over[0] if len(over) == 1 else Hadamard(shape, tuple(sorted(over, key=_factor_key))) if over else None
     if not under:
-        return scale(coefficient, top)
-    bottom = under[0] if len(under) == 1 else Hadamard(shape, tuple(sorted(under, key=_factor_key)))
-    return scale(coefficient, Quotient(shape, top if top is not None else Scale(SCALAR, ONE, None), bottom))
+        return scale(coefficient, _entries(over, shape)) if over else Scale(SCALAR, coefficient, None)
+    top = _entries(over, shape) if over else Scale(SCALAR, ONE, None)
+    return scale(coefficient, Quotient(shape, top, _entries(under, max((f.shape for f in under), key=lambda x: x != SCALAR))))
+
+
+def _entries(factors: list[Node], shape: Shape) -> Node:
+    return factors[0] if len(factors) == 1 else Hadamard(shape, tuple(sorted(factors, key=_factor_key)))
 
 
 def _factor_key(node: Node) -> tuple:

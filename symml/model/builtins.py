@@ -101,7 +101,8 @@ def _constant(low: Lowering, node: tree.Call, env: Env) -> Value:
     """`vector(1)` and `matrix(1)` of matrixcalculus.org: a constant that takes the shape of its partner."""
     if not low.star_multiplies:
         raise UnsupportedError(f"'{node.function}' is not supported yet", node.span, fix="a scalar broadcasts by itself")
-    return _one(low, node, env)
+    value = _one(low, node, env)
+    return Value(low.constants[id(node)], lambda idx: value.scalar)
 
 
 BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingProxyType({

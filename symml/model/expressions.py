@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,17 @@ Env = Mapping[str, Index]
 
 
 def _number(low: Lowering, node: tree.Number, env: Env) -> Value:
-    return scalar(sympy.Integer(node.value) if isinstance(node.value, int) else sympy.Float(node.value))
+    return scalar(exact(node.value))
+
+
+def exact(value: int | float) -> Expr:
+    """A literal as it was written: 0.1 is 1/10; very large and very small ones stay floating."""
+    if isinstance(value, int):
+        return sympy.Integer(value)
+    if value == 0 or 1e-12 <= abs(value) <= 1e12:
+        fraction = Fraction(repr(value))
+        return sympy.Rational(fraction.numerator, fraction.denominator)
+    return sympy.Float(value)
 
 
 def _name(low: Lowering, node: tree.Name, env: Env) -> Value:

@@ -43,6 +43,7 @@ class Lowering:
     tensors: Mapping[str, Tensor]
     definitions: Mapping[str, tree.Define]
     star_multiplies: bool = False
+    constants: Mapping[int, tuple[Expr, ...]] = field(default_factory=dict)
     statements: list[Statement] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
@@ -167,6 +168,23 @@ class Lowering:
         out, free = self.reduce(kind, over, a.at(over), span)
         return scalar(Access(out, free))
 
+    def output(self, key: str, value: Value, objective: tree.Objective | None = None) -> Tensor:
+        """A value as a tensor that is asked for; a loss that is maximised changes its sign."""
+        loops = fresh_indices(value.shape)
+        body = canonical(value.at(loops))
+        if key == "loss" and objective is not None and objective.sense == "maximize":
+            body = -body
+        if isinstance(body, Access) and body.idx == loops and body.tensor.kind in ("temp", "definition"):
+            return body.tensor
+        tensor = Tensor(self.names.claim(key.split()[-1]), value.shape, domain=value.domain)
+        self.statements.append(Statement(tensor, loops, "=", "none", loops, body, span=value.place))
+        return tensor
+
+    def finished(self, values: Mapping[str, Value], inputs: tuple[Tensor, ...]) -> Program:
+        """The program of some values."""
+        outputs = {key: self.output(key, value) for key, value in values.items()}
+        return Program(inputs, tuple(self.statements), outputs)
+
 
 def of_tensor(t: Tensor) -> Value:
     """A tensor as a value."""
@@ -202,7 +220,7 @@ def lower(model: Model) -> Program:
     wanted += [(f"report {r.name.id}", r.value, True) for r in model.reports]
     for key, node, is_scalar in wanted:
         try:
-            outputs[key] = _output(low, key, node, is_scalar, model)
+            outputs[key] = low.output(key, _checked(low, key, node, is_scalar), model.objective)
         except PoisonedName:
             continue
         except SymmlError as error:
@@ -212,17 +230,10 @@ def lower(model: Model) -> Program:
     return Program(model.inputs, tuple(low.statements), outputs)
 
 
-def _output(low: Lowering, key: str, node: tree.Expr, is_scalar: bool, model: Model) -> Tensor:
+def _checked(low: Lowering, key: str, node: tree.Expr, is_scalar: bool) -> Value:
     value = low.expression(node, {})
     if is_scalar and value.rank:
-        raise SpecError(f"{'the objective' if key == 'loss' else 'a report'} is one number, this is a {value.described()}",
-                        node.span, fix="reduce it, as in 1/n sum[i] ...")
-    loops = fresh_indices(value.shape)
-    body = canonical(value.at(loops))
-    if key == "loss" and model.objective.sense == "maximize":
-        body = -body
-    if isinstance(body, Access) and body.idx == loops and body.tensor.kind in ("temp", "definition"):
-        return body.tensor
-    tensor = Tensor(low.names.claim(key.split()[-1]), value.shape, domain=value.domain)
-    low.statements.append(Statement(tensor, loops, "=", "none", loops, body, span=node.span))
-    return tensor
+        what = "the objective" if key == "loss" else "a report"
+        raise SpecError(f"{what} is one number, this is a {value.described()}", node.span,
+                        fix="reduce it, as in 1/n sum[i] ...")
+    return value

@@ -30,16 +30,19 @@ def sizes(program: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Dim,
 
 
 def sample(program: Program, rng: np.random.Generator, fixed: Mapping[Dim, int] | None = None) -> tuple[dict[Tensor, np.ndarray], dict[Dim, int]]:
-    """Values of every input and dim; drawn again while a kink is near (20 times at most)."""
+    """Values of every input and dim; drawn again while an output is not finite or a kink is near (20 times at most)."""
     dims = sizes(program, fixed)
-    for _ in range(20):
-        values = {t: _draw(t, dims, rng) for t in program.inputs}
-        if _clear_of_kinks(program, values, dims):
-            break
+    for attempt in range(20):
+        values = {t: _draw(t, dims, rng, positive=attempt > 4) for t in program.inputs}
+        with np.errstate(all="ignore"):
+            env = evaluate(program, values, dims)
+            if all(np.isfinite(env[t]).all() for t in program.outputs.values()) and _clear_of_kinks(program, values, env, dims):
+                break
     return values, dims
 
 
-def _draw(t: Tensor, dims: Mapping[Dim, int], rng: np.random.Generator) -> np.ndarray:
+def _draw(t: Tensor, dims: Mapping[Dim, int], rng: np.random.Generator, positive: bool) -> np.ndarray:
+    """Entries inside the domain; positive ones where a logarithm or a root refused the others."""
     shape = tuple(extent(size, dims) for size in t.shape)
     d = t.domain
     if d.kind == "label":
@@ -50,14 +53,16 @@ def _draw(t: Tensor, dims: Mapping[Dim, int], rng: np.random.Generator) -> np.nd
         low = d.lower if d.lower is not None else d.upper - 2.0
         high = d.upper if d.upper is not None else low + 2.0
         return low + (high - low) * rng.uniform(0.2, 0.8, shape)
-    return rng.normal(size=shape) * (0.5 if t.kind == "param" else 1.0)
+    entries = rng.normal(size=shape) * (0.5 if t.kind == "param" else 1.0)
+    return np.abs(entries) + 0.1 if positive else entries
 
 
-def _clear_of_kinks(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> bool:
+def _clear_of_kinks(
+    program: Program, values: Mapping[Tensor, np.ndarray], env: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]
+) -> bool:
     """Moving every real input a little must not flip a kinked function's side: arguments are far enough from 0."""
     if not any(s.body.has(*KINKED, step) for s in program.statements):
         return True
-    env = evaluate(program, values, dims)
     nudged = {t: (v if t.integer or t.domain.kind == "set" else v + KINK_DISTANCE) for t, v in values.items()}
     other = evaluate(program, nudged, dims)
     steady = (np.allclose(env[t], other[t], atol=10 * KINK_DISTANCE, rtol=0.1) for t in program.outputs.values())

@@ -27,6 +27,7 @@ from symml.ir.program import (
 )
 from symml.rewrite.cse import eliminate_common
 from symml.rewrite.dead import eliminate_dead
+from symml.rewrite.diagonal import unify_diagonals
 from symml.rewrite.stable import stable_body
 
 BODY_OPERATIONS = 60
@@ -35,7 +36,7 @@ BODY_OPERATIONS = 60
 def simplify(program: Program) -> Program:
     """All passes until nothing changes."""
     while True:
-        new = eliminate_dead(eliminate_common(factor(merge(inline(program)))))
+        new = eliminate_dead(eliminate_common(factor(merge(unify_diagonals(inline(program))))))
         if new is program:
             return program
         program = new

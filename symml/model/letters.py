@@ -1,0 +1,189 @@
+"""Expressions without a page, in matrixcalculus.org's letters: a..g are scalars, h..z vectors, A..Z matrices.
+
+The first letter of a name decides; `kinds` overrides. Sizes are inferred: each axis has an unknown size, products and
+sums make them equal.
+
+    problem(Source("-e", "tr(X' A X)"), wrt="X")  ->  (Model, Program) whose objective is the expression
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from symml.errors import SpecError, UnsupportedError
+from symml.ir.functions import FUNCTIONS
+from symml.ir.program import Dim, Program, Tensor
+from symml.model.lower import Lowering
+from symml.model.model import Data, Model, Param
+from symml.source import Source, Span
+from symml.syntax import tree
+from symml.syntax.parse import parse_expression
+from symml.syntax.words import nearest
+
+RANKS = {"scalar": 0, "vector": 1, "matrix": 2}
+SQUARE = ("tr", "trace", "det", "inv", "logdet")
+SCALAR_VALUED = ("tr", "trace", "det", "logdet", "sum", "norm1", "norm2")
+LETTERS = "mnkpqrst"
+
+
+@dataclass
+class _Shapes:
+    """Unknown sizes with the classes that products and sums put them in; a shape is a tuple of them."""
+
+    kinds: Mapping[str, str]
+    parent: list[int] = field(default_factory=list)
+    names: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    constants: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def fresh(self) -> int:
+        self.parent.append(len(self.parent))
+        return len(self.parent) - 1
+
+    def find(self, k: int) -> int:
+        while self.parent[k] != k:
+            k = self.parent[k]
+        return k
+
+    def equal(self, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+        for x, y in zip(a, b, strict=False):
+            x, y = self.find(x), self.find(y)
+            self.parent[max(x, y)] = min(x, y)
+
+    def name(self, node: tree.Name) -> tuple[tuple[int, ...], bool]:
+        if node.id in ("pi", "e"):
+            return (), False
+        if node.id not in self.names:
+            self.names[node.id] = tuple(self.fresh() for _ in range(RANKS[kind_of(node.id, self.kinds)]))
+        return self.names[node.id], False
+
+
+def kind_of(name: str, kinds: Mapping[str, str]) -> str:
+    """scalar, vector or matrix."""
+    if name in kinds:
+        return kinds[name]
+    return "matrix" if name[0].isupper() else "scalar" if name[0] <= "g" else "vector"
+
+
+def problem(source: Source, wrt: str | None, kinds: Mapping[str, str] | None = None) -> tuple[Model, Program]:
+    """The expression as an objective in one parameter; the other names are data."""
+    node = parse_expression(source)
+    shapes = _Shapes(kinds or {})
+    _shape(node, shapes)
+    dims: dict[int, Dim] = {}
+    used = iter(c for c in LETTERS if c not in shapes.names)
+    for shape in (*shapes.names.values(), *shapes.constants.values()):
+        for k in shape:
+            if shapes.find(k) not in dims:
+                dims[shapes.find(k)] = Dim(next(used, f"n_{len(dims)}"))
+    target = _target(wrt, shapes, node)
+    tensors = {
+        name: Tensor(name, tuple(dims[shapes.find(k)] for k in shape), "param" if name == target else "data")
+        for name, shape in shapes.names.items()
+    }
+    constants = {k: tuple(dims[shapes.find(s)] for s in shape) for k, shape in shapes.constants.items()}
+    low = Lowering({}, tensors, {}, star_multiplies=True, constants=constants)
+    value = low.expression(node, {})
+    if value.rank:
+        raise UnsupportedError(f"the derivative of a {value.described()} is not supported yet", node.span,
+                               fix="give a scalar expression, such as its sum or norm")
+    model = _model(source, tensors, target, node, {d.name: d for d in dims.values()})
+    return model, low.finished({"loss": value}, model.inputs)
+
+
+def _target(wrt: str | None, shapes: _Shapes, node: tree.Expr) -> str:
+    if not shapes.names:
+        raise SpecError("the expression has no name to differentiate by", node.span)
+    if wrt is None:
+        return next((n for n in shapes.names if n in ("x", "X", "w", "W", "theta")), next(iter(shapes.names)))
+    if wrt not in shapes.names:
+        raise SpecError(f"'{wrt}' does not stand in the expression", node.span,
+                        fix=nearest(wrt, shapes.names) or f"its names are {', '.join(shapes.names)}")
+    return wrt
+
+
+def _model(source: Source, tensors: dict[str, Tensor], target: str, node: tree.Expr, dims: dict[str, Dim]) -> Model:
+    span = Span(source, 1, 1)
+    return Model(
+        name="expression", source=source, dims=dims, sizes={},
+        data={n: Data(t, "", None, span) for n, t in tensors.items() if n != target},
+        params={target: Param(tensors[target], None, span)}, hypers={}, definitions={},
+        objective=tree.Objective("minimize", (), node, (), span=span), over=(tensors[target],), split=None, train=None,
+        predict=None, reports=(), expected=(),
+    )
+
+
+def _shape(node: tree.Expr, s: _Shapes) -> tuple[tuple[int, ...], bool]:
+    """The shape of a node, and whether a vector stands as a row."""
+    if isinstance(node, tree.Number):
+        return (), False
+    if isinstance(node, tree.Name):
+        return s.name(node)
+    if isinstance(node, tree.Negate):
+        return _shape(node.arg, s)
+    if isinstance(node, tree.Transpose):
+        shape, row = _shape(node.arg, s)
+        return (shape[::-1], False) if len(shape) == 2 else (shape, not row)
+    if isinstance(node, tree.Norm | tree.Bars):
+        shape, row = _shape(node.arg, s)
+        return ((), False) if isinstance(node, tree.Norm) else (shape, row)
+    if isinstance(node, tree.Call):
+        return _call(node, s)
+    if isinstance(node, tree.Binary):
+        return _binary(node, s)
+    raise UnsupportedError("only matrix expressions are understood here", node.span, fix="write a page for index form")
+
+
+def _call(node: tree.Call, s: _Shapes) -> tuple[tuple[int, ...], bool]:
+    if node.function in ("vector", "matrix"):
+        s.constants[id(node)] = tuple(s.fresh() for _ in range(RANKS[node.function]))
+        return s.constants[id(node)], False
+    shapes = [_shape(a, s) for a in node.args]
+    if not shapes:
+        raise SpecError(f"{node.function} takes an argument", node.span)
+    shape, row = shapes[0]
+    if node.function in SQUARE and len(shape) == 2:
+        s.equal(shape[:1], shape[1:])
+    if node.function in SCALAR_VALUED:
+        return (), False
+    if node.function == "diag":
+        return ((shape[0], shape[0]), False) if len(shape) == 1 else (shape[:1], False)
+    if node.function == "logsumexp":
+        return shape[:-1], False
+    if node.function in FUNCTIONS and len(shapes) == 2:
+        s.equal(shapes[0][0], shapes[1][0])
+    return shape, row
+
+
+def _binary(node: tree.Binary, s: _Shapes) -> tuple[tuple[int, ...], bool]:
+    """Operands of a chain from left to right, without recursion along it."""
+    chain: list[tuple[str, tree.Expr]] = []
+    rest: tree.Expr = node
+    while isinstance(rest, tree.Binary):
+        chain.append((rest.op, rest.right))
+        rest = rest.left
+    left = _shape(rest, s)
+    for op, operand in reversed(chain):
+        left = _joined(op, left, _shape(operand, s), s)
+    return left
+
+
+def _joined(op: str, a: tuple, b: tuple, s: _Shapes) -> tuple[tuple[int, ...], bool]:
+    (left, row), (right, other) = a, b
+    if op == "^":
+        if len(left) == 2:
+            s.equal(left[:1], left[1:])
+        return left, row
+    if not left or not right or op in ("+", "-", ".*", "./", "/"):
+        if len(left) == len(right):
+            s.equal(left, right)
+        return (left, row) if len(left) >= len(right) else (right, other)
+    if len(left) == 1 and len(right) == 1:
+        if row and not other:
+            s.equal(left, right)
+            return (), False
+        return (left + right, False)
+    s.equal(left[-1:], right[:1])
+    shape = (*left[:-1], *right[1:])
+    return shape, len(left) == 1
+
