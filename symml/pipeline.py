@@ -116,8 +116,27 @@ def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> li
 
 
 def _row(name: str, f, proof: str) -> dict:
-    return {"name": name, "latex": f.latex, "text": f.text, "where": [list(w) for w in f.where], "form": f.form,
+    from symml import names
+
+    return {"name": name, "symbol": names.latex(name), "letter": names.unicode(name), "latex": f.latex, "text": f.text, "where": [list(w) for w in f.where], "form": f.form,
             "proof": proof, "printed_error": f.error}
+
+
+def native(a: Analysis, name: str):
+    """The loss ("") or a gradient as native sympy."""
+    from symml.latex.index_form import to_sympy
+
+    program = a.derivative if name else a.forward
+    return to_sympy(program, program.outputs[f"d_{name}" if name else "loss"])
+
+
+def proofs(a: Analysis, name: str) -> tuple:
+    """What a gradient was compared with."""
+    from symml.proof.complex_step import check_gradient
+    from symml.proof.expansion import check_expansion
+
+    t = next(t for t in a.model.over if t.name == name)
+    return (check_gradient(a.raw, a.derivative, "loss", t), check_expansion(a.raw, a.derivative, "loss", t))
 
 
 def derive_expression(text: str, wrt: str | None, form: str, kinds: Mapping[str, str] | None = None) -> list[dict]:
@@ -313,3 +332,89 @@ def _reference(source: Source, options: Options) -> Kernel:
     _, functions = module_source(plan_, Config(options.dtype))
     facts = json.loads(json.dumps(manifest(a, plan_, functions, formulas(a), options)))
     return Kernel(facts, namespace(plan_), options.dtype)
+
+
+# the user's runs
+
+
+def emit(source: Source, options: Options) -> str:
+    """A standalone module of a page."""
+    from symml.targets import whitelist
+    from symml.targets.module.wrap import standalone
+
+    text, facts = build(source, options)
+    module = standalone(text, facts, options.dtype)
+    whitelist.check(module)
+    return module
+
+
+def train(source: Source, options: Options, values: Mapping[str, object], seed: int | None, watch=None):
+    """A page trained on its data; `values` (arrays, frames, Paths by name) go before the files of the page."""
+    import time
+
+    from symml.runtime import launch
+    from symml.runtime.bind import bind
+
+    start = time.perf_counter()
+    k, cached = kernel(source, options)
+    bound = bind(k.manifest, values, Path(source.name).parent, options.dtype)
+    chosen = seed if seed is not None else int(k.manifest["method"]["options"].get("seed", 0))
+    ready = time.perf_counter()
+    x, outcome = launch.train(k, bound, options.hypers, chosen, watch)
+    stop = time.perf_counter()
+    report = launch.report(k, x, bound, options.hypers)
+    return Result(k, bound, x, outcome, report, dict(options.hypers), cached, ready - start, stop - ready)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished training: kernel, bound data, the parameter vector, outcome and reported numbers; seconds of each part."""
+
+    kernel: Kernel
+    bound: object
+    x: object
+    outcome: Mapping
+    report: Mapping[str, float]
+    hypers: Mapping[str, float]
+    cached: bool
+    prepare_seconds: float
+    train_seconds: float
+
+    @property
+    def params(self) -> dict:
+        from symml.runtime.launch import parameters
+
+        return parameters(self.kernel, self.x, self.bound.dims)
+
+    def predict(self, values: Mapping[str, object] | None = None):
+        """The page's prediction for new values of its inputs, or for the data of the fit."""
+        from symml.errors import DataError
+        from symml.runtime import launch
+        from symml.runtime.bind import bind_again
+
+        functions = self.kernel.manifest["functions"]
+        if "predict" not in functions:
+            raise DataError("the page predicts nothing", fix="write: predict p")
+        bound = self.bound
+        if values:
+            bound = bind_again(self.kernel.manifest, functions["predict"]["data"], values, self.bound, self.kernel.dtype)
+        return launch.predict(self.kernel, self.x, bound, self.hypers)
+
+
+def show(source: Source, stage: str, options: Options) -> str:
+    """One stage of the journey as text."""
+    if stage == "tree":
+        from symml.syntax.parse import parse
+
+        return "\n".join(f"{s.span.line:4d}  {s!r}" for s in parse(source).statements)
+    if stage == "source":
+        return build(source, options)[0]
+    from symml.ir import show as programs
+    from symml.loops.show import loop_program
+
+    a = analyse(source)
+    if stage == "loops":
+        return "\n\n".join(f"{f.name}\n{loop_program(f.program)}" for f in plan(a).functions)
+    if stage == "model":
+        return "\n".join(programs.declaration(t) for t in a.model.inputs)
+    return programs.program({"program": a.program, "derivative": a.derivative}[stage])

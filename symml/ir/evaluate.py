@@ -93,7 +93,7 @@ def _store(
     idx = tuple(np.asarray(body(k)) for k in statement.lhs)
     at = np.broadcast_arrays(*idx, np.zeros(value.shape, bool))
     where = tuple(k.astype(np.int64) for k in at[:-1])
-    value = np.broadcast_to(value, at[-1].shape) if where else value.reshape(())
+    value = np.broadcast_to(value, at[-1].shape) if where else value.reshape(())[()]
     if statement.mode == "+=":
         np.add.at(target, where, value)
     else:

@@ -1,0 +1,163 @@
+"""The Python face: Model, Derivation, Fit.
+
+    model = symml.parse("model m ...");  fit = model.train(X=array, y=array)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symml import pipeline
+from symml.errors import SpecError
+from symml.source import Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from sympy import Expr
+
+
+def load(path: str | Path) -> Model:
+    """The model of a page; SymmlError with every mistake of it."""
+    return Model(pipeline.read(path))
+
+
+def parse(text: str, name: str = "page.symml") -> Model:
+    """The model of a text; `name` is shown in messages, and its folder is where data files are looked for."""
+    return Model(Source(name, text))
+
+
+class Model:
+    """A checked page."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        pipeline.load(source)
+
+    @cached_property
+    def _analysis(self) -> pipeline.Analysis:
+        return pipeline.analyse(self.source)
+
+    @property
+    def name(self) -> str:
+        return self._analysis.model.name
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of what is trained."""
+        return tuple(t.name for t in self._analysis.model.over)
+
+    def gradient(self, name: str) -> Derivation:
+        """The derivative of the objective (as it is minimised) by one parameter."""
+        if name not in self.parameters:
+            raise SpecError(f"'{name}' is not trained here", fix=f"one of {', '.join(self.parameters)}")
+        return Derivation(self._analysis, name)
+
+    def loss(self) -> Derivation:
+        """The objective in its stable form."""
+        return Derivation(self._analysis, "")
+
+    def certificate(self) -> str:
+        """The curvature of the objective and the reason, in one line."""
+        c = pipeline.certificate(self._analysis)
+        return f"{c.curvature}: {c.reason}"
+
+    def train(
+        self, *, seed: int | None = None, dtype: str = "float64", target: str = "cpu",
+        hyper: Mapping[str, float] | None = None, **data: object,
+    ) -> Fit:
+        """Train on the page's files, or on arrays and data frames given by name: `train(X=..., y=...)`.
+
+        dtype: float64 or float32; target: cpu or reference; hyper: values of hyper-parameters by name.
+        """
+        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {})
+        return Fit(pipeline.train(self.source, options, data, seed))
+
+    def emit(self, dtype: str = "float64") -> str:
+        """A standalone module with value_and_grad, fit and predict."""
+        return pipeline.emit(self.source, pipeline.Options(dtype=dtype))
+
+    def _repr_latex_(self) -> str:
+        return self.loss()._repr_latex_()
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A derived tensor: its formula in several forms and its numeric proof."""
+
+    analysis: pipeline.Analysis
+    name: str
+
+    def _row(self, form: str) -> dict:
+        rows = pipeline.formulas(self.analysis, form, (self.name,) if self.name else ())
+        return rows[0]
+
+    def latex(self, form: str = "matrix") -> str:
+        """The formula as LaTeX; form: matrix or index."""
+        return self._row(form)["latex"]
+
+    def text(self, form: str = "matrix") -> str:
+        """The formula as Unicode text."""
+        return self._row(form)["text"]
+
+    def where(self, form: str = "matrix") -> tuple[str, ...]:
+        """The definitions that the formula uses, as LaTeX."""
+        return tuple(latex for latex, _ in self._row(form)["where"])
+
+    def sympy(self) -> Expr:
+        """The definition as native sympy: Eq(d_w[j], Sum(...)); other tensors stand as names."""
+        return pipeline.native(self.analysis, self.name)
+
+    def verify(self) -> tuple:
+        """The proofs: complex step and expansion by plain sympy. Each has method, error, bound, ok."""
+        return pipeline.proofs(self.analysis, self.name)
+
+    def _repr_latex_(self) -> str:
+        row = self._row("matrix")
+        left = rf"\frac{{\partial \ell}}{{\partial {row['symbol']}}}" if self.name else r"\ell"
+        lines = [f"{left} = {row['latex']}", *(latex for latex, _ in row["where"])]
+        return r"$\displaystyle " + r" \\ ".join(lines) + "$"
+
+
+class Fit:
+    """A trained model."""
+
+    def __init__(self, result: pipeline.Result) -> None:
+        self._result = result
+
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """The parameters by name, in the units of the transformed data."""
+        return self._result.params
+
+    @property
+    def history(self) -> list[float]:
+        """The loss after each step (full batch) or epoch."""
+        return self._result.outcome["history"]
+
+    @property
+    def report(self) -> Mapping[str, float]:
+        """The numbers that the page reports."""
+        return self._result.report
+
+    @property
+    def status(self) -> str:
+        """converged, finished, stalled or stopped."""
+        return self._result.outcome["status"]
+
+    @property
+    def loss(self) -> float:
+        return self._result.outcome["loss"]
+
+    def predict(self, **data: object) -> np.ndarray:
+        """The page's prediction for new rows, `predict(X=rows)`; without data, for the rows of the fit."""
+        return self._result.predict(data)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write params.npz and fit.json; returns the folder."""
+        from symml.runtime.save import save
+
+        return save(Path(folder), self._result)
