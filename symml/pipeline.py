@@ -139,11 +139,31 @@ def proofs(a: Analysis, name: str) -> tuple:
     return (check_gradient(a.raw, a.derivative, "loss", t), check_expansion(a.raw, a.derivative, "loss", t))
 
 
-def derive_expression(text: str, wrt: str | None, form: str, kinds: Mapping[str, str] | None = None) -> list[dict]:
-    """`derive -e`: an expression in matrixcalculus.org's letters."""
-    from symml.model.letters import problem
+def derivations(
+    source: Source, is_expression: bool, wrt: str | None, form: str, kinds: Mapping[str, str], verify: bool = False
+) -> list[dict]:
+    """`symml derive`: the formulas of a page, or of an expression in matrixcalculus.org's letters."""
+    from symml.syntax.words import nearest
 
-    return formulas(differentiate(*problem(Source("-e", text), wrt, kinds)), form)[1:]
+    if is_expression:
+        from symml.model.letters import problem
+
+        a = differentiate(*problem(source, wrt, kinds))
+    else:
+        a = analyse(source)
+    names_ = tuple(t.name for t in a.model.over)
+    if wrt is not None and wrt not in names_:
+        raise SpecError(f"'{wrt}' is not trained here", fix=nearest(wrt, names_) or f"one of {', '.join(names_)}")
+    rows = formulas(a, "index" if form == "sympy" else form, names_ if is_expression else (wrt,) if wrt else ())
+    for row in rows:
+        if form == "sympy":
+            from sympy import latex
+
+            expr = native(a, row["name"] if row["proof"] else "")
+            row.update(text=str(expr), latex=latex(expr), form="sympy", where=[])
+        if verify and row["proof"]:
+            row["proof"] = "; ".join(map(str, proofs(a, row["name"])))
+    return rows
 
 
 # from the derivative to a module

@@ -1,0 +1,186 @@
+"""The command line: the only file that prints or exits.
+
+Exit codes: 0 done, 2 wrong spec or data, 3 numeric failure, 4 a file cannot be read or written, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from symml import faces, pipeline
+from symml.errors import SpecError, SymmlError
+from symml.source import Source
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+                  help="A page of mathematics in; derived formulas, their proofs and a trained model out.")
+Spec = Annotated[Path, typer.Argument(help="A page, NAME.symml.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Target = Annotated[str, typer.Option(help="cpu or reference.")]
+Dtype = Annotated[str, typer.Option(help="float64 or float32.")]
+Seed = Annotated[int | None, typer.Option(help="Overrides the page's seed.", show_default=False)]
+DataFiles = Annotated[list[str], typer.Option("--data", metavar="NAME=FILE", help="Take NAME from another file.", show_default=False)]
+Hypers = Annotated[list[str], typer.Option("--set", metavar="NAME=NUMBER", help="Give a hyper-parameter.", show_default=False)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+STAGES = ("tree", "model", "program", "derivative", "loops", "source")
+
+
+def main() -> None:
+    """The entry point; a user's mistake ends in one message on stderr and its exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        app(standalone_mode=True)
+    except SymmlError as error:
+        if debug:
+            raise
+        typer.echo(str(error), err=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise SystemExit(130) from None
+    except RecursionError:
+        if debug:
+            raise
+        typer.echo("error: an expression of this page is nested too deeply; define parts under names of their own", err=True)
+        raise SystemExit(2) from None
+    except MemoryError:
+        typer.echo("error: there is not enough memory for this page and its data", err=True)
+        raise SystemExit(2) from None
+
+
+def _options(target: str, dtype: str, given: list[str]) -> pipeline.Options:
+    for value, known, what in ((target, pipeline.TARGETS, "target"), (dtype, ("float64", "float32"), "dtype")):
+        if value not in known:
+            raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
+    return pipeline.Options(target=target, dtype=dtype, hypers={k: _number(k, v) for k, v in _pairs(given)})
+
+
+def _pairs(given: list[str]) -> list[tuple[str, str]]:
+    wrong = [g for g in given if "=" not in g]
+    if wrong:
+        raise SpecError(f"'{wrong[0]}' is not of the form NAME=VALUE")
+    return [tuple(g.split("=", 1)) for g in given]
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"'{text}' is not a number for '{name}'") from None
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[object]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.fields[figure]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("training", figure="compiling", total=None)
+
+        def watch(done: int, total: int, loss: float, gradient: float) -> None:
+            slope = f"  |grad| {gradient:.0e}" if gradient == gradient else ""
+            bar.update(task, completed=done, total=total, figure=f"loss {loss:.4g}{slope}")
+
+        yield watch
+
+
+def _trained(spec: Path, target: str, dtype: str, seed: int | None, data: list[str], given: list[str], quiet: bool) -> pipeline.Result:
+    source = pipeline.read(spec)
+    values = {name: Path(file) for name, file in _pairs(data)}
+    with _progress(quiet) as watch:
+        return pipeline.train(source, _options(target, dtype, given), values, seed, watch)
+
+
+@app.command()
+def run(spec: Spec, target: Target = "cpu", dtype: Dtype = "float64", seed: Seed = None, data: DataFiles = (),
+        given: Hypers = (), out: Annotated[Path, typer.Option(help="Where runs are saved.")] = Path("runs"),
+        as_json: Json = False, debug: Debug = False) -> None:
+    """Do what the page asks: formulas, training, report, predictions; saved under runs/NAME."""
+    result = _trained(spec, target, dtype, seed, list(data), list(given), as_json)
+    folder = faces.save_run(out / result.kernel.manifest["model"], result)
+    if as_json:
+        typer.echo(json.dumps({**faces.document(result), "saved": str(folder)}))
+        return
+    typer.echo("\n".join(faces.screen(result)))
+    typer.echo(f"saved to {folder}")
+
+
+@app.command()
+def train(spec: Spec, target: Target = "cpu", dtype: Dtype = "float64", seed: Seed = None, data: DataFiles = (),
+          given: Hypers = (), as_json: Json = False, debug: Debug = False) -> None:
+    """Train and print the figures; nothing is written."""
+    result = _trained(spec, target, dtype, seed, list(data), list(given), as_json)
+    if as_json:
+        typer.echo(json.dumps(faces.document(result)))
+        return
+    typer.echo("\n".join(faces.figures(result)))
+
+
+@app.command()
+def check(spec: Spec, as_json: Json = False, debug: Debug = False) -> None:
+    """Check names, shapes, indices and domains of a page; all mistakes at once."""
+    model, _ = pipeline.load(pipeline.read(spec))
+    facts = {"model": model.name, "ok": True, "data": list(model.data), "parameters": list(model.params)}
+    typer.echo(json.dumps(facts) if as_json else f"{model.name}: no mistakes")
+
+
+@app.command()
+def derive(spec: Annotated[Path | None, typer.Argument(help="A page.", show_default=False)] = None,
+           expression: Annotated[str | None, typer.Option("-e", help="An expression: a..g scalars, h..z vectors, A..Z matrices.")] = None,
+           wrt: Annotated[str | None, typer.Option(help="The name to differentiate by.")] = None,
+           form: Annotated[str, typer.Option(help="matrix, index or sympy.")] = "matrix",
+           form_at: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
+           scalar: Annotated[list[str], typer.Option(help="Read this name as a scalar.", show_default=False)] = (),
+           vector: Annotated[list[str], typer.Option(help="Read this name as a vector.", show_default=False)] = (),
+           matrix: Annotated[list[str], typer.Option(help="Read this name as a matrix.", show_default=False)] = (),
+           verify: Annotated[bool, typer.Option("--verify", help="Print every proof.")] = False,
+           as_json: Json = False, debug: Debug = False) -> None:
+    """Print the derived formulas, each compared numerically before it is shown."""
+    if (spec is None) == (expression is None):
+        raise SpecError("give a page or an expression", fix="symml derive page.symml, or symml derive -e \"tr(X' A X)\" --wrt X")
+    for value, known, what in ((form, ("matrix", "index", "sympy"), "form"), (form_at, ("text", "latex", "json"), "format")):
+        if value not in known:
+            raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
+    kinds = {n: kind for names, kind in ((scalar, "scalar"), (vector, "vector"), (matrix, "matrix")) for n in names}
+    source = Source("-e", expression) if expression is not None else pipeline.read(spec)
+    rows = pipeline.derivations(source, expression is not None, wrt, form, kinds, verify)
+    if as_json or form_at == "json":
+        typer.echo(json.dumps({"formulas": rows}))
+    else:
+        typer.echo("\n".join(faces.formula_lines(rows, form_at)))
+
+
+@app.command()
+def emit(spec: Spec, out: Annotated[Path | None, typer.Option("--out", "-o", help="The module's file; without it, stdout.")] = None,
+         target: Target = "cpu", dtype: Dtype = "float64", debug: Debug = False) -> None:
+    """Write a standalone module with value_and_grad, fit and predict."""
+    text = pipeline.emit(pipeline.read(spec), _options(target, dtype, []))
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        faces.write(out, text)
+        typer.echo(f"wrote {out}")
+
+
+@app.command()
+def show(spec: Spec, stage: Annotated[str, typer.Option(help=", ".join(STAGES))] = "program", dtype: Dtype = "float64",
+         debug: Debug = False) -> None:
+    """Print one stage of the journey from text to source."""
+    if stage not in STAGES:
+        raise SpecError(f"unknown stage '{stage}'", fix=f"one of {', '.join(STAGES)}")
+    typer.echo(pipeline.show(pipeline.read(spec), stage, _options("cpu", dtype, [])))
+
+
+if __name__ == "__main__":
+    main()
