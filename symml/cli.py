@@ -28,6 +28,7 @@ Seed = Annotated[int | None, typer.Option(help="Overrides the page's seed.", sho
 DataFiles = Annotated[list[str], typer.Option("--data", metavar="NAME=FILE", help="Take NAME from another file.", show_default=False)]
 Hypers = Annotated[list[str], typer.Option("--set", metavar="NAME=NUMBER", help="Give a hyper-parameter.", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")    # of whichever click typer brings
 STAGES = ("tree", "model", "program", "derivative", "loops", "source")
 
 
@@ -35,15 +36,18 @@ def main() -> None:
     """The entry point; a user's mistake ends in one message on stderr and its exit code."""
     debug = "--debug" in sys.argv
     try:
-        app(standalone_mode=True)
+        raise SystemExit(app(standalone_mode=False) or 0)
     except SymmlError as error:
         if debug:
             raise
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
         raise SystemExit(130) from None
+    except USAGE as problem:
+        problem.show()
+        raise SystemExit(2) from None
     except RecursionError:
         if debug:
             raise

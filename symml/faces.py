@@ -63,11 +63,11 @@ def formula_lines(rows: list[Mapping], form: str) -> list[str]:
 def figures(result: Result) -> list[str]:
     """Training and report."""
     m, o = result.kernel.manifest, result.outcome
-    cached = "compiled before" if result.cached else f"compiled in {result.prepare_seconds + result.train_seconds:.1f} s (cached next time)"
+    cached = "compiled before" if result.cached else f"compiled in {result.prepare_seconds + o['compile_seconds']:.1f} s (cached next time)"
     gradient = f"   |grad| {o['gradient']:.0e}" if not m["batch"] else ""
     sign = -1 if m["sense"] == "maximize" else 1
     lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
-    lines.append(f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}   {o['status']}   {_time(result.train_seconds)}")
+    lines.append(f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}   {o['status']}   {_time(o['seconds'])}")
     if result.report:
         lines.append("")
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):

@@ -18,22 +18,26 @@ DIVERGED = 3
 SUFFICIENT = 1e-4    # c1 of the Wolfe conditions
 CURVATURE = 0.9      # c2
 TRIALS = 40
+PATIENCE = 30
 
 
 def lbfgs(x, g, memory_s, memory_y, rho, vectors, scalars, counters, trace, data, work, iterations, tolerance):
     """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED or DIVERGED.
 
     memory_s, memory_y: (m, size) steps and gradient changes; rho: (m,); vectors: (3, size) buffers.
-    scalars[0] is the loss at x; counters = [iterations done, pairs stored, evaluations, started]. trace[k] holds the
-    loss and the max-norm of the gradient after iteration k, for as many rows as it has.
+    scalars = [loss at x, least loss, least max-norm of the gradient]; counters = [iterations done, pairs stored,
+    evaluations, started, iterations without progress]. trace[k] holds the loss and the max-norm of the gradient after
+    iteration k, for as many rows as it has. STALLED: PATIENCE iterations without progress in this precision.
     """
     if counters[3] == 0:
         scalars[0] = value_and_grad(x, g, data, work)
         counters[2] += 1
         counters[3] = 1
+        scalars[1] = scalars[0]
+        scalars[2] = largest(g)
         note(trace, 0, scalars[0], largest(g))
-        if not (math.isfinite(scalars[0]) and math.isfinite(largest(g))):
-            return DIVERGED
+    if not (math.isfinite(scalars[0]) and math.isfinite(largest(g))):
+        return DIVERGED
     for _ in range(iterations):
         if largest(g) <= tolerance:
             return CONVERGED
@@ -60,7 +64,22 @@ def lbfgs(x, g, memory_s, memory_y, rho, vectors, scalars, counters, trace, data
         scalars[0] = loss
         counters[0] += 1
         note(trace, counters[0], loss, largest(g))
+        if progressed(loss, largest(g), scalars, x.itemsize):
+            counters[4] = 0
+        else:
+            counters[4] += 1
+            if counters[4] >= PATIENCE:
+                return CONVERGED if largest(g) <= tolerance else STALLED
     return CONVERGED if largest(g) <= tolerance else RUNNING
+
+
+def progressed(loss, gradient, scalars, itemsize):
+    """Is the loss lower beyond rounding, or the gradient clearly smaller, than ever before?"""
+    slack = (1e-7 if itemsize == 4 else 1e-15) * abs(scalars[1])
+    better = loss < scalars[1] - slack or gradient < 0.9 * scalars[2]
+    scalars[1] = min(scalars[1], loss)
+    scalars[2] = min(scalars[2], gradient)
+    return better
 
 
 def note(trace, k, loss, gradient):

@@ -17,8 +17,7 @@ INDENT = "    "
 
 def standalone(kernel: str, manifest: Mapping, dtype: str) -> str:
     """The whole module."""
-    parts = [_docstring(manifest), kernel.strip()]
-    parts[0] += "\n\nimport time"
+    parts = [_docstring(manifest) + "\n\n" + kernel.strip().replace("import math\n", "import math\nimport time\n", 1)]
     parts += [_functions(PACKAGE / name) for name in SHARED]
     parts += [_prepare(manifest), _fit(manifest, dtype)]
     if "predict" in manifest["functions"]:

@@ -247,8 +247,7 @@ def primitives(used: set[str]) -> list[str]:
             continue
         wanted.add(id(node))
         todo += [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in named]
-    out = ["from numba import njit", "from numba.extending import intrinsic"] if wanted else ["from numba import njit"]
-    out += _imports(tree) if wanted else []
+    out = _imports(tree) if wanted else ["from numba import njit"]
     for node in tree.body:
         if id(node) in wanted:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
@@ -257,9 +256,8 @@ def primitives(used: set[str]) -> list[str]:
 
 
 def _imports(tree: ast.Module) -> list[str]:
-    known = {"import math", "import numpy as np", "from numba import njit", "from numba.extending import intrinsic"}
     texts = [ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
-    return [t for t in texts if t not in known and "__future__" not in t]
+    return [t for t in texts if t not in ("import math", "import numpy as np")]
 
 
 def _defined(node: ast.stmt) -> list[str]:
