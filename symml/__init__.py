@@ -1,9 +1,9 @@
 """symml: a page of mathematics in; derived formulas, their proofs and compiled training out.
 
-    model = symml.load("examples/logistic_regression.symml")
-    model.gradient("w").latex()
-    fit = model.train()
-    fit.params["w"], fit.report["accuracy"], fit.predict(X=rows)
+model = symml.load("examples/logistic_regression.symml")
+model.gradient("w").latex()
+fit = model.train()
+fit.params["w"], fit.report["accuracy"], fit.predict(X=rows)
 """
 
 from symml.api import Derivation, Fit, Model, load, parse

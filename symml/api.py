@@ -1,6 +1,6 @@
 """The Python face: Model, Derivation, Fit.
 
-    model = symml.parse("model m ...");  fit = model.train(X=array, y=array)
+model = symml.parse("model m ...");  fit = model.train(X=array, y=array)
 """
 
 from __future__ import annotations
@@ -66,8 +66,13 @@ class Model:
         return f"{c.curvature}: {c.reason}"
 
     def train(
-        self, *, seed: int | None = None, dtype: str = "float64", target: str = "cpu",
-        hyper: Mapping[str, float] | None = None, **data: object,
+        self,
+        *,
+        seed: int | None = None,
+        dtype: str = "float64",
+        target: str = "cpu",
+        hyper: Mapping[str, float] | None = None,
+        **data: object,
     ) -> Fit:
         """Train on the page's files, or on arrays and data frames given by name: `train(X=..., y=...)`.
 

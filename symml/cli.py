@@ -18,17 +18,26 @@ from symml import faces, pipeline
 from symml.errors import SpecError, SymmlError
 from symml.source import Source
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-                  help="A page of mathematics in; derived formulas, their proofs and a trained model out.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A page of mathematics in; derived formulas, their proofs and a trained model out.",
+)
 Spec = Annotated[Path, typer.Argument(help="A page, NAME.symml.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Target = Annotated[str, typer.Option(help="cpu or reference.")]
 Dtype = Annotated[str, typer.Option(help="float64 or float32.")]
 Seed = Annotated[int | None, typer.Option(help="Overrides the page's seed.", show_default=False)]
-DataFiles = Annotated[list[str], typer.Option("--data", metavar="NAME=FILE", help="Take NAME from another file.", show_default=False)]
-Hypers = Annotated[list[str], typer.Option("--set", metavar="NAME=NUMBER", help="Give a hyper-parameter.", show_default=False)]
+DataFiles = Annotated[
+    list[str], typer.Option("--data", metavar="NAME=FILE", help="Take NAME from another file.", show_default=False)
+]
+Hypers = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=NUMBER", help="Give a hyper-parameter.", show_default=False)
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")    # of whichever click typer brings
+USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # of whichever click typer brings
 STAGES = ("tree", "model", "program", "derivative", "loops", "source")
 
 
@@ -51,7 +60,9 @@ def main() -> None:
     except RecursionError:
         if debug:
             raise
-        typer.echo("error: an expression of this page is nested too deeply; define parts under names of their own", err=True)
+        typer.echo(
+            "error: an expression of this page is nested too deeply; define parts under names of their own", err=True
+        )
         raise SystemExit(2) from None
     except MemoryError:
         typer.echo("error: there is not enough memory for this page and its data", err=True)
@@ -99,7 +110,9 @@ def _progress(quiet: bool) -> Iterator[object]:
         yield watch
 
 
-def _trained(spec: Path, target: str, dtype: str, seed: int | None, data: list[str], given: list[str], quiet: bool) -> pipeline.Result:
+def _trained(
+    spec: Path, target: str, dtype: str, seed: int | None, data: list[str], given: list[str], quiet: bool
+) -> pipeline.Result:
     source = pipeline.read(spec)
     values = {name: Path(file) for name, file in _pairs(data)}
     with _progress(quiet) as watch:
@@ -107,9 +120,17 @@ def _trained(spec: Path, target: str, dtype: str, seed: int | None, data: list[s
 
 
 @app.command()
-def run(spec: Spec, target: Target = "cpu", dtype: Dtype = "float64", seed: Seed = None, data: DataFiles = (),
-        given: Hypers = (), out: Annotated[Path, typer.Option(help="Where runs are saved.")] = Path("runs"),
-        as_json: Json = False, debug: Debug = False) -> None:
+def run(
+    spec: Spec,
+    target: Target = "cpu",
+    dtype: Dtype = "float64",
+    seed: Seed = None,
+    data: DataFiles = (),
+    given: Hypers = (),
+    out: Annotated[Path, typer.Option(help="Where runs are saved.")] = Path("runs"),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Do what the page asks: formulas, training, report, predictions; saved under runs/NAME."""
     result = _trained(spec, target, dtype, seed, list(data), list(given), as_json)
     folder = faces.save_run(out / result.kernel.manifest["model"], result)
@@ -121,8 +142,16 @@ def run(spec: Spec, target: Target = "cpu", dtype: Dtype = "float64", seed: Seed
 
 
 @app.command()
-def train(spec: Spec, target: Target = "cpu", dtype: Dtype = "float64", seed: Seed = None, data: DataFiles = (),
-          given: Hypers = (), as_json: Json = False, debug: Debug = False) -> None:
+def train(
+    spec: Spec,
+    target: Target = "cpu",
+    dtype: Dtype = "float64",
+    seed: Seed = None,
+    data: DataFiles = (),
+    given: Hypers = (),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Train and print the figures; nothing is written."""
     result = _trained(spec, target, dtype, seed, list(data), list(given), as_json)
     if as_json:
@@ -140,20 +169,30 @@ def check(spec: Spec, as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command()
-def derive(spec: Annotated[Path | None, typer.Argument(help="A page.", show_default=False)] = None,
-           expression: Annotated[str | None, typer.Option("-e", help="An expression: a..g scalars, h..z vectors, A..Z matrices.")] = None,
-           wrt: Annotated[str | None, typer.Option(help="The name to differentiate by.")] = None,
-           form: Annotated[str, typer.Option(help="matrix, index or sympy.")] = "matrix",
-           form_at: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
-           scalar: Annotated[list[str], typer.Option(help="Read this name as a scalar.", show_default=False)] = (),
-           vector: Annotated[list[str], typer.Option(help="Read this name as a vector.", show_default=False)] = (),
-           matrix: Annotated[list[str], typer.Option(help="Read this name as a matrix.", show_default=False)] = (),
-           verify: Annotated[bool, typer.Option("--verify", help="Print every proof.")] = False,
-           as_json: Json = False, debug: Debug = False) -> None:
+def derive(
+    spec: Annotated[Path | None, typer.Argument(help="A page.", show_default=False)] = None,
+    expression: Annotated[
+        str | None, typer.Option("-e", help="An expression: a..g scalars, h..z vectors, A..Z matrices.")
+    ] = None,
+    wrt: Annotated[str | None, typer.Option(help="The name to differentiate by.")] = None,
+    form: Annotated[str, typer.Option(help="matrix, index or sympy.")] = "matrix",
+    form_at: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
+    scalar: Annotated[list[str], typer.Option(help="Read this name as a scalar.", show_default=False)] = (),
+    vector: Annotated[list[str], typer.Option(help="Read this name as a vector.", show_default=False)] = (),
+    matrix: Annotated[list[str], typer.Option(help="Read this name as a matrix.", show_default=False)] = (),
+    verify: Annotated[bool, typer.Option("--verify", help="Print every proof.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Print the derived formulas, each compared numerically before it is shown."""
     if (spec is None) == (expression is None):
-        raise SpecError("give a page or an expression", fix="symml derive page.symml, or symml derive -e \"tr(X' A X)\" --wrt X")
-    for value, known, what in ((form, ("matrix", "index", "sympy"), "form"), (form_at, ("text", "latex", "json"), "format")):
+        raise SpecError(
+            "give a page or an expression", fix='symml derive page.symml, or symml derive -e "tr(X\' A X)" --wrt X'
+        )
+    for value, known, what in (
+        (form, ("matrix", "index", "sympy"), "form"),
+        (form_at, ("text", "latex", "json"), "format"),
+    ):
         if value not in known:
             raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
     kinds = {n: kind for names, kind in ((scalar, "scalar"), (vector, "vector"), (matrix, "matrix")) for n in names}
@@ -166,8 +205,13 @@ def derive(spec: Annotated[Path | None, typer.Argument(help="A page.", show_defa
 
 
 @app.command()
-def emit(spec: Spec, out: Annotated[Path | None, typer.Option("--out", "-o", help="The module's file; without it, stdout.")] = None,
-         target: Target = "cpu", dtype: Dtype = "float64", debug: Debug = False) -> None:
+def emit(
+    spec: Spec,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The module's file; without it, stdout.")] = None,
+    target: Target = "cpu",
+    dtype: Dtype = "float64",
+    debug: Debug = False,
+) -> None:
     """Write a standalone module with value_and_grad, fit and predict."""
     text = pipeline.emit(pipeline.read(spec), _options(target, dtype, []))
     if out is None:
@@ -178,8 +222,12 @@ def emit(spec: Spec, out: Annotated[Path | None, typer.Option("--out", "-o", hel
 
 
 @app.command()
-def show(spec: Spec, stage: Annotated[str, typer.Option(help=", ".join(STAGES))] = "program", dtype: Dtype = "float64",
-         debug: Debug = False) -> None:
+def show(
+    spec: Spec,
+    stage: Annotated[str, typer.Option(help=", ".join(STAGES))] = "program",
+    dtype: Dtype = "float64",
+    debug: Debug = False,
+) -> None:
     """Print one stage of the journey from text to source."""
     if stage not in STAGES:
         raise SpecError(f"unknown stage '{stage}'", fix=f"one of {', '.join(STAGES)}")

@@ -1,6 +1,6 @@
 """What a person sees of a result: the screen of a run, lines of formulas, the JSON document, saved files. No sympy here.
 
-    "\\n".join(screen(result))
+"\\n".join(screen(result))
 """
 
 from __future__ import annotations
@@ -56,18 +56,27 @@ def formula_lines(rows: list[Mapping], form: str) -> list[str]:
     for row in rows:
         fresh = [text for _, text in row["where"] if text not in shown]
         shown.update(fresh)
-        lines += [f"  {'where'.ljust(wide) if not k and len(shown) == len(fresh) else ' ' * wide}  {text}" for k, text in enumerate(fresh)]
+        lines += [
+            f"  {'where'.ljust(wide) if not k and len(shown) == len(fresh) else ' ' * wide}  {text}"
+            for k, text in enumerate(fresh)
+        ]
     return lines
 
 
 def figures(result: Result) -> list[str]:
     """Training and report."""
     m, o = result.kernel.manifest, result.outcome
-    cached = "compiled before" if result.cached else f"compiled in {result.prepare_seconds + o['compile_seconds']:.1f} s (cached next time)"
+    cached = (
+        "compiled before"
+        if result.cached
+        else f"compiled in {result.prepare_seconds + o['compile_seconds']:.1f} s (cached next time)"
+    )
     gradient = f"   |grad| {o['gradient']:.0e}" if not m["batch"] else ""
     sign = -1 if m["sense"] == "maximize" else 1
     lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
-    lines.append(f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}   {o['status']}   {_time(o['seconds'])}")
+    lines.append(
+        f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}   {o['status']}   {_time(o['seconds'])}"
+    )
     if result.report:
         lines.append("")
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):
@@ -83,11 +92,18 @@ def document(result: Result) -> dict:
     """All of a result as JSON."""
     m = result.kernel.manifest
     return {
-        "model": m["model"], "sizes": result.bound.dims, "parts": {k: len(v) for k, v in result.bound.parts.items()},
-        "certificate": m["certificate"], "formulas": m["formulas"], "method": m["method"], "outcome": dict(result.outcome),
-        "report": dict(result.report), "params": {k: np.asarray(v).tolist() for k, v in result.params.items()},
-        "notes": list(result.bound.notes), "cached": result.cached, "seconds": {
-            "prepare": result.prepare_seconds, "train": result.train_seconds},
+        "model": m["model"],
+        "sizes": result.bound.dims,
+        "parts": {k: len(v) for k, v in result.bound.parts.items()},
+        "certificate": m["certificate"],
+        "formulas": m["formulas"],
+        "method": m["method"],
+        "outcome": dict(result.outcome),
+        "report": dict(result.report),
+        "params": {k: np.asarray(v).tolist() for k, v in result.params.items()},
+        "notes": list(result.bound.notes),
+        "cached": result.cached,
+        "seconds": {"prepare": result.prepare_seconds, "train": result.train_seconds},
     }
 
 
@@ -96,7 +112,9 @@ def save_run(folder: Path, result: Result) -> Path:
     save(folder, result)
     if "predict" in result.kernel.manifest["functions"]:
         rows = np.atleast_1d(result.predict())
-        header = ",".join(["row", *(["prediction"] if rows.ndim == 1 else [f"prediction_{k}" for k in range(rows.shape[1])])])
+        header = ",".join(
+            ["row", *(["prediction"] if rows.ndim == 1 else [f"prediction_{k}" for k in range(rows.shape[1])])]
+        )
         lines = [",".join([str(i), *map(_cell, np.atleast_1d(row))]) for i, row in enumerate(rows)]
         write_whole(folder / "predictions.csv", ("\n".join([header, *lines]) + "\n").encode())
     return folder

@@ -1,7 +1,7 @@
 """Names as objects: unique numbers for identity, one allocator of printable text, the spelling of Greek letters.
 
-    names = Names(("w", "t1"));  names.fresh("t")   -> "t2"
-    latex("lambda_max") -> "\\lambda_{max}";  unicode("lam") -> "λ"
+names = Names(("w", "t1"));  names.fresh("t")   -> "t2"
+latex("lambda_max") -> "\\lambda_{max}";  unicode("lam") -> "λ"
 """
 
 from __future__ import annotations
@@ -10,14 +10,44 @@ import itertools
 import re
 from collections.abc import Iterable
 
-_numbers = itertools.count()    # identity only: nothing printed or ordered across programs depends on it
+_numbers = itertools.count()  # identity only: nothing printed or ordered across programs depends on it
 
 GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eps": "ε", "zeta": "ζ", "eta": "η",
-    "theta": "θ", "iota": "ι", "kappa": "κ", "lambda": "λ", "lam": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π",
-    "rho": "ρ", "sigma": "σ", "tau": "τ", "upsilon": "υ", "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
-    "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Xi": "Ξ", "Pi": "Π", "Sigma": "Σ", "Phi": "Φ",
-    "Psi": "Ψ", "Omega": "Ω",
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "delta": "δ",
+    "epsilon": "ε",
+    "eps": "ε",
+    "zeta": "ζ",
+    "eta": "η",
+    "theta": "θ",
+    "iota": "ι",
+    "kappa": "κ",
+    "lambda": "λ",
+    "lam": "λ",
+    "mu": "μ",
+    "nu": "ν",
+    "xi": "ξ",
+    "pi": "π",
+    "rho": "ρ",
+    "sigma": "σ",
+    "tau": "τ",
+    "upsilon": "υ",
+    "phi": "φ",
+    "chi": "χ",
+    "psi": "ψ",
+    "omega": "ω",
+    "Gamma": "Γ",
+    "Delta": "Δ",
+    "Theta": "Θ",
+    "Lambda": "Λ",
+    "Xi": "Ξ",
+    "Pi": "Π",
+    "Sigma": "Σ",
+    "Phi": "Φ",
+    "Psi": "Ψ",
+    "Omega": "Ω",
 }
 _LATEX_WORD = {"lam": "lambda", "eps": "varepsilon", "epsilon": "varepsilon"}
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -63,10 +93,8 @@ def _parts(name: str) -> tuple[str, str]:
 def latex(name: str) -> str:
     """A user's name as LaTeX; names hold letters, digits and `_` only, so nothing needs escaping."""
     stem, subscript = _parts(name)
-    if stem in GREEK:
-        text = "\\" + _LATEX_WORD.get(stem, stem)
-    else:
-        text = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
+    upright = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
+    text = "\\" + _LATEX_WORD.get(stem, stem) if stem in GREEK else upright
     if not subscript:
         return text
     inner = subscript.replace("_", r"\_")

@@ -18,11 +18,17 @@ from symml.errors import FileError, NumericError, SpecError, UnsupportedError
 from symml.source import Source
 
 if TYPE_CHECKING:
+    import numpy as np
+    from sympy import Expr
+
     from symml.ir.optimizer import Optimizer
-    from symml.ir.program import Program, Tensor
+    from symml.ir.program import Program
+    from symml.latex.derivation import Formula
     from symml.loops.plan import Plan
-    from symml.model.model import Model
-    from symml.runtime.launch import Kernel
+    from symml.methods.convexity import Certificate
+    from symml.model.model import Data, Model
+    from symml.runtime.bind import Bound
+    from symml.runtime.launch import Kernel, Watch
 
 FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}}
 BATCH_OPTIONS = {"batch": 32, "epochs": 20, "seed": 0}
@@ -91,7 +97,7 @@ def differentiate(model: Model, program: Program) -> Analysis:
     return Analysis(model, program, raw, forward, simplify(gradient(forward, "loss", model.over)))
 
 
-def certificate(a: Analysis):
+def certificate(a: Analysis) -> Certificate:
     """Is the objective convex in all parameters, and why."""
     from symml.methods.convexity import certify
 
@@ -115,14 +121,23 @@ def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> li
     return rows
 
 
-def _row(name: str, f, proof: str) -> dict:
+def _row(name: str, f: Formula, proof: str) -> dict:
     from symml import names
 
-    return {"name": name, "symbol": names.latex(name), "letter": names.unicode(name), "latex": f.latex, "text": f.text, "where": [list(w) for w in f.where], "form": f.form,
-            "proof": proof, "printed_error": f.error}
+    return {
+        "name": name,
+        "symbol": names.latex(name),
+        "letter": names.unicode(name),
+        "latex": f.latex,
+        "text": f.text,
+        "where": [list(w) for w in f.where],
+        "form": f.form,
+        "proof": proof,
+        "printed_error": f.error,
+    }
 
 
-def native(a: Analysis, name: str):
+def native(a: Analysis, name: str) -> Expr:
     """The loss ("") or a gradient as native sympy."""
     from symml.latex.index_form import to_sympy
 
@@ -184,7 +199,9 @@ def plan(a: Analysis) -> Plan:
     derivative, batch = a.derivative, None
     if optimizer is not None:
         if model.row_dim is None:
-            raise UnsupportedError(f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span)
+            raise UnsupportedError(
+                f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span
+            )
         forward, batch = minibatch(a.forward, model.row_dim)
         derivative = simplify(gradient(forward, "loss", model.over))
     wanted = [k for k in a.program.outputs if k != "loss"]
@@ -216,13 +233,18 @@ def _method(model: Model) -> tuple[str, Optimizer | None]:
     known = {**FULL_BATCH_OPTIONS.get(name, {}), **(BATCH_OPTIONS if name not in FULL_BATCH_OPTIONS else {})}
     if name not in (*FULL_BATCH_OPTIONS, *names("optimizers")):
         every = (*FULL_BATCH_OPTIONS, *names("optimizers"))
-        raise SpecError(f"unknown method '{name}'", model.train.span, fix=nearest(name, every) or f"known are {', '.join(every)}")
+        raise SpecError(
+            f"unknown method '{name}'", model.train.span, fix=nearest(name, every) or f"known are {', '.join(every)}"
+        )
     found = None if name in FULL_BATCH_OPTIONS else optimizer(page("optimizers", name))
     known |= {t.name: v for t, v in found.hypers.items()} if found else {}
     for option in model.train.options if model.train else {}:
         if option not in known:
-            raise SpecError(f"'{name}' has no option '{option}'", model.train.span,
-                            fix=nearest(option, known) or f"its options are {', '.join(known)}")
+            raise SpecError(
+                f"'{name}' has no option '{option}'",
+                model.train.span,
+                fix=nearest(option, known) or f"its options are {', '.join(known)}",
+            )
     return name, found
 
 
@@ -238,8 +260,11 @@ def _starts(a: Analysis) -> tuple:
     missing = [t for t in a.model.over if a.model.params[t.name].init is None]
     if missing and not (c := certificate(a)).convex:
         p = a.model.params[missing[0].name]
-        raise SpecError(f"'{missing[0].name}' needs an init: the problem is not certified convex ({c.reason})", p.span,
-                        fix=f"such as init normal(0, 0.1), or 0: {missing[0].name} init 0")
+        raise SpecError(
+            f"'{missing[0].name}' needs an init: the problem is not certified convex ({c.reason})",
+            p.span,
+            fix=f"such as init normal(0, 0.1), or 0: {missing[0].name} init 0",
+        )
     for t in a.model.over:
         init = a.model.params[t.name].init
         if init is None:
@@ -258,7 +283,8 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
     label = a.program.outputs["predict"].domain if "predict" in a.program.outputs else None
     if "predict" in functions and label is not None and label.kind == "label":
         functions["predict"]["out"]["label"] = next(
-            (d.tensor.name for d in model.data.values() if d.tensor.domain.size == label.size), "")
+            (d.tensor.name for d in model.data.values() if d.tensor.domain.size == label.size), ""
+        )
     c = certificate(a)
     return {
         "model": model.name,
@@ -270,10 +296,17 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "row": plan_.row.name if plan_.row else None,
         "batch": plan_.batch.name if plan_.batch else None,
         "data": [_data(d) for d in model.data.values()],
-        "split": None if model.split is None else {
-            "dim": model.split.dim.name, "parts": [list(p) for p in model.split.parts], "seed": model.split.seed,
-            "by": model.split.stratified_by},
-        "params": [{"name": t.name, "shape": [int(s) if s.is_Integer else s.name for s in t.shape]} for t in plan_.params],
+        "split": None
+        if model.split is None
+        else {
+            "dim": model.split.dim.name,
+            "parts": [list(p) for p in model.split.parts],
+            "seed": model.split.seed,
+            "by": model.split.stratified_by,
+        },
+        "params": [
+            {"name": t.name, "shape": [int(s) if s.is_Integer else s.name for s in t.shape]} for t in plan_.params
+        ],
         "hypers": [{"name": h.tensor.name, "value": h.value} for h in model.hypers.values()],
         "functions": functions,
         "method": {
@@ -281,30 +314,44 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
             "tolerance": (model.train.tolerance if model.train else None) or TOLERANCE[options.dtype],
             "options": {**FULL_BATCH_OPTIONS.get(method, BATCH_OPTIONS), **given},
         },
-        "optimizer": None if optimizer is None else {
+        "optimizer": None
+        if optimizer is None
+        else {
             "state": [optimizer.starts[t] for t in optimizer.state],
             "counters": [optimizer.starts[t] for t in optimizer.counters],
-            "hypers": [given.get(t.name, v) for t, v in optimizer.hypers.items()]},
+            "hypers": [given.get(t.name, v) for t, v in optimizer.hypers.items()],
+        },
         "reports": [r.name.id for r in model.reports],
         "parts": [r.part.id if r.part else "" for r in model.reports],
         "expected": [list(e) for e in model.expected],
     }
 
 
-def _data(d) -> dict:
+def _data(d: Data) -> dict:
     domain = d.tensor.domain
     facts = None
     if domain.kind != "real":
-        facts = {"kind": domain.kind, "lower": domain.lower, "upper": domain.upper, "open": list(domain.open),
-                 "values": list(domain.values), "size": None if domain.size is None else
-                 (int(domain.size) if domain.size.is_Integer else domain.size.name)}
+        facts = {
+            "kind": domain.kind,
+            "lower": domain.lower,
+            "upper": domain.upper,
+            "open": list(domain.open),
+            "values": list(domain.values),
+            "size": None if domain.size is None else (int(domain.size) if domain.size.is_Integer else domain.size.name),
+        }
     columns = None
     if d.source is not None and d.source.columns is not None:
         columns = [int(d.source.columns.low.value), int(d.source.columns.high.value)]
-    return {"name": d.tensor.name, "dims": [int(s) if s.is_Integer else s.name for s in d.tensor.shape], "domain": facts,
-            "transform": d.transform, "source": d.source.path if d.source else None,
-            "label": d.source.label if d.source and len(d.tensor.shape) == 1 else None, "columns": columns,
-            "line": d.span.line}
+    return {
+        "name": d.tensor.name,
+        "dims": [int(s) if s.is_Integer else s.name for s in d.tensor.shape],
+        "domain": facts,
+        "transform": d.transform,
+        "source": d.source.path if d.source else None,
+        "label": d.source.label if d.source and len(d.tensor.shape) == 1 else None,
+        "columns": columns,
+        "line": d.span.line,
+    }
 
 
 # kernels
@@ -368,7 +415,9 @@ def emit(source: Source, options: Options) -> str:
     return module
 
 
-def train(source: Source, options: Options, values: Mapping[str, object], seed: int | None, watch=None):
+def train(
+    source: Source, options: Options, values: Mapping[str, object], seed: int | None, watch: Watch | None = None
+) -> Result:
     """A page trained on its data; `values` (arrays, frames, Paths by name) go before the files of the page."""
     import time
 
@@ -391,8 +440,8 @@ class Result:
     """A finished training: kernel, bound data, the parameter vector, outcome and reported numbers; seconds of each part."""
 
     kernel: Kernel
-    bound: object
-    x: object
+    bound: Bound
+    x: np.ndarray
     outcome: Mapping
     report: Mapping[str, float]
     hypers: Mapping[str, float]
@@ -406,7 +455,7 @@ class Result:
 
         return parameters(self.kernel, self.x, self.bound.dims)
 
-    def predict(self, values: Mapping[str, object] | None = None):
+    def predict(self, values: Mapping[str, object] | None = None) -> np.ndarray:
         """The page's prediction for new values of its inputs, or for the data of the fit."""
         from symml.errors import DataError
         from symml.runtime import launch
@@ -417,7 +466,9 @@ class Result:
             raise DataError("the page predicts nothing", fix="write: predict p")
         bound = self.bound
         if values:
-            bound = bind_again(self.kernel.manifest, functions["predict"]["data"], values, self.bound, self.kernel.dtype)
+            bound = bind_again(
+                self.kernel.manifest, functions["predict"]["data"], values, self.bound, self.kernel.dtype
+            )
         return launch.predict(self.kernel, self.x, bound, self.hypers)
 
 

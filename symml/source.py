@@ -1,7 +1,7 @@
 """A text and the places in it.
 
-    source = Source("model.symml", text)
-    span = Span(source, line=3, column=5, width=4)      # 1-based, as editors count
+source = Source("model.symml", text)
+span = Span(source, line=3, column=5, width=4)      # 1-based, as editors count
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ RUNNING = 0
 CONVERGED = 1
 STALLED = 2
 DIVERGED = 3
-SUFFICIENT = 1e-4    # c1 of the Wolfe conditions
-CURVATURE = 0.9      # c2
+SUFFICIENT = 1e-4  # c1 of the Wolfe conditions
+CURVATURE = 0.9  # c2
 TRIALS = 40
 PATIENCE = 30
 
@@ -44,7 +44,7 @@ def lbfgs(x, g, memory_s, memory_y, rho, vectors, scalars, counters, trace, data
         direction, trial, trial_gradient = vectors[0], vectors[1], vectors[2]
         two_loops(direction, g, memory_s, memory_y, rho, counters[1])
         slope = inner(direction, g)
-        if not slope < 0.0:    # the memory has lost its curvature: begin again with the gradient
+        if not slope < 0.0:  # the memory has lost its curvature: begin again with the gradient
             counters[1] = 0
             for i in range(x.shape[0]):
                 direction[i] = -g[i]
@@ -123,7 +123,7 @@ def two_loops(direction, g, memory_s, memory_y, rho, stored):
             direction[i] -= alpha[k] * memory_y[k, i]
     if kept > 0:
         k = (stored - 1) % m
-        scale = 1.0 / (rho[k] * inner(memory_y[k], memory_y[k]))    # eq. 7.20
+        scale = 1.0 / (rho[k] * inner(memory_y[k], memory_y[k]))  # eq. 7.20
         for i in range(g.shape[0]):
             direction[i] *= scale
     for back in range(kept - 1, -1, -1):
@@ -190,7 +190,7 @@ def line_search(x, direction, slope, step, loss, trial, trial_gradient, data, wo
                 break
         else:
             step = 2.0 * step
-    if low > 0.0 and low_loss <= loss + SUFFICIENT * low * slope:    # decrease without the curvature condition
+    if low > 0.0 and low_loss <= loss + SUFFICIENT * low * slope:  # decrease without the curvature condition
         f, s = evaluate(x, direction, low, trial, trial_gradient, data, work, counters)
         return low, f
     return 0.0, loss

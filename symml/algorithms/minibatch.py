@@ -6,7 +6,6 @@ update(x, g, state, scalars), and philox.py.
 
 import math
 
-
 RUNNING = 0
 CONVERGED = 1
 STALLED = 2
@@ -24,7 +23,7 @@ def minibatch(x, g, state, scalars, data, batch, work, order, counters, batch_si
     for step in range(counters[0], counters[0] + steps):
         epoch = step // in_epoch
         start = (step - epoch * in_epoch) * batch_size
-        if start == 0 or step == counters[0]:    # the order is a function of (seed, epoch): resuming needs no record
+        if start == 0 or step == counters[0]:  # the order is a function of (seed, epoch): resuming needs no record
             shuffle(order, seed, SHUFFLE, epoch)
         stop = min(start + batch_size, n)
         rows = gather(data, order, start, stop, batch)

@@ -25,7 +25,9 @@ def multiply_high_low(a, b):
 
 def philox(step, index, seed, purpose):
     """Four words of 32 bits for one counter."""
-    return philox_block(index & MASK, (index >> 32) & MASK, step & MASK, (step >> 32) & MASK, seed & MASK, purpose & MASK)
+    return philox_block(
+        index & MASK, (index >> 32) & MASK, step & MASK, (step >> 32) & MASK, seed & MASK, purpose & MASK
+    )
 
 
 def philox_block(c0, c1, c2, c3, k0, k1):

@@ -49,12 +49,14 @@ def _of_product(s: Statement) -> Expr:
     return _own_element(s) / s.body
 
 
-ADJOINTS: Mapping[str, Callable[[Statement], Expr]] = MappingProxyType({
-    "none": lambda s: sympy.Integer(1),
-    "sum": lambda s: sympy.Integer(1),
-    "logsumexp": _of_logsumexp,
-    "prod": _of_product,
-})
+ADJOINTS: Mapping[str, Callable[[Statement], Expr]] = MappingProxyType(
+    {
+        "none": lambda s: sympy.Integer(1),
+        "sum": lambda s: sympy.Integer(1),
+        "logsumexp": _of_logsumexp,
+        "prod": _of_product,
+    }
+)
 INTEGER_VALUED = ("argmax", "argmin")
 
 
@@ -115,14 +117,16 @@ def _propagate(s: Statement, grown: _Grown) -> None:
     if s.reduce in ("max", "min"):
         s = _at_extreme(s, grown)
     if s.reduce not in ADJOINTS:
-        raise UnsupportedError(f"{s.reduce} has no derivative", s.span, fix="use max or min, or keep it out of the loss")
+        raise UnsupportedError(
+            f"{s.reduce} has no derivative", s.span, fix="use max or min, or keep it out of the loss"
+        )
     weight = ADJOINTS[s.reduce](s)
     seed = Access(grown.of[s.out], s.lhs)
     for a in direct_accesses(s.body):
         if a.tensor not in grown.of or a.tensor.integer:
             continue
         local = sympy.diff(s.body, a)
-        if s.is_map and s.body.is_Function:    # tanh' = 1 - tanh^2 reads the value that is there already
+        if s.is_map and s.body.is_Function:  # tanh' = 1 - tanh^2 reads the value that is there already
             local = local.xreplace({s.body: _own_element(s)})
         if local == 0:
             continue
@@ -134,7 +138,9 @@ def _propagate(s: Statement, grown: _Grown) -> None:
 def _at_extreme(s: Statement, grown: _Grown) -> Statement:
     """`max[k] f` as f at k = argmax[k] f, one statement more; its derivative is Danskin's, ties go to the first."""
     if len(s.reduced) != 1:
-        raise UnsupportedError(f"the derivative of {s.reduce} over several indices", s.span, fix=f"nest: {s.reduce}[i] {s.reduce}[j] ...")
+        raise UnsupportedError(
+            f"the derivative of {s.reduce} over several indices", s.span, fix=f"nest: {s.reduce}[i] {s.reduce}[j] ..."
+        )
     (k,) = s.reduced
     at = Tensor(grown.names.fresh("at"), s.out.shape, domain=Domain("label", size=k.size))
     grown.helpers.append(refresh(replace(s, out=at, reduce=f"arg{s.reduce}")))

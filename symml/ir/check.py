@@ -1,6 +1,6 @@
 """What is legal in a Program: one table of (rule, test), run between passes in the tests and under `--check`.
 
-    check(program)        # AssertionError names the rule and prints the statement: a broken pass is a bug of symml
+check(program)        # AssertionError names the rule and prints the statement: a broken pass is a bug of symml
 """
 
 from __future__ import annotations
@@ -24,26 +24,40 @@ def _known_nodes(expr: Expr) -> bool:
 def _covers_once(s: Statement) -> bool:
     """`=` writes each element once: its plain left indices are distinct and span the axes, the rest are constants."""
     plain = [k for k in s.lhs if isinstance(k, Index)]
-    return s.mode == "+=" or (len(set(plain)) == len(plain) and all(isinstance(k, Index) or not indices(k) for k in s.lhs))
+    return s.mode == "+=" or (
+        len(set(plain)) == len(plain) and all(isinstance(k, Index) or not indices(k) for k in s.lhs)
+    )
 
 
 STATEMENT_RULES: tuple[tuple[str, Callable[[Statement], bool]], ...] = (
     ("the mode is = or +=", lambda s: s.mode in ("=", "+=")),
     ("the reduction is of the table", lambda s: s.reduce in REDUCERS),
     ("only sums accumulate", lambda s: s.mode == "=" or s.reduce in ("none", "sum")),
-    ("a map reduces nothing; a reduction has what to reduce",
-     lambda s: (s.reduce == "none") == (not s.reduced) or s.mode == "+="),
+    (
+        "a map reduces nothing; a reduction has what to reduce",
+        lambda s: (s.reduce == "none") == (not s.reduced) or s.mode == "+=",
+    ),
     ("the left side has one index an axis", lambda s: len(s.lhs) == len(s.out.shape)),
     ("loops are distinct", lambda s: len(set(s.loops)) == len(s.loops)),
     ("every index is a loop", lambda s: set().union(*map(indices, (s.body, *s.lhs))) <= set(s.loops)),
     ("`=` writes each element once", _covers_once),
-    ("left indices span their axes",
-     lambda s: all(k.size == n for k, n in zip(s.lhs, s.out.shape, strict=True) if isinstance(k, Index))),
-    ("plain indices span the axes they read",
-     lambda s: all(k.size == n for a in accesses(s.body)
-                   for k, n in zip(a.idx, a.tensor.shape, strict=True) if isinstance(k, Index))),
-    ("gathered indices are integers",
-     lambda s: all(a.tensor.integer for x in accesses(s.body) for k in x.idx for a in k.atoms(Access))),
+    (
+        "left indices span their axes",
+        lambda s: all(k.size == n for k, n in zip(s.lhs, s.out.shape, strict=True) if isinstance(k, Index)),
+    ),
+    (
+        "plain indices span the axes they read",
+        lambda s: all(
+            k.size == n
+            for a in accesses(s.body)
+            for k, n in zip(a.idx, a.tensor.shape, strict=True)
+            if isinstance(k, Index)
+        ),
+    ),
+    (
+        "gathered indices are integers",
+        lambda s: all(a.tensor.integer for x in accesses(s.body) for k in x.idx for a in k.atoms(Access)),
+    ),
     ("bodies hold only the table's functions", lambda s: _known_nodes(s.body)),
 )
 

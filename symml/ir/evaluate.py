@@ -42,10 +42,7 @@ NUMPY = Arithmetic(
 
 
 def evaluate(
-    program: Program,
-    values: Mapping[Tensor, np.ndarray],
-    dims: Mapping[Dim, int],
-    arithmetic: Arithmetic = NUMPY,
+    program: Program, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int], arithmetic: Arithmetic = NUMPY
 ) -> dict[Tensor, np.ndarray]:
     """All tensors of a program; `values` gives every input (shapes as declared), `dims` every size."""
     env = dict(values)

@@ -1,6 +1,6 @@
 """An optimiser as a Program: one step from old entries to new ones.
 
-    optimizer.updates  ->  {theta: new_theta, m: new_m, t: new_t}
+optimizer.updates  ->  {theta: new_theta, m: new_m, t: new_t}
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class Access(Symbol):
         text = f"{tensor.name}[{','.join(map(str, idx))}]" if idx else tensor.name
         facts: dict[str, bool] = {"integer": True, "nonnegative": True} if tensor.integer else {"real": True}
         if tensor.domain.positive:
-            facts["positive"] = True        # an assumption is given only where known: False would mean "never"
+            facts["positive"] = True  # an assumption is given only where known: False would mean "never"
         elif tensor.domain.nonnegative:
             facts["nonnegative"] = True
         self = Symbol.__xnew__(cls, text, **facts)

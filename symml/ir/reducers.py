@@ -1,6 +1,6 @@
 """The reductions of a statement, one row each: value over axes, neutral element, prints.
 
-    REDUCERS["logsumexp"].numpy(array, axes=(1,))
+REDUCERS["logsumexp"].numpy(array, axes=(1,))
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def _extreme(choose: Callable) -> Callable:
         kept = [k for k in range(a.ndim) if k not in axis]
         flat = np.transpose(a, (*kept, *axis)).reshape(*(a.shape[k] for k in kept), -1)
         at = choose(np.real(flat), axis=-1)
-        return np.take_along_axis(flat, at[..., None], axis=-1)[..., 0]    # keeps an imaginary part, as the complex step needs
+        return np.take_along_axis(flat, at[..., None], axis=-1)[
+            ..., 0
+        ]  # keeps an imaginary part, as the complex step needs
 
     return value
 
@@ -50,13 +52,15 @@ class Reducer:
     integer: bool = False
 
 
-REDUCERS: Mapping[str, Reducer] = MappingProxyType({
-    "none": Reducer(lambda a, axis: a, None, "", ""),
-    "sum": Reducer(lambda a, axis: np.sum(a, axis=axis), 0.0, r"\sum", "sum"),
-    "prod": Reducer(lambda a, axis: np.prod(a, axis=axis), 1.0, r"\prod", "prod"),
-    "max": Reducer(_extreme(np.argmax), None, r"\max", "max"),
-    "min": Reducer(_extreme(np.argmin), None, r"\min", "min"),
-    "logsumexp": Reducer(_logsumexp, None, r"\operatorname{logsumexp}", "logsumexp"),
-    "argmax": Reducer(_arg(np.argmax), None, r"\operatorname{argmax}", "argmax", integer=True),
-    "argmin": Reducer(_arg(np.argmin), None, r"\operatorname{argmin}", "argmin", integer=True),
-})
+REDUCERS: Mapping[str, Reducer] = MappingProxyType(
+    {
+        "none": Reducer(lambda a, axis: a, None, "", ""),
+        "sum": Reducer(lambda a, axis: np.sum(a, axis=axis), 0.0, r"\sum", "sum"),
+        "prod": Reducer(lambda a, axis: np.prod(a, axis=axis), 1.0, r"\prod", "prod"),
+        "max": Reducer(_extreme(np.argmax), None, r"\max", "max"),
+        "min": Reducer(_extreme(np.argmin), None, r"\min", "min"),
+        "logsumexp": Reducer(_logsumexp, None, r"\operatorname{logsumexp}", "logsumexp"),
+        "argmax": Reducer(_arg(np.argmax), None, r"\operatorname{argmax}", "argmax", integer=True),
+        "argmin": Reducer(_arg(np.argmin), None, r"\operatorname{argmin}", "argmin", integer=True),
+    }
+)

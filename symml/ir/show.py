@@ -1,7 +1,7 @@
 """Programs as text, one line a statement; byte-stable over hash seeds.
 
-    p[i] = σ(z[i])                                  for i < n
-    dw[j] += sum[i] X[i, j]*(p[i] - y[i])/n          for j < d
+p[i] = σ(z[i])                                  for i < n
+dw[j] += sum[i] X[i, j]*(p[i] - y[i])/n          for j < d
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A tensor as a formula: the shortest matrix form that survives its numeric check, else index form.
 
-    formula(program, d_w, sample, "matrix")  ->  Formula(text="1/n Xᵀ(σ(Xw + b) − y) + λw", error=2e-16, ...)
+formula(program, d_w, sample, "matrix")  ->  Formula(text="1/n Xᵀ(σ(Xw + b) − y) + λw", error=2e-16, ...)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
 from symml.latex.tree import Node, OneHot, children, count, evaluate, leaves
 
-LONGEST = 32    # nodes of a tree; above it, what the page names is named in the formula too
+LONGEST = 32  # nodes of a tree; above it, what the page names is named in the formula too
 BOUND = 1e-9
 Sample = Callable[[Program, np.random.Generator], tuple[Mapping[Tensor, np.ndarray], Mapping[Dim, int]]]
 
@@ -84,8 +84,13 @@ def _one_hots(trees: list[Node]) -> list[tuple[str, str]]:
         if isinstance(node, OneHot):
             found[node.labels] = None
         todo += children(node)
-    return [(rf"{LATEX.name(one_hot_name(u))} = \operatorname{{onehot}}\left({LATEX.name(u.name)}\right)",
-             f"{TEXT.name(one_hot_name(u))} = onehot({TEXT.name(u.name)})") for u in found]
+    return [
+        (
+            rf"{LATEX.name(one_hot_name(u))} = \operatorname{{onehot}}\left({LATEX.name(u.name)}\right)",
+            f"{TEXT.name(one_hot_name(u))} = onehot({TEXT.name(u.name)})",
+        )
+        for u in found
+    ]
 
 
 def disagreement(program: Program, t: Tensor, tree: Node, sample: Sample, draws: int = 2) -> float:
@@ -97,8 +102,10 @@ def disagreement(program: Program, t: Tensor, tree: Node, sample: Sample, draws:
         env = interpret(program, values, dims)
         truth = np.asarray(env[t], float)
         try:
-            shown = np.broadcast_to(evaluate(tree, env, dims), (truth.shape + (1, 1))[:2] if truth.ndim < 2 else truth.shape)
-        except ValueError:    # shapes that do not fit: a wrong tree, which must not be shown
+            shown = np.broadcast_to(
+                evaluate(tree, env, dims), (*truth.shape, 1, 1)[:2] if truth.ndim < 2 else truth.shape
+            )
+        except ValueError:  # shapes that do not fit: a wrong tree, which must not be shown
             return float("inf")
         difference = np.abs(shown.reshape(truth.shape) - truth) / np.maximum(1.0, np.abs(truth))
         if not np.isfinite(difference).all():

@@ -1,7 +1,7 @@
 """Statements in index form, as LaTeX, as text and as native sympy.
 
-    write(program, d_w, LATEX)  ->  "\\sum_{i} X_{i j} \\bar{t}_{i} + \\lambda w_{j}"
-    to_sympy(program, d_w)      ->  Eq(d_w[j], Sum(X[i, j]*d_t1[i], (i, 0, n - 1)) + lam*w[j])
+write(program, d_w, LATEX)  ->  "\\sum_{i} X_{i j} \\bar{t}_{i} + \\lambda w_{j}"
+to_sympy(program, d_w)      ->  Eq(d_w[j], Sum(X[i, j]*d_t1[i], (i, 0, n - 1)) + lam*w[j])
 """
 
 from __future__ import annotations
@@ -122,8 +122,10 @@ def _native_statement(s: Statement, first: Statement) -> Expr:
         s = reindex(s, dict(zip(s.lhs, first.lhs, strict=True)))
     body = _native(s.body)
     bounds = [(_index(k), 0, _native(k.size) - 1) for k in s.reduced]
-    if s.lhs != first.lhs:    # a scatter: 1 where the element is meant
-        body = body * sympy.Mul(*(sympy.KroneckerDelta(_native(a), _native(b)) for a, b in zip(first.lhs, s.lhs, strict=True)))
+    if s.lhs != first.lhs:  # a scatter: 1 where the element is meant
+        body = body * sympy.Mul(
+            *(sympy.KroneckerDelta(_native(a), _native(b)) for a, b in zip(first.lhs, s.lhs, strict=True))
+        )
     if s.reduce == "none" or not bounds:
         return body
     if s.reduce == "sum":

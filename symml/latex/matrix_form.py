@@ -16,18 +16,7 @@ from sympy import Expr, exp
 
 from symml.ir.functions import BY_CLASS
 from symml.ir.program import Access, Index, Program, Statement, Tensor, accesses, indices, substitute
-from symml.latex.shorten import (
-    SCALAR,
-    add,
-    hadamard,
-    power,
-    product,
-    scale,
-    split,
-    total,
-    trace,
-    transpose,
-)
+from symml.latex.shorten import SCALAR, add, hadamard, power, product, scale, split, total, trace, transpose
 from symml.latex.tree import ONE, Diagonal, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm
 
 Axes = tuple[Index, ...]
@@ -87,7 +76,11 @@ class Recogniser:
         one_hot = OneHot((i.size, s.out.shape[-1]), labels.tensor)
         c = self.entries(s.body, s.loops) if i in indices(s.body) else scale(s.body, None)
         if s.lhs[:-1] == (i,):
-            return scale(c.factor, one_hot) if c.shape == SCALAR and isinstance(c, Scale) else product((Diagonal((i.size, i.size), c), one_hot))
+            return (
+                scale(c.factor, one_hot)
+                if c.shape == SCALAR and isinstance(c, Scale)
+                else product((Diagonal((i.size, i.size), c), one_hot))
+            )
         if len(s.lhs) == 1:
             vector = scale(c.factor, Ones((i.size, ONE))) if c.shape == SCALAR and isinstance(c, Scale) else c
             return product((transpose(one_hot), vector))
@@ -117,7 +110,9 @@ class Recogniser:
         if e.is_Mul:
             return self._times(e, axes)
         if isinstance(e, exp):
-            return self._softmax(e, axes) or Map(_shape([k.size for k in axes]), "exp", (self.entries(e.args[0], axes),))
+            return self._softmax(e, axes) or Map(
+                _shape([k.size for k in axes]), "exp", (self.entries(e.args[0], axes),)
+            )
         if e.is_Pow:
             base = self.entries(e.base, axes) if e.exp == sympy.Rational(1, 2) else None
             if base is not None and not isinstance(split(base)[1], SquaredNorm):
@@ -145,7 +140,10 @@ class Recogniser:
 
     def _groups(self, e: Expr, axes: Axes) -> list[tuple[Axes, Node]]:
         """The factors of a product, multiplied entry by entry within each set of axes."""
-        return [(own, hadamard([self.entries(f, own) for f in sympy.Mul.make_args(part)])) for own, part in _grouped(e, axes)]
+        return [
+            (own, hadamard([self.entries(f, own) for f in sympy.Mul.make_args(part)]))
+            for own, part in _grouped(e, axes)
+        ]
 
     def _softmax(self, e: Expr, axes: Axes) -> Node | None:
         """exp(u - L) with L the logsumexp of u along one axis."""

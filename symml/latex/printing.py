@@ -1,6 +1,6 @@
 """The tree as text: one printer, two styles (LaTeX and Unicode), so the two cannot drift.
 
-    write(tree, TEXT)  ->  "1/n Xᵀ(σ(Xw + b) − y) + λw"
+write(tree, TEXT)  ->  "1/n Xᵀ(σ(Xw + b) − y) + λw"
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from symml.latex.tree import (
 
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 _LETTER = "[A-Za-zα-ωΑ-Ω]"
-SUM, PRODUCT, FACTOR, ATOM = range(4)    # how tightly a text binds
+SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,46 @@ def _superscript(k: str) -> str:
 
 
 TEXT = Style(
-    names.unicode, lambda a: a[0] + "\u0304" + a[1:], "1", "ᵀ", " ⊙ ", "−", ("(", ")"), ("‖", "‖"), ("⟨", "⟩"), "", _superscript,
-    lambda a, b: f"{a}/{b}", lambda a, b: f"{a} ⊘ {b}", lambda f: FUNCTIONS[f].text if f in FUNCTIONS else f, lambda a: f"√({a})",
+    names.unicode,
+    lambda a: a[0] + "\u0304" + a[1:],
+    "1",
+    "ᵀ",
+    " ⊙ ",
+    "−",
+    ("(", ")"),
+    ("‖", "‖"),
+    ("⟨", "⟩"),
+    "",
+    _superscript,
+    lambda a, b: f"{a}/{b}",
+    lambda a, b: f"{a} ⊘ {b}",
+    lambda f: FUNCTIONS[f].text if f in FUNCTIONS else f,
+    lambda a: f"√({a})",
 )
 LATEX = Style(
-    names.latex, lambda a: rf"\bar{{{a}}}", r"\mathbf{1}", r"^{\top}", r" \odot ", "-", (r"\left(", r"\right)"), (r"\left\|", r"\right\|"),
-    (r"\left\langle ", r" \right\rangle"), " ", lambda k: f"^{{{k}}}", lambda a, b: rf"\frac{{{a}}}{{{b}}}",
+    names.latex,
+    lambda a: rf"\bar{{{a}}}",
+    r"\mathbf{1}",
+    r"^{\top}",
+    r" \odot ",
+    "-",
+    (r"\left(", r"\right)"),
+    (r"\left\|", r"\right\|"),
+    (r"\left\langle ", r" \right\rangle"),
+    " ",
+    lambda k: f"^{{{k}}}",
     lambda a, b: rf"\frac{{{a}}}{{{b}}}",
-    lambda f: FUNCTIONS[f].latex if f in FUNCTIONS else {"lse": r"\operatorname{lse}", "softmax": r"\operatorname{softmax}",
-                                                         "diag": r"\operatorname{diag}", "tr": r"\operatorname{tr}"}[f],
+    lambda a, b: rf"\frac{{{a}}}{{{b}}}",
+    lambda f: (
+        FUNCTIONS[f].latex
+        if f in FUNCTIONS
+        else {
+            "lse": r"\operatorname{lse}",
+            "softmax": r"\operatorname{softmax}",
+            "diag": r"\operatorname{diag}",
+            "tr": r"\operatorname{tr}",
+        }[f]
+    ),
     lambda a: rf"\sqrt{{{a}}}",
 )
 
@@ -146,7 +177,11 @@ def _add(w: _Writer, n: Add) -> tuple[str, int]:
     for t in n.terms:
         minus = negative(t)
         body = w.at(scale(sympy.Integer(-1), t) if minus else t, PRODUCT)
-        text += (f" {w.style.minus} {body}" if minus else f" + {body}") if text else (w.style.minus + body if minus else body)
+        text += (
+            (f" {w.style.minus} {body}" if minus else f" + {body}")
+            if text
+            else (w.style.minus + body if minus else body)
+        )
     return text, SUM
 
 
@@ -182,7 +217,7 @@ def _hadamard(w: _Writer, n: Hadamard) -> tuple[str, int]:
     parts = [w.at(f, FACTOR) for f in scalars]
     if others:
         parts.append(w.style.dot.join(w.at(f, FACTOR if not isinstance(f, Product) else PRODUCT) for f in others))
-    return " ".join(parts), PRODUCT if len(others) < 2 else PRODUCT
+    return " ".join(parts), PRODUCT
 
 
 def _quotient(w: _Writer, n: Quotient) -> tuple[str, int]:
@@ -196,7 +231,9 @@ def _quotient(w: _Writer, n: Quotient) -> tuple[str, int]:
 def _power(w: _Writer, n: Power) -> tuple[str, int]:
     if isinstance(n.base, SquaredNorm) and (2 * n.exponent).is_Integer:
         k = int(2 * n.exponent)
-        return w.at(n.base.arg, SUM).join(w.style.norm) + (w.style.power(str(k)) if k != 1 else ""), ATOM if k == 1 else FACTOR
+        return w.at(n.base.arg, SUM).join(w.style.norm) + (
+            w.style.power(str(k)) if k != 1 else ""
+        ), ATOM if k == 1 else FACTOR
     k = w.coefficient(abs(n.exponent) if n.exponent.is_number else n.exponent)
     sign = "-" if n.exponent.is_number and n.exponent < 0 else ""
     entry = r"\circ " if w.style is LATEX and n.shape != (ONE, ONE) else ""
@@ -256,4 +293,3 @@ _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     Inner: lambda w, n: (f"{w.at(n.left, SUM)}, {w.at(n.right, SUM)}".join(w.style.inner), ATOM),
     Trace: _call("tr"),
 }
-

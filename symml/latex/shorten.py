@@ -73,7 +73,9 @@ def negative(node: Node) -> bool:
 
 def ordered(terms: Iterable[Node]) -> tuple[Node, ...]:
     """Positive terms first, long ones before short ones, bare scalars last; then by name."""
-    return tuple(sorted(terms, key=lambda t: (negative(t), split(t)[1] is None, _spread(t), -_length(split(t)[1] or t), _key(t))))
+    return tuple(
+        sorted(terms, key=lambda t: (negative(t), split(t)[1] is None, _spread(t), -_length(split(t)[1] or t), _key(t)))
+    )
 
 
 def _length(node: Node) -> int:
@@ -84,7 +86,9 @@ def _length(node: Node) -> int:
 def _spread(term: Node) -> bool:
     """Is a term a vector spread over rows or columns? Such terms follow the others."""
     rest = split(term)[1]
-    return isinstance(rest, Product) and any(isinstance(f, Ones | Transpose) and isinstance(getattr(f, "arg", f), Ones) for f in rest.factors)
+    return isinstance(rest, Product) and any(
+        isinstance(f, Ones | Transpose) and isinstance(getattr(f, "arg", f), Ones) for f in rest.factors
+    )
 
 
 def _key(node: Node) -> str:
@@ -227,7 +231,9 @@ def hadamard(factors: Iterable[Node]) -> Node:
     if not under:
         return scale(coefficient, _entries(over, shape)) if over else Scale(SCALAR, coefficient, None)
     top = _entries(over, shape) if over else Scale(SCALAR, ONE, None)
-    return scale(coefficient, Quotient(shape, top, _entries(under, max((f.shape for f in under), key=lambda x: x != SCALAR))))
+    return scale(
+        coefficient, Quotient(shape, top, _entries(under, max((f.shape for f in under), key=lambda x: x != SCALAR)))
+    )
 
 
 def _entries(factors: list[Node], shape: Shape) -> Node:
@@ -263,7 +269,9 @@ def total(node: Node) -> Node:
         return scale(c, Inner(SCALAR, left, right))
     if rest.shape[1] == ONE:
         return scale(c, ones_times(rest))
-    return scale(c, product((Transpose((ONE, rest.shape[0]), Ones((rest.shape[0], ONE))), rest, Ones((rest.shape[1], ONE)))))
+    return scale(
+        c, product((Transpose((ONE, rest.shape[0]), Ones((rest.shape[0], ONE))), rest, Ones((rest.shape[1], ONE))))
+    )
 
 
 def trace(node: Node) -> Node:

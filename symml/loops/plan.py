@@ -1,6 +1,6 @@
 """The Plan of a fit, what a target prints as one module: functions, the algorithm that calls them, how parameters start.
 
-    plan.function("value_and_grad").program  ->  LoopProgram
+plan.function("value_and_grad").program  ->  LoopProgram
 """
 
 from __future__ import annotations

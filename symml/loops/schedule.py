@@ -58,8 +58,10 @@ def stream_dim(program: Program) -> Dim | None:
     """The dim to cut in blocks: first axis of a data matrix, and of every tensor that has it; sums only over it."""
     candidates = [t.shape[0] for t in program.inputs if t.kind == "data" and len(t.shape) >= 2]
     for dim in dict.fromkeys(candidates):
-        if isinstance(dim, Dim) and all(dim not in t.shape[1:] for t in program.tensors()) and all(
-            _streamable(s, dim) for s in program.statements
+        if (
+            isinstance(dim, Dim)
+            and all(dim not in t.shape[1:] for t in program.tensors())
+            and all(_streamable(s, dim) for s in program.statements)
         ):
             return dim
     return None
@@ -137,14 +139,26 @@ def statements_of(region: Region) -> list[Statement]:
 
 def as_gemm(s: Statement) -> Gemm | None:
     """out[p, q] = c sum[r] A[p, r] B[r, q] up to transposes, with c free of indices."""
-    if s.mode != "=" or s.reduce != "sum" or len(s.reduced) != 1 or s.guard is not None or not s.covers or len(s.lhs) != 2:
+    if (
+        s.mode != "="
+        or s.reduce != "sum"
+        or len(s.reduced) != 1
+        or s.guard is not None
+        or not s.covers
+        or len(s.lhs) != 2
+    ):
         return None
     (r,) = s.reduced
     p, q = s.lhs
     factors = sympy.Mul.make_args(s.body)
     matrices = [f for f in factors if isinstance(f, Access) and f.idx]
     scale = sympy.Mul(*(f for f in factors if f not in matrices))
-    if len(matrices) != 2 or indices(scale) or any(a.idx for a in accesses(scale)) or not all(_roomy(k) for k in s.loops):
+    if (
+        len(matrices) != 2
+        or indices(scale)
+        or any(a.idx for a in accesses(scale))
+        or not all(_roomy(k) for k in s.loops)
+    ):
         return None
     a, b = matrices if p in matrices[0].idx else matrices[::-1]
     if set(a.idx) != {p, r} or set(b.idx) != {r, q} or a.tensor.integer or b.tensor.integer:
@@ -179,7 +193,7 @@ def _cost(s: Statement, order: tuple[Index, ...]) -> float:
         for a in (*accesses(s.body), Access(s.out, s.lhs)):
             total += weight * LANE_COST[stride(a, k)]
     if s.reduce == "sum" and s.reduced and order[-1] not in s.reduced:
-        total += 0.3    # adding into memory costs a load and a store that a register does not
+        total += 0.3  # adding into memory costs a load and a store that a register does not
     return total
 
 

@@ -1,8 +1,8 @@
 """LoopPrograms as text.
 
-    stream n by 64
-      nest i, j:  t1[i] = sum[j] X[i, j]*w[j]
-    gemm dW = X' dZ
+stream n by 64
+  nest i, j:  t1[i] = sum[j] X[i, j]*w[j]
+gemm dW = X' dZ
 """
 
 from __future__ import annotations

@@ -19,8 +19,13 @@ from symml.ir.functions import BY_CLASS, FUNCTIONS
 from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor
 
 FLIP = {"constant": "constant", "affine": "affine", "convex": "concave", "concave": "convex", "unknown": "unknown"}
-REDUCED = {"sum": ("affine", "increasing"), "none": ("affine", "increasing"), "logsumexp": ("convex", "increasing"),
-           "max": ("convex", "increasing"), "min": ("concave", "increasing")}
+REDUCED = {
+    "sum": ("affine", "increasing"),
+    "none": ("affine", "increasing"),
+    "logsumexp": ("convex", "increasing"),
+    "max": ("convex", "increasing"),
+    "min": ("concave", "increasing"),
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,14 @@ class Fact:
     curvature: str
     nonnegative: bool = False
     text: str = ""
-    square: bool = False    # a sum of squares of affine terms: its root is a norm
+    square: bool = False  # a sum of squares of affine terms: its root is a norm
 
 
 def certify(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Certificate:
     """The curvature of a scalar output in all of `wrt` jointly."""
-    facts: dict[Tensor, Fact] = {t: Fact("affine", text="a linear term") if t in wrt else Fact("constant") for t in program.inputs}
+    facts: dict[Tensor, Fact] = {
+        t: Fact("affine", text="a linear term") if t in wrt else Fact("constant") for t in program.inputs
+    }
     stopped: tuple[Statement, str] | None = None
     for s in program.statements:
         fact = _statement(s, facts)
@@ -78,7 +85,11 @@ def _composed(curvature: str, monotony: str, inner: Fact, name: str) -> Fact:
     """f(inner): convex where f is convex and inner affine, or f increasing and inner convex (and the mirror images)."""
     text = f"{name} of {'an affine map' if inner.curvature == 'affine' else inner.text or 'a map'}"
     if inner.curvature == "affine":
-        return Fact(curvature, text=text) if curvature != "unknown" else Fact("unknown", text=f"{text}, which is neither convex nor concave")
+        return (
+            Fact(curvature, text=text)
+            if curvature != "unknown"
+            else Fact("unknown", text=f"{text}, which is neither convex nor concave")
+        )
     if monotony == "increasing" and curvature in (inner.curvature, "affine"):
         return Fact(inner.curvature, text=text)
     return Fact("unknown", text=f"{name} of a {inner.curvature} term")
@@ -116,7 +127,9 @@ def _added(parts: list[Fact]) -> Fact:
     if len(kinds) > 1 or "unknown" in kinds:
         bad = next((p for p in moving if p.curvature == "unknown"), None)
         return Fact("unknown", text=bad.text if bad else "a convex term plus a concave one")
-    texts = list(dict.fromkeys(p.text for p in sorted(moving, key=lambda p: (p.curvature == "affine", p.text)) if p.text))
+    texts = list(
+        dict.fromkeys(p.text for p in sorted(moving, key=lambda p: (p.curvature == "affine", p.text)) if p.text)
+    )
     square = all(p.square for p in parts)
     return Fact(kinds.pop() if kinds else "affine", all(p.nonnegative for p in parts), ", plus ".join(texts), square)
 
@@ -143,10 +156,18 @@ def _powered(e: Expr, facts: Mapping[Tensor, Fact]) -> Fact:
     base, exponent = _fact(e.base, facts), e.exp
     if base.curvature == "constant" and _fact(exponent, facts).curvature == "constant":
         return Fact("constant", bounds(e)[0] >= 0)
-    if exponent.is_Integer and exponent > 0 and int(exponent) % 2 == 0 and (
-        base.curvature == "affine" or (base.curvature == "convex" and base.nonnegative)
+    if (
+        exponent.is_Integer
+        and exponent > 0
+        and int(exponent) % 2 == 0
+        and (base.curvature == "affine" or (base.curvature == "convex" and base.nonnegative))
     ):
-        return Fact("convex", True, "a quadratic" if exponent == 2 else "an even power", exponent == 2 and base.curvature == "affine")
+        return Fact(
+            "convex",
+            True,
+            "a quadratic" if exponent == 2 else "an even power",
+            exponent == 2 and base.curvature == "affine",
+        )
     if exponent.is_Rational and 0 < exponent < 1:
         if exponent * 2 == 1 and base.square:
             return Fact("convex", True, "a norm")

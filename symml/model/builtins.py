@@ -1,6 +1,6 @@
 """Functions of whole values, one row each: softmax and kin act on the last axis, tr and sum on everything.
 
-    BUILTINS["softmax"](lowering, call, env)  ->  Value
+BUILTINS["softmax"](lowering, call, env)  ->  Value
 """
 
 from __future__ import annotations
@@ -71,8 +71,11 @@ def _trace(low: Lowering, node: tree.Call, env: Env) -> Value:
 def _total(kind: str) -> Callable[[Lowering, tree.Call, Env], Value]:
     def total(low: Lowering, node: tree.Call, env: Env) -> Value:
         if not low.star_multiplies:
-            raise SpecError(f"'{node.function}(' is not a call", node.span,
-                            fix=f"a reduction names its index: {node.function}[i] x[i]")
+            raise SpecError(
+                f"'{node.function}(' is not a call",
+                node.span,
+                fix=f"a reduction names its index: {node.function}[i] x[i]",
+            )
         return low.total(kind, _one(low, node, env), node.span)
 
     return total
@@ -100,22 +103,26 @@ def _diag(low: Lowering, node: tree.Call, env: Env) -> Value:
 def _constant(low: Lowering, node: tree.Call, env: Env) -> Value:
     """`vector(1)` and `matrix(1)` of matrixcalculus.org: a constant that takes the shape of its partner."""
     if not low.star_multiplies:
-        raise UnsupportedError(f"'{node.function}' is not supported yet", node.span, fix="a scalar broadcasts by itself")
+        raise UnsupportedError(
+            f"'{node.function}' is not supported yet", node.span, fix="a scalar broadcasts by itself"
+        )
     value = _one(low, node, env)
     return Value(low.constants[id(node)], lambda idx: value.scalar)
 
 
-BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingProxyType({
-    "softmax": _softmax,
-    "logsoftmax": _logsoftmax,
-    "logsumexp": _logsumexp,
-    "tr": _trace,
-    "trace": _trace,
-    "sum": _total("sum"),
-    "norm1": _norm(1),
-    "norm2": _norm(2),
-    "diag": _diag,
-    "vector": _constant,
-    "matrix": _constant,
-    "transpose": lambda low, node, env: transpose(_one(low, node, env)),
-})
+BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingProxyType(
+    {
+        "softmax": _softmax,
+        "logsoftmax": _logsoftmax,
+        "logsumexp": _logsumexp,
+        "tr": _trace,
+        "trace": _trace,
+        "sum": _total("sum"),
+        "norm1": _norm(1),
+        "norm2": _norm(2),
+        "diag": _diag,
+        "vector": _constant,
+        "matrix": _constant,
+        "transpose": lambda low, node, env: transpose(_one(low, node, env)),
+    }
+)

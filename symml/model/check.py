@@ -1,6 +1,6 @@
 """Tree to Model: declarations become data, statements are sorted, every mistake is collected.
 
-    check(tree)  ->  Model          SymmlErrors holds all mistakes of the file
+check(tree)  ->  Model          SymmlErrors holds all mistakes of the file
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from symml.syntax import tree
 from symml.syntax.words import nearest
 
 TRANSFORMS = ("standardised", "centred")
-LARGEST_TENSOR = 2**40    # entries of a literal shape; the data's own sizes are checked when they are bound
+LARGEST_TENSOR = 2**40  # entries of a literal shape; the data's own sizes are checked when they are bound
 
 
 @dataclass
@@ -42,8 +42,11 @@ class _Sheet:
     def claim(self, name: tree.Name) -> None:
         """A name has one meaning."""
         if name.id in self.places:
-            raise SpecError(f"'{name.id}' already has a meaning, from line {self.places[name.id].span.line}", name.span,
-                            fix="choose another name")
+            raise SpecError(
+                f"'{name.id}' already has a meaning, from line {self.places[name.id].span.line}",
+                name.span,
+                fix="choose another name",
+            )
         self.places[name.id] = name
 
     def once(self, node: tree.Statement, what: str) -> None:
@@ -63,7 +66,7 @@ class _Sheet:
 def check(page: tree.Tree) -> Model:
     """The Model of a page; raises SymmlErrors with every mistake of its declarations."""
     sheet = _Sheet()
-    for node in page.statements:    # dims first: declarations may stand in any order
+    for node in page.statements:  # dims first: declarations may stand in any order
         if isinstance(node, tree.Declare) and node.kind == "dims":
             for item in node.items:
                 sheet.attempt(lambda item=item: _dim(sheet, item))
@@ -88,7 +91,9 @@ def check(page: tree.Tree) -> Model:
 def _dim(sheet: _Sheet, item: tree.Declaration) -> None:
     sheet.claim(item.name)
     if item.shape or item.bound or item.flags or item.init is not None:
-        raise SpecError(f"a dim is a name, or name = number: '{item.name.id}' has more", item.span, fix="separate dims by commas")
+        raise SpecError(
+            f"a dim is a name, or name = number: '{item.name.id}' has more", item.span, fix="separate dims by commas"
+        )
     dim = sheet.dims[item.name.id] = Dim(item.name.id)
     if item.value is not None:
         size = number(item.value)
@@ -121,21 +126,26 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
     tensor = Tensor(item.name.id, shape, kind, domain, item.name.span)
     if math.prod(int(s) for s in shape if s.is_Integer) > LARGEST_TENSOR:
         total = 8 * math.prod(int(s) for s in shape if s.is_Integer)
-        raise SpecError(f"'{item.name.id}' would need {total:.3g} bytes; the limit is {8 * LARGEST_TENSOR:.3g}", item.span)
+        raise SpecError(
+            f"'{item.name.id}' would need {total:.3g} bytes; the limit is {8 * LARGEST_TENSOR:.3g}", item.span
+        )
     flags = [f for f in item.flags if kind != "data" or f not in TRANSFORMS]
     if flags:
         raise UnsupportedError(f"'{flags[0]}' is not supported yet for {kind}", item.span)
     if kind == "data":
         if item.value is not None or item.init is not None:
-            raise SpecError("data have no value on the page", item.span, fix="name a file: from \"...\"")
+            raise SpecError("data have no value on the page", item.span, fix='name a file: from "..."')
         transform = next((f for f in item.flags if f in TRANSFORMS), "")
         if transform and domain.kind != "real":
             raise SpecError(f"'{item.name.id}' is {domain.kind} and cannot be {transform}", item.span)
         sheet.data[item.name.id] = Data(tensor, transform, source, item.span)
     elif kind == "param":
         if domain.kind != "real":
-            raise UnsupportedError(f"a domain of a parameter ('{item.name.id}') is not supported yet", item.span,
-                                   fix="train an unconstrained parameter and write its transform, such as exp(a)")
+            raise UnsupportedError(
+                f"a domain of a parameter ('{item.name.id}') is not supported yet",
+                item.span,
+                fix="train an unconstrained parameter and write its transform, such as exp(a)",
+            )
         sheet.params[item.name.id] = Param(tensor, _init(item), item.span)
     else:
         _hyper(sheet, item, tensor)
@@ -164,8 +174,11 @@ def _size(sheet: _Sheet, node: tree.Expr, item: tree.Declaration) -> Expr:
     if isinstance(node, tree.Name):
         if node.id in sheet.dims:
             return sheet.dims[node.id]
-        raise SpecError(f"unknown dim '{node.id}' in the shape of '{item.name.id}'", node.span,
-                        fix=nearest(node.id, sheet.dims) or f"declare it: dims {node.id}")
+        raise SpecError(
+            f"unknown dim '{node.id}' in the shape of '{item.name.id}'",
+            node.span,
+            fix=nearest(node.id, sheet.dims) or f"declare it: dims {node.id}",
+        )
     if isinstance(node, tree.Number) and isinstance(node.value, int) and node.value > 0:
         return sympy.Integer(node.value)
     raise SpecError("a size is a dim or a positive whole number", node.span)
@@ -189,8 +202,9 @@ def _domain(sheet: _Sheet, item: tree.Declaration) -> Domain:
     if isinstance(node, tree.Name) and node.id in sheet.dims:
         return Domain("label", size=sheet.dims[node.id])
     if isinstance(node, tree.Name):
-        raise UnsupportedError(f"the domain '{node.id}' is not supported yet", node.span,
-                               fix=nearest(node.id, sheet.dims))
+        raise UnsupportedError(
+            f"the domain '{node.id}' is not supported yet", node.span, fix=nearest(node.id, sheet.dims)
+        )
     raise SpecError("a domain is {0, 1}, (0, 1), a dim or a bound such as > 0", node.span)
 
 
@@ -203,7 +217,9 @@ def _init(item: tree.Declaration) -> Init | None:
             raise SpecError("normal takes a mean and a deviation", node.span, fix="such as init normal(0, 1/sqrt(d))")
         return Init("normal", node.args, node.span)
     if isinstance(node, tree.Call) and node.function in ("uniform", "sample"):
-        raise UnsupportedError(f"init {node.function} is not supported yet", node.span, fix="use normal(0, s) or a number")
+        raise UnsupportedError(
+            f"init {node.function} is not supported yet", node.span, fix="use normal(0, s) or a number"
+        )
     return Init("constant", (node,), node.span)
 
 
@@ -269,8 +285,11 @@ def _over(sheet: _Sheet, objective: tree.Objective | None) -> tuple[Tensor, ...]
         return tuple(p.tensor for p in sheet.params.values())
     for name in objective.over:
         if name.id not in sheet.params:
-            raise SpecError(f"'{name.id}' is not a parameter", name.span,
-                            fix=nearest(name.id, sheet.params) or f"declare it: param {name.id}")
+            raise SpecError(
+                f"'{name.id}' is not a parameter",
+                name.span,
+                fix=nearest(name.id, sheet.params) or f"declare it: param {name.id}",
+            )
     return tuple(sheet.params[name.id].tensor for name in objective.over)
 
 
@@ -301,6 +320,11 @@ def _tolerance(node: tree.Expr | None) -> float | None:
     if node is None:
         return None
     shape = isinstance(node, tree.Compare) and isinstance(node.first, tree.Bars) and len(node.rest) == 1
-    if not (shape and isinstance(node.first.arg, tree.Name) and node.first.arg.id == "grad" and node.rest[0][0] in ("<", "<=")):
+    if not (
+        shape
+        and isinstance(node.first.arg, tree.Name)
+        and node.first.arg.id == "grad"
+        and node.rest[0][0] in ("<", "<=")
+    ):
         raise UnsupportedError("this stopping rule is not supported yet", node.span, fix="until |grad| < 1e-8")
     return number(node.rest[0][1])

@@ -1,6 +1,6 @@
 """Numbers of the page: literals and arithmetic on them, folded within bounds.
 
-    number(parse("1/2 10^-3"))  ->  0.0005
+number(parse("1/2 10^-3"))  ->  0.0005
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sympy import Expr
 
 from symml.errors import SpecError, SymmlError, UnsupportedError
 from symml.ir.functions import FUNCTIONS, absolute, equal, less, less_equal
-from symml.ir.program import Access, Domain, Index, fresh_indices
+from symml.ir.program import Access, Domain, Index
 from symml.ir.reducers import REDUCERS
 from symml.model import builtins
 from symml.model.infer import index_range
@@ -64,7 +64,9 @@ def _index(low: Lowering, node: tree.Index, env: Env) -> Value:
     base = low.expression(node.base, env)
     label = node.base.id if isinstance(node.base, tree.Name) else "this"
     if len(node.indices) > base.rank:
-        raise SpecError(f"{label} is a {base.described()} and takes {base.rank} indices, not {len(node.indices)}", node.span)
+        raise SpecError(
+            f"{label} is a {base.described()} and takes {base.rank} indices, not {len(node.indices)}", node.span
+        )
     idx = tuple(_position(low, k, size, label, env) for k, size in zip(node.indices, base.shape, strict=False))
     return Value(base.shape[len(idx) :], lambda rest: base.at((*idx, *rest)), domain=base.domain)
 
@@ -80,7 +82,10 @@ def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) 
         if own is not None and own != size:
             raise SpecError(
                 f"'{k.name}' ranges over {own}{low.declared(own)}, but this axis of '{label}' has size "
-                f"{size}{low.declared(size)}", node.span, fix="give both the same dim, or use another index")
+                f"{size}{low.declared(size)}",
+                node.span,
+                fix="give both the same dim, or use another index",
+            )
         return k
     if k.is_Integer:
         if k < 0 or (size.is_Integer and k >= size):
@@ -142,8 +147,11 @@ def _product(low: Lowering, op: str, a: Value, b: Value, span: Span) -> Value:
         return elementwise(lambda x, y: x / y, a, b)
     kind = product_kind(a, b, span)
     if op == "*" and kind != "scale" and not low.star_multiplies:
-        raise SpecError(f"'*' between a {a.described()} and a {b.described()}", span,
-                        fix="write @ or a blank for the matrix product, .* for entries")
+        raise SpecError(
+            f"'*' between a {a.described()} and a {b.described()}",
+            span,
+            fix="write @ or a blank for the matrix product, .* for entries",
+        )
     if kind == "scale":
         return elementwise(lambda x, y: x * y, a, b)
     return _contracted(low, kind, a, b, span)
@@ -154,9 +162,7 @@ def _contracted(low: Lowering, kind: str, a: Value, b: Value, span: Span) -> Val
         return Value((a.shape[0], b.shape[0]), lambda idx: a.at(idx[:1]) * b.at(idx[1:]))
     shape = (*a.shape[:-1], *b.shape[1:])
     cut = a.rank - 1
-    value = low.contract(
-        shape, a.shape[-1], lambda idx, j: a.at((*idx[:cut], j)) * b.at((j, *idx[cut:])), span
-    )
+    value = low.contract(shape, a.shape[-1], lambda idx, j: a.at((*idx[:cut], j)) * b.at((j, *idx[cut:])), span)
     return replace(value, row=kind == "vecmat")
 
 
@@ -173,7 +179,11 @@ def _power(low: Lowering, node: tree.Binary, env: Env) -> Value:
 
 def _matrix_power(low: Lowering, base: Value, exponent: Expr, span: Span) -> Value:
     if base.shape[0] != base.shape[1] or not (exponent.is_Integer and 1 <= exponent <= 16):
-        raise SpecError(f"the power of a {base.described()}", span, fix="M^k is for square M and k in 1..16; for entries write M .* M")
+        raise SpecError(
+            f"the power of a {base.described()}",
+            span,
+            fix="M^k is for square M and k in 1..16; for entries write M .* M",
+        )
     result = base
     for _ in range(int(exponent) - 1):
         result = _contracted(low, "matmul", result, base, span)
@@ -213,8 +223,12 @@ def test(low: Lowering, node: tree.Expr, env: Env) -> Value:
 
 def _compare(low: Lowering, node: tree.Compare, env: Env) -> Value:
     table = {
-        "<": less, "<=": less_equal, ">": lambda a, b: less(b, a), ">=": lambda a, b: less_equal(b, a),
-        "=": equal, "!=": lambda a, b: 1 - equal(a, b),
+        "<": less,
+        "<=": less_equal,
+        ">": lambda a, b: less(b, a),
+        ">=": lambda a, b: less_equal(b, a),
+        "=": equal,
+        "!=": lambda a, b: 1 - equal(a, b),
     }
     left, parts = low.expression(node.first, env), []
     for op, operand in node.rest:
@@ -233,7 +247,9 @@ def _reduction(low: Lowering, node: tree.Reduction, env: Env) -> Value:
     for binder in node.binders:
         for name in binder.names:
             if name.id in low.tensors and name.id not in env:
-                raise SpecError(f"'{name.id}' is declared as {low.tensors[name.id].kind} and cannot be an index here", name.span)
+                raise SpecError(
+                    f"'{name.id}' is declared as {low.tensors[name.id].kind} and cannot be an index here", name.span
+                )
             k = Index(name.id, _binder_size(low, name, binder, node))
             inner[name.id] = k
             over.append(k)
@@ -245,8 +261,11 @@ def _reduction(low: Lowering, node: tree.Reduction, env: Env) -> Value:
 def _scalar(low: Lowering, node: tree.Expr, env: Env) -> Expr:
     value = low.expression(node, env)
     if value.rank:
-        raise SpecError(f"the body of a reduction is one number, this is a {value.described()}", node.span,
-                        fix="index it, as in x[i]")
+        raise SpecError(
+            f"the body of a reduction is one number, this is a {value.described()}",
+            node.span,
+            fix="index it, as in x[i]",
+        )
     return value.scalar
 
 
@@ -301,19 +320,23 @@ def _not_a_function(low: Lowering, node: tree.Call) -> SymmlError:
     if name in builtins.LATER:
         return UnsupportedError(f"'{name}' is not supported yet", node.span)
     known = [f for f in (*FUNCTIONS, *builtins.BUILTINS) if f not in builtins.INTERNAL]
-    return SpecError(f"unknown function '{name}'", node.span, fix=nearest(name, known) or f"known are {', '.join(sorted(known))}")
+    return SpecError(
+        f"unknown function '{name}'", node.span, fix=nearest(name, known) or f"known are {', '.join(sorted(known))}"
+    )
 
 
-HANDLERS: Mapping[type, Callable[[Lowering, tree.Expr, Env], Value]] = MappingProxyType({
-    tree.Number: _number,
-    tree.Name: _name,
-    tree.Transpose: _transpose,
-    tree.Negate: _negate,
-    tree.Index: _index,
-    tree.Binary: _binary,
-    tree.Norm: _norm,
-    tree.Bars: _bars,
-    tree.Iverson: _iverson,
-    tree.Reduction: _reduction,
-    tree.Call: _call,
-})
+HANDLERS: Mapping[type, Callable[[Lowering, tree.Expr, Env], Value]] = MappingProxyType(
+    {
+        tree.Number: _number,
+        tree.Name: _name,
+        tree.Transpose: _transpose,
+        tree.Negate: _negate,
+        tree.Index: _index,
+        tree.Binary: _binary,
+        tree.Norm: _norm,
+        tree.Bars: _bars,
+        tree.Iverson: _iverson,
+        tree.Reduction: _reduction,
+        tree.Call: _call,
+    }
+)

@@ -1,6 +1,6 @@
 """The range of an index from its use: the axis it walks, or the labels it is compared with.
 
-    sum[j] X[i, j] w[j]     j ranges over d, because it walks the second axis of X and the first of w
+sum[j] X[i, j] w[j]     j ranges over d, because it walks the second axis of X and the first of w
 """
 
 from __future__ import annotations
@@ -28,13 +28,18 @@ def index_range(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> E
             for size in _sizes(name.id, part, low):
                 found.setdefault(size, part)
     if not found:
-        raise SpecError(f"the range of index '{name.id}' is not known from its use", name.span,
-                        fix=f"say it, as in [{name.id} in n]")
+        raise SpecError(
+            f"the range of index '{name.id}' is not known from its use",
+            name.span,
+            fix=f"say it, as in [{name.id} in n]",
+        )
     if len(found) > 1:
         (one, _), (two, place) = list(found.items())[:2]
         raise SpecError(
             f"index '{name.id}' walks axes of different sizes: {one}{low.declared(one)} and {two}{low.declared(two)}",
-            place.span, fix="use two indices, or give both arrays the same dim")
+            place.span,
+            fix="use two indices, or give both arrays the same dim",
+        )
     return next(iter(found))
 
 

@@ -85,8 +85,11 @@ def problem(source: Source, wrt: str | None, kinds: Mapping[str, str] | None = N
     low = Lowering({}, tensors, {}, star_multiplies=True, constants=constants)
     value = low.expression(node, {})
     if value.rank:
-        raise UnsupportedError(f"the derivative of a {value.described()} is not supported yet", node.span,
-                               fix="give a scalar expression, such as its sum or norm")
+        raise UnsupportedError(
+            f"the derivative of a {value.described()} is not supported yet",
+            node.span,
+            fix="give a scalar expression, such as its sum or norm",
+        )
     model = _model(source, tensors, target, node, {d.name: d for d in dims.values()})
     return model, low.finished({"loss": value}, model.inputs)
 
@@ -97,19 +100,32 @@ def _target(wrt: str | None, shapes: _Shapes, node: tree.Expr) -> str:
     if wrt is None:
         return next((n for n in shapes.names if n in ("x", "X", "w", "W", "theta")), next(iter(shapes.names)))
     if wrt not in shapes.names:
-        raise SpecError(f"'{wrt}' does not stand in the expression", node.span,
-                        fix=nearest(wrt, shapes.names) or f"its names are {', '.join(shapes.names)}")
+        raise SpecError(
+            f"'{wrt}' does not stand in the expression",
+            node.span,
+            fix=nearest(wrt, shapes.names) or f"its names are {', '.join(shapes.names)}",
+        )
     return wrt
 
 
 def _model(source: Source, tensors: dict[str, Tensor], target: str, node: tree.Expr, dims: dict[str, Dim]) -> Model:
     span = Span(source, 1, 1)
     return Model(
-        name="expression", source=source, dims=dims, sizes={},
+        name="expression",
+        source=source,
+        dims=dims,
+        sizes={},
         data={n: Data(t, "", None, span) for n, t in tensors.items() if n != target},
-        params={target: Param(tensors[target], None, span)}, hypers={}, definitions={},
-        objective=tree.Objective("minimize", (), node, (), span=span), over=(tensors[target],), split=None, train=None,
-        predict=None, reports=(), expected=(),
+        params={target: Param(tensors[target], None, span)},
+        hypers={},
+        definitions={},
+        objective=tree.Objective("minimize", (), node, (), span=span),
+        over=(tensors[target],),
+        split=None,
+        train=None,
+        predict=None,
+        reports=(),
+        expected=(),
     )
 
 
@@ -186,4 +202,3 @@ def _joined(op: str, a: tuple, b: tuple, s: _Shapes) -> tuple[tuple[int, ...], b
     s.equal(left[-1:], right[:1])
     shape = (*left[:-1], *right[1:])
     return shape, len(left) == 1
-

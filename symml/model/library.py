@@ -1,6 +1,6 @@
 """The library: pages written in the language itself. This file alone reads them.
 
-    names("optimizers")  ->  ("adam", "momentum", "sgd")
+names("optimizers")  ->  ("adam", "momentum", "sgd")
 """
 
 from __future__ import annotations

@@ -78,8 +78,11 @@ class Lowering:
         if name in self.pending:
             cycle = [*self.pending[self.pending.index(name) :], name]
             places = ", ".join(f"{n} at line {self.definitions[n].span.line}" for n in cycle[:-1])
-            raise SpecError(f"definitions in a circle: {' -> '.join(cycle)} ({places})", node.target.span,
-                            fix="a recurrence is written with its index, x[t] = ... for t in 1..T-1")
+            raise SpecError(
+                f"definitions in a circle: {' -> '.join(cycle)} ({places})",
+                node.target.span,
+                fix="a recurrence is written with its index, x[t] = ... for t in 1..T-1",
+            )
         if name in self.broken:
             raise PoisonedName(name, span)
         self.pending.append(name)
@@ -102,8 +105,11 @@ class Lowering:
             env[k.id] = Index(k.id, index_range(k, (node.value,), self))
         value = self.expression(node.value, env)
         if env and value.rank:
-            raise SpecError(f"the right side is a {value.described()}, one element is expected", node.value.span,
-                            fix="index the right side fully, or drop the indices on the left")
+            raise SpecError(
+                f"the right side is a {value.described()}, one element is expected",
+                node.value.span,
+                fix="index the right side fully, or drop the indices on the left",
+            )
         loops = tuple(env.values()) or fresh_indices(value.shape)
         body = canonical(value.scalar if env else value.at(loops))
         foreign = indices(body) - set(loops)
@@ -126,7 +132,12 @@ class Lowering:
     # statements
 
     def reduce(
-        self, kind: str, over: tuple[Index, ...], body: Expr, span: Span | None, keep: tuple[Index, ...] = (),
+        self,
+        kind: str,
+        over: tuple[Index, ...],
+        body: Expr,
+        span: Span | None,
+        keep: tuple[Index, ...] = (),
         guard: Expr | None = None,
     ) -> tuple[Tensor, tuple[Index, ...]]:
         """A statement that reduces `over`; returns its tensor and the free indices that index it, `keep` last."""
@@ -139,10 +150,12 @@ class Lowering:
         self.statements.append(Statement(out, lhs, "=", kind, (*lhs, *over), body, guard, span))
         return out, free
 
-    def contract(self, shape: tuple[Expr, ...], size: Expr, element: Callable[[tuple, Index], Expr], span: Span) -> Value:
+    def contract(
+        self, shape: tuple[Expr, ...], size: Expr, element: Callable[[tuple, Index], Expr], span: Span
+    ) -> Value:
         """sum over one index of `element(outer indices, summed index)` as a value of the given shape."""
         outer = fresh_indices(shape)
-        (j,) = fresh_indices((size,), "jklmpq"[len(shape) - 1 : ] or "j") if shape else fresh_indices((size,))
+        (j,) = fresh_indices((size,), "jklmpq"[len(shape) - 1 :] or "j") if shape else fresh_indices((size,))
         out, free = self.reduce("sum", (j,), element(outer, j), span, keep=outer)
         return Value(shape, lambda idx: Access(out, (*free, *idx)))
 
@@ -206,7 +219,6 @@ def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
     return errors
 
 
-
 def lower(model: Model) -> Program:
     """The Program of a Model: outputs `loss` (to be minimised), `predict`, and `report NAME` for each report."""
     low = Lowering(model.dims, {t.name: t for t in model.inputs}, model.definitions)
@@ -234,6 +246,7 @@ def _checked(low: Lowering, key: str, node: tree.Expr, is_scalar: bool) -> Value
     value = low.expression(node, {})
     if is_scalar and value.rank:
         what = "the objective" if key == "loss" else "a report"
-        raise SpecError(f"{what} is one number, this is a {value.described()}", node.span,
-                        fix="reduce it, as in 1/n sum[i] ...")
+        raise SpecError(
+            f"{what} is one number, this is a {value.described()}", node.span, fix="reduce it, as in 1/n sum[i] ..."
+        )
     return value

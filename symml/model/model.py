@@ -1,6 +1,6 @@
 """The Model: a spec whose names are resolved. It holds declarations as data and the statements still as Tree.
 
-    model.data["X"].tensor.shape == (n, d);   model.train.method == "lbfgs"
+model.data["X"].tensor.shape == (n, d);   model.train.method == "lbfgs"
 """
 
 from __future__ import annotations

@@ -30,8 +30,10 @@ def optimizer(page: tree.Tree) -> Optimizer:
     hypers = {Tensor(i.name.id, (), "hyper", _domain(i), i.span): _value(i) for i in _items(page, "hyper")}
     updates = [s for s in page.statements if isinstance(s, tree.Update)]
     entries = _per_entry(updates, {"theta", "g"})
-    states = {i.name.id: Tensor(i.name.id, (ENTRIES,) if i.name.id in entries else (), "data", span=i.span)
-              for i in _items(page, "state")}
+    states = {
+        i.name.id: Tensor(i.name.id, (ENTRIES,) if i.name.id in entries else (), "data", span=i.span)
+        for i in _items(page, "state")
+    }
     starts = {states[i.name.id]: _value(i) or 0.0 for i in _items(page, "state")}
     theta, g = Tensor("theta", (ENTRIES,), "param"), Tensor("g", (ENTRIES,), "data")
     program, latest = _lines(updates, {t.name: t for t in (theta, g, *hypers, *states.values())}, states)
@@ -86,8 +88,9 @@ def _lines(
     errors: list[SymmlError] = []
     for u in updates:
         if u.target.id not in ("theta", *states):
-            errors.append(SpecError(f"'{u.target.id}' is not a state", u.target.span,
-                                    fix=f"declare it: state {u.target.id} = 0"))
+            errors.append(
+                SpecError(f"'{u.target.id}' is not a state", u.target.span, fix=f"declare it: state {u.target.id} = 0")
+            )
             continue
         p = Index("p", ENTRIES)
         low = Lowering({}, {}, {})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from sympy import Expr
 
 from symml.errors import SpecError
-from symml.ir.program import Domain
+from symml.ir.program import REAL, Domain
 from symml.source import Span
 
 Element = Callable[[tuple[Expr, ...]], Expr]
@@ -24,7 +24,7 @@ class Value:
     shape: tuple[Expr, ...]
     at: Element
     row: bool = False
-    domain: Domain = Domain()
+    domain: Domain = REAL
     place: Span | None = None
 
     @property
@@ -45,7 +45,7 @@ class Value:
 
 def scalar(body: Expr, domain: Domain | None = None) -> Value:
     """A number or an element as a value."""
-    return Value((), lambda _: body, domain=domain or Domain())
+    return Value((), lambda _: body, domain=domain or REAL)
 
 
 def elementwise(function: Callable[..., Expr], *args: Value) -> Value:
@@ -76,9 +76,7 @@ def broadcast(a: Value, b: Value, span: Span, what: str) -> tuple[Value, Value]:
         if big.rank == 2 and small.rank == 1 and small.shape[0] == big.shape[1] and big.shape[0] != big.shape[1]:
             wide = Value(big.shape, lambda idx, small=small: small.at(idx[1:]))
             return (wide, big) if swap else (big, wide)
-    raise SpecError(
-        f"{what} of a {a.described()} and a {b.described()}: the shapes differ", span, fix=_shape_fix(a, b)
-    )
+    raise SpecError(f"{what} of a {a.described()} and a {b.described()}: the shapes differ", span, fix=_shape_fix(a, b))
 
 
 def _shape_fix(a: Value, b: Value) -> str:

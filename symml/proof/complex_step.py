@@ -34,7 +34,9 @@ class Proof:
         return self.error <= self.bound
 
     def __str__(self) -> str:
-        return f"{self.method} agrees to {self.error:.0e}" if self.ok else f"{self.method} DISAGREES by {self.error:.1e}"
+        return (
+            f"{self.method} agrees to {self.error:.0e}" if self.ok else f"{self.method} DISAGREES by {self.error:.1e}"
+        )
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> float:
@@ -46,7 +48,9 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.max(np.abs(a - b) / scale, initial=0.0))
 
 
-def check_gradient(forward: Program, derivative: Program, output: str, wrt: Tensor, seed: int = 0, draws: int = 2) -> Proof:
+def check_gradient(
+    forward: Program, derivative: Program, output: str, wrt: Tensor, seed: int = 0, draws: int = 2
+) -> Proof:
     """Compare entries of the derived gradient (all, or 64 at random) with the complex step of the forward program."""
     rng = np.random.default_rng(seed)
     worst, points = 0.0, 0

@@ -1,6 +1,6 @@
 """Small random inputs of a Program, inside every domain and away from kinks.
 
-    values, dims = sample(program, numpy.random.default_rng(0))
+values, dims = sample(program, numpy.random.default_rng(0))
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ def sizes(program: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Dim,
     return dims
 
 
-def sample(program: Program, rng: np.random.Generator, fixed: Mapping[Dim, int] | None = None) -> tuple[dict[Tensor, np.ndarray], dict[Dim, int]]:
+def sample(
+    program: Program, rng: np.random.Generator, fixed: Mapping[Dim, int] | None = None
+) -> tuple[dict[Tensor, np.ndarray], dict[Dim, int]]:
     """Values of every input and dim; drawn again while an output is not finite or a kink is near (20 times at most)."""
     dims = sizes(program, fixed)
     for attempt in range(20):
         values = {t: _draw(t, dims, rng, positive=attempt > 4) for t in program.inputs}
         with np.errstate(all="ignore"):
             env = evaluate(program, values, dims)
-            if all(np.isfinite(env[t]).all() for t in program.outputs.values()) and _clear_of_kinks(program, values, env, dims):
+            if all(np.isfinite(env[t]).all() for t in program.outputs.values()) and _clear_of_kinks(
+                program, values, env, dims
+            ):
                 break
     return values, dims
 

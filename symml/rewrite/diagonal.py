@@ -19,7 +19,13 @@ def unify_diagonals(program: Program) -> Program:
         for a in direct_accesses(s.body):
             if a.tensor in diagonals:
                 s = _unified(s, a, diagonals[a.tensor])
-        if definitions[s.out] == 1 and len(s.lhs) == 2 and s.lhs[0] is s.lhs[1] and s.reduce == "none" and s.guard is None:
+        if (
+            definitions[s.out] == 1
+            and len(s.lhs) == 2
+            and s.lhs[0] is s.lhs[1]
+            and s.reduce == "none"
+            and s.guard is None
+        ):
             diagonals[s.out] = s
         new.append(s)
     return program.with_statements(new)

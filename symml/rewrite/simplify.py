@@ -72,7 +72,9 @@ def _inlined(s: Statement, maps: dict[Tensor, Statement], uses: Counter, wanted:
         if source is None or a.tensor.integer:
             continue
         if is_cheap(source.body) or (
-            uses[a.tensor] == 1 and a.tensor not in wanted and len(s.loops) <= len(source.loops)
+            uses[a.tensor] == 1
+            and a.tensor not in wanted
+            and len(s.loops) <= len(source.loops)
             and _plain_or_fewer(a, s, source)
         ):
             body = s.body.xreplace({a: expand_access(a, source)})

@@ -51,7 +51,9 @@ def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: s
 def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object], fitted: Bound, dtype: str) -> Bound:
     """Data of a prediction: only `names`, the row dim rebinds, labels and statistics are those of the fit."""
     row = manifest.get("row")
-    again = Bound(dims={k: v for k, v in fitted.dims.items() if k != row}, labels=fitted.labels, statistics=fitted.statistics)
+    again = Bound(
+        dims={k: v for k, v in fitted.dims.items() if k != row}, labels=fitted.labels, statistics=fitted.statistics
+    )
     decls = [d for d in manifest["data"] if d["name"] in names]
     raw = _gather([{**d, "source": None} for d in decls], values, Path("."), again)
     owner = {k: "the fit" for k in again.dims}
@@ -77,7 +79,9 @@ def rows_of(bound: Bound, decls: list, row: str | None, part: str) -> dict[str, 
 def _gather(decls: list, values: Mapping[str, object], folder: Path, bound: Bound) -> dict[str, np.ndarray]:
     unknown = [name for name in values if name not in {d["name"] for d in decls}]
     if unknown:
-        raise DataError(f"'{unknown[0]}' is not data of this page", fix=f"its data are {', '.join(d['name'] for d in decls)}")
+        raise DataError(
+            f"'{unknown[0]}' is not data of this page", fix=f"its data are {', '.join(d['name'] for d in decls)}"
+        )
     tables: dict[str, Table] = {}
     raw = {}
     for decl in decls:
@@ -87,7 +91,10 @@ def _gather(decls: list, values: Mapping[str, object], folder: Path, bound: Boun
         elif name in values:
             raw[name] = _from_table(decl, decls, _table(values[name], values[name].parent, tables, bound))
         elif decl["source"] is None:
-            raise DataError(f"no value for '{name}'", fix=f"give it: {name}=array in Python, --data {name}=FILE, or from \"FILE\" on the page")
+            raise DataError(
+                f"no value for '{name}'",
+                fix=f'give it: {name}=array in Python, --data {name}=FILE, or from "FILE" on the page',
+            )
         else:
             raw[name] = _from_table(decl, decls, _table(folder / decl["source"], folder, tables, bound))
     return raw
@@ -110,7 +117,10 @@ def _from_table(decl: Mapping, decls: list, table: Table) -> np.ndarray:
     if len(decl["dims"]) == 1:
         title = decl["label"] or name
         if title not in columns:
-            raise DataError(f"'{table.path.name}' has no column '{title}'", fix=f"it has {', '.join(list(columns)[:12])}; name one: label \"...\"")
+            raise DataError(
+                f"'{table.path.name}' has no column '{title}'",
+                fix=f'it has {", ".join(list(columns)[:12])}; name one: label "..."',
+            )
         return columns[title]
     if decl["columns"]:
         first, last = decl["columns"]
@@ -122,7 +132,9 @@ def _from_table(decl: Mapping, decls: list, table: Table) -> np.ndarray:
         chosen = [c for c, v in columns.items() if c not in taken and v.dtype.kind != "U"]
     texts = [c for c in chosen if columns[c].dtype.kind == "U"]
     if texts or not chosen:
-        raise DataError(f"'{name}' needs numeric columns, and '{table.path.name}' has {'text in ' + texts[0] if texts else 'none'}")
+        raise DataError(
+            f"'{name}' needs numeric columns, and '{table.path.name}' has {'text in ' + texts[0] if texts else 'none'}"
+        )
     return np.column_stack([columns[c] for c in chosen])
 
 
@@ -132,7 +144,9 @@ def _from_table(decl: Mapping, decls: list, table: Table) -> np.ndarray:
 def _sizes(decl: Mapping, array: np.ndarray, bound: Bound, owner: dict[str, str]) -> None:
     name, dims = decl["name"], decl["dims"]
     if array.ndim != len(dims):
-        raise DataError(f"'{name}' is declared [{', '.join(map(str, dims))}] and was given an array of shape {array.shape}")
+        raise DataError(
+            f"'{name}' is declared [{', '.join(map(str, dims))}] and was given an array of shape {array.shape}"
+        )
     if array.size == 0:
         raise DataError(f"'{name}' has no rows", fix="a mean over no rows is undefined")
     for dim, size in zip(dims, array.shape, strict=True):
@@ -185,7 +199,9 @@ def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.nd
         codes = np.searchsorted(known, array).clip(0, len(known) - 1)
         wrong = np.flatnonzero(known[codes] != array)
         if wrong.size:
-            raise DataError(f"{name}[{wrong[0]}] = {array[wrong[0]]} is not a label of the fit", fix=f"its labels are {list(known)}")
+            raise DataError(
+                f"{name}[{wrong[0]}] = {array[wrong[0]]} is not a label of the fit", fix=f"its labels are {list(known)}"
+            )
         return codes.astype(np.int64)
     count = size if isinstance(size, int) else bound.dims.get(size)
     if count is not None and array.dtype.kind in "fiub":
@@ -232,7 +248,9 @@ def _prepared(decl: Mapping, array: np.ndarray, bound: Bound, dtype: str) -> np.
             train = next(iter(bound.parts.values()), None)
             bound.statistics[name] = column_statistics(array if train is None else array[train], decl["transform"])
             if decl["transform"] == "standardised" and (bound.statistics[name][1] == 1.0).any():
-                constant = np.flatnonzero(np.atleast_1d((array if train is None else array[train]).std(axis=0)) <= 1e-12)
+                constant = np.flatnonzero(
+                    np.atleast_1d((array if train is None else array[train]).std(axis=0)) <= 1e-12
+                )
                 if constant.size:
                     bound.notes.append(f"'{name}' has {constant.size} constant columns; they are centred only")
         array = transformed(array, *bound.statistics[name])

@@ -1,6 +1,6 @@
 """Where compiled pages live: source, manifest and numba's own files, by a hash of everything they depend on.
 
-    folder = entry(key);  store(folder, source, manifest);  load(folder)  ->  (source, manifest) | None
+folder = entry(key);  store(folder, source, manifest);  load(folder)  ->  (source, manifest) | None
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def root() -> Path:
     except OSError as problem:
         raise FileError(f"cannot use the cache folder '{path}': {problem.strerror}", fix="set SYMML_CACHE") from None
     if hasattr(os, "getuid") and facts.st_uid != os.getuid():
-        raise FileError(f"the cache folder '{path}' belongs to somebody else", fix="set SYMML_CACHE to a folder of yours")
+        raise FileError(
+            f"the cache folder '{path}' belongs to somebody else", fix="set SYMML_CACHE to a folder of yours"
+        )
     if facts.st_mode & 0o022:
         path.chmod(0o700)
     return path
@@ -39,7 +41,11 @@ def key(*parts: str) -> str:
     """SHA-256 of the parts, the versions, the processor and symml's own files."""
     digest = hashlib.sha256()
     versions = [f"{name} {metadata.version(name)}" for name in ("numba", "numpy", "sympy", "llvmlite")]
-    own = [f"{p.relative_to(PACKAGE)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(PACKAGE.rglob("*.*")) if p.suffix != ".pyc"]
+    own = [
+        f"{p.relative_to(PACKAGE)} {p.stat().st_size} {p.stat().st_mtime_ns}"
+        for p in sorted(PACKAGE.rglob("*.*"))
+        if p.suffix != ".pyc"
+    ]
     for part in (*parts, *versions, sys.version, platform.machine(), platform.processor(), *own):
         digest.update(part.encode())
         digest.update(b"\0")
@@ -67,7 +73,7 @@ def store(folder: Path, source: str, manifest: dict) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     for name, text in (("kernel.py", source), ("manifest.json", json.dumps(manifest))):
         if name == "kernel.py" and (folder / name).is_file() and (folder / name).read_text(encoding="utf-8") == text:
-            continue    # numba's files hang on the time stamp of this one
+            continue  # numba's files hang on the time stamp of this one
         temporary = folder / f".{name}.{os.getpid()}"
         temporary.write_text(text, encoding="utf-8")
         with contextlib.suppress(FileNotFoundError):

@@ -1,6 +1,6 @@
 """What a user may hand over in Python as an array: numpy, lists, data frames; none of their packages is imported.
 
-    as_array(frame, "X")  ->  ndarray of numbers or text
+as_array(frame, "X")  ->  ndarray of numbers or text
 """
 
 from __future__ import annotations

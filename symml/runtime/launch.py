@@ -1,7 +1,7 @@
 """A kernel's module and its calls: the vector of parameters, tuples of data, buffers, training, prediction, reports.
 
-    kernel = Kernel(manifest, module)        module: anything with the emitted functions as attributes
-    outcome = train(kernel, bound, dtype, seed)
+kernel = Kernel(manifest, module)        module: anything with the emitted functions as attributes
+outcome = train(kernel, bound, dtype, seed)
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def sizes(kernel: Kernel, dims: Mapping[str, int], extra: Mapping[str, int] | No
     known = {**dims, **(extra or {})}
     unbound = [d for d in kernel.manifest["dims"] if d not in known and d != kernel.manifest["batch"]]
     if unbound:
-        raise DataError(f"the size of '{unbound[0]}' is not known", fix=f"give data with this dim, or write dims {unbound[0]} = 8")
+        raise DataError(
+            f"the size of '{unbound[0]}' is not known", fix=f"give data with this dim, or write dims {unbound[0]} = 8"
+        )
     return np.array([known.get(d, 0) for d in kernel.manifest["dims"]], np.int64)
 
 
@@ -61,7 +63,9 @@ def hypers(kernel: Kernel, values: Mapping[str, float]) -> np.ndarray:
     for h in kernel.manifest["hypers"]:
         value = values.get(h["name"], h["value"])
         if value is None:
-            raise DataError(f"the hyper-parameter '{h['name']}' has no value", fix=f"write hyper {h['name']} = 0.1, or give it")
+            raise DataError(
+                f"the hyper-parameter '{h['name']}' has no value", fix=f"write hyper {h['name']} = 0.1, or give it"
+            )
         out.append(float(value))
     return np.array(out, np.float64)
 
@@ -70,7 +74,9 @@ def shape(dims: Mapping[str, int], sizes_: list) -> tuple[int, ...]:
     """Named sizes as numbers; refused before anything is allocated where memory would not do."""
     numbers = tuple(s if isinstance(s, int) else dims[s] for s in sizes_)
     if math.prod(numbers) * 8 > LARGEST_ARRAY:
-        raise DataError(f"an array of shape {numbers} would need {math.prod(numbers) * 8:.3g} bytes; the limit is {LARGEST_ARRAY:.3g}")
+        raise DataError(
+            f"an array of shape {numbers} would need {math.prod(numbers) * 8:.3g} bytes; the limit is {LARGEST_ARRAY:.3g}"
+        )
     return numbers
 
 
@@ -110,7 +116,9 @@ def vector(kernel: Kernel, params: Mapping[str, object], dims: Mapping[str, int]
 # runs
 
 
-def train(kernel: Kernel, bound: Bound, values: Mapping[str, float], seed: int, watch: Watch | None) -> tuple[np.ndarray, dict]:
+def train(
+    kernel: Kernel, bound: Bound, values: Mapping[str, float], seed: int, watch: Watch | None
+) -> tuple[np.ndarray, dict]:
     """The trained vector and the outcome of the run."""
     m = kernel.manifest
     part = next(iter(bound.parts), "")
@@ -127,15 +135,32 @@ def train(kernel: Kernel, bound: Bound, values: Mapping[str, float], seed: int, 
     else:
         o = m["method"]
         outcome = run_lbfgs(
-            kernel.module.lbfgs, x, data_tuple(kernel, function, arrays, dims, values), buffers(function, dims),
-            o["tolerance"], int(o["options"]["iterations"]), int(o["options"]["memory"]), watch,
+            kernel.module.lbfgs,
+            x,
+            data_tuple(kernel, function, arrays, dims, values),
+            buffers(function, dims),
+            o["tolerance"],
+            int(o["options"]["iterations"]),
+            int(o["options"]["memory"]),
+            watch,
         )
     if outcome["status"] == "diverged" or not np.isfinite(x).all():
-        raise NumericError(f"the loss is not finite at step {outcome['steps']}", fix="try a smaller learning rate, or another init")
+        raise NumericError(
+            f"the loss is not finite at step {outcome['steps']}", fix="try a smaller learning rate, or another init"
+        )
     return x, outcome
 
 
-def _stochastic(kernel, x, function, arrays, dims, values, seed, watch) -> dict:
+def _stochastic(
+    kernel: Kernel,
+    x: np.ndarray,
+    function: Mapping,
+    arrays: Mapping,
+    dims: dict,
+    values: Mapping,
+    seed: int,
+    watch: Watch | None,
+) -> dict:
     m = kernel.manifest
     o, opt = m["method"]["options"], m["optimizer"]
     rows = dims[m["row"]]
@@ -143,13 +168,32 @@ def _stochastic(kernel, x, function, arrays, dims, values, seed, watch) -> dict:
     dims = {**dims, m["batch"]: size}
     data = data_tuple(kernel, function, arrays, dims, values)
     rowed = {d["name"] for d in m["data"] if d["dims"] and d["dims"][0] == m["row"]}
-    batch = (data[0].copy(), data[1], *(np.zeros((size, *arrays[n].shape[1:]), arrays[n].dtype) if n in rowed else arrays[n] for n in function["data"]))
+    batch = (
+        data[0].copy(),
+        data[1],
+        *(
+            np.zeros((size, *arrays[n].shape[1:]), arrays[n].dtype) if n in rowed else arrays[n]
+            for n in function["data"]
+        ),
+    )
     state = np.zeros((max(1, len(opt["state"])), x.shape[0]), x.dtype)
     for k, start in enumerate(opt["state"]):
         state[k] = start
     scalars = np.array([*opt["hypers"], *opt["counters"]], np.float64)
-    return run_minibatch(kernel.module.minibatch, x, state, scalars, data, batch, buffers(function, dims), size, rows,
-                         int(o["epochs"]), seed, watch)
+    return run_minibatch(
+        kernel.module.minibatch,
+        x,
+        state,
+        scalars,
+        data,
+        batch,
+        buffers(function, dims),
+        size,
+        rows,
+        int(o["epochs"]),
+        seed,
+        watch,
+    )
 
 
 def report(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, float]) -> dict[str, float]:
@@ -170,7 +214,11 @@ def predict(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, fl
     """What the page predicts, for the bound rows; label codes come back as labels."""
     m = kernel.manifest
     function = m["functions"]["predict"]
-    out = np.zeros(shape(bound.dims, function["out"]["shape"]), np.int64 if function["out"]["integer"] else kernel.dtype)
-    kernel.module.predict(x, data_tuple(kernel, function, bound.arrays, bound.dims, values), buffers(function, bound.dims), out)
+    out = np.zeros(
+        shape(bound.dims, function["out"]["shape"]), np.int64 if function["out"]["integer"] else kernel.dtype
+    )
+    kernel.module.predict(
+        x, data_tuple(kernel, function, bound.arrays, bound.dims, values), buffers(function, bound.dims), out
+    )
     label = function["out"].get("label")
     return np.array(bound.labels[label])[out] if function["out"]["integer"] and label in bound.labels else out

@@ -1,6 +1,6 @@
 """A fit on disk: params.npz (no pickle) and fit.json, each written whole or not at all.
 
-    save(Path("runs/ridge"), result)
+save(Path("runs/ridge"), result)
 """
 
 from __future__ import annotations
@@ -41,8 +41,13 @@ def save(folder: Path, result: object) -> Path:
     np.savez(buffer, **arrays)
     write_whole(folder / "params.npz", buffer.getvalue())
     facts = {
-        "model": result.kernel.manifest["model"], "dtype": result.kernel.dtype, "dims": result.bound.dims,
-        "labels": result.bound.labels, "report": dict(result.report), "hyper": dict(result.hypers), **result.outcome,
+        "model": result.kernel.manifest["model"],
+        "dtype": result.kernel.dtype,
+        "dims": result.bound.dims,
+        "labels": result.bound.labels,
+        "report": dict(result.report),
+        "hyper": dict(result.hypers),
+        **result.outcome,
     }
     write_whole(folder / "fit.json", json.dumps(facts, indent=1).encode())
     return folder

@@ -1,6 +1,6 @@
 """Files to columns, safely: regular files inside the allowed folder, never pickle, every bad cell named by row and column.
 
-    read_table(Path("data/wine.csv"), allowed=Path("."))  ->  Table(columns={"alcohol": array, ...})
+read_table(Path("data/wine.csv"), allowed=Path("."))  ->  Table(columns={"alcohol": array, ...})
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _csv(data: bytes, name: str) -> dict[str, np.ndarray]:
         if values.shape[1] == len(header) and np.isfinite(values).all():
             return {h: np.ascontiguousarray(values[:, k]) for k, h in enumerate(header)}
     except ValueError:
-        pass    # text columns or a bad cell: the slow reader below names it
+        pass  # text columns or a bad cell: the slow reader below names it
     return _csv_slowly(body, header, name)
 
 
@@ -106,10 +106,16 @@ def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray
         if len(bad) == len(cells):
             columns[title] = np.array(cells)
             continue
-        wrong = [(r, c) for r, (c, v) in enumerate(zip(cells, numbers, strict=True), start=2) if v is None or not math.isfinite(v)]
+        wrong = [
+            (r, c)
+            for r, (c, v) in enumerate(zip(cells, numbers, strict=True), start=2)
+            if v is None or not math.isfinite(v)
+        ]
         if wrong:
             listed = "; ".join(f"row {r} column '{title}': {_shown(c)}" for r, c in wrong[:OFFENDERS])
-            raise DataError(f"'{name}' has cells that are not finite numbers: {listed}", fix="mend or remove these rows")
+            raise DataError(
+                f"'{name}' has cells that are not finite numbers: {listed}", fix="mend or remove these rows"
+            )
         columns[title] = np.array(numbers, dtype=np.float64)
     return columns
 

@@ -1,12 +1,15 @@
-"""Grammar rules to nodes of the Tree, called bottom-up by the parser: nothing here recurses.
+"""Grammar rules to nodes of the Tree, leaves first: nothing here recurses.
 
 A method of `Build` is named like its rule; spans run from the first to the last token on the first line.
+
+    Build(source).node(lark tree of "a + b")  ->  Binary("+", Name("a"), Name("b"))
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import fields
 
 from lark import Token
 from lark import Tree as ParseTree
@@ -14,11 +17,14 @@ from lark import Tree as ParseTree
 from symml.errors import SpecError
 from symml.source import Source, Span
 from symml.syntax import tree
-from symml.syntax.layout import DEEPEST
-from symml.syntax.words import ascii_name
+from symml.syntax.postlex import DEEPEST
+from symml.syntax.words import ascii_mark, ascii_name
 
 LARGEST_INTEGER = 2**63
+LONGEST_SHOWN = 24  # characters of a literal in a message
 NO_DIVISION_AFTER = ("prod", "max", "min", "logsumexp", "argmax", "argmin")
+PRODUCTS = ("*", "/", ".*", "./", "@", "product")
+OPERATIONS = {"ENTRY_TIMES": ".*", "ENTRY_DIVIDE": "./", "TIMES": "*", "MATMUL": "@", "DIVIDE": "/", "WIDE_DIVIDE": "/"}
 
 
 def inline(method: Callable) -> Callable:
@@ -28,22 +34,22 @@ def inline(method: Callable) -> Callable:
 
 
 class Build:
-    """One statement's nodes. `depth` holds how deep each node nests, to refuse what would exhaust any later stage."""
+    """One statement's nodes; `offset` is the number of lines above the statement's text."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.depth: dict[int, int] = {}
-        self.wide: set[int] = set()
-        self.kept: list[object] = []
+    def __init__(self, source: Source, offset: int = 0) -> None:
+        self.source, self.offset = source, offset
 
-    def __call__(self, parsed: ParseTree) -> object:
-        """The node of a parse tree, leaves first."""
+    def node(self, parsed: ParseTree) -> tree.Node:
+        """The node of a parse tree, leaves first, its nesting checked."""
         made: dict[int, object] = {}
         for part in parsed.iter_subtrees():
             children = [made[id(c)] if isinstance(c, ParseTree) else c for c in part.children]
             method = getattr(self, str(part.data))
             made[id(part)] = method(*children) if hasattr(method, "inline") else method(children)
-        return made[id(parsed)]
+        result = made[id(parsed)]
+        if len(made) > DEEPEST:
+            refuse_depth(result)
+        return result
 
     # places
 
@@ -56,113 +62,108 @@ class Build:
 
     def _place(self, part: object) -> tuple[int, int, int] | None:
         if isinstance(part, Token):
-            return part.line, part.column, part.end_column
+            return part.line + self.offset, part.column, part.end_column
         if isinstance(part, tree.Node):
             return part.span.line, part.span.column, part.span.column + part.span.width
         return None
 
-    def deep(self, node: tree.Expr, *parts: object, chain: object = None) -> tree.Expr:
-        """Register a node's nesting; the left part of a chain (a sum, a product) does not count as deeper."""
-        inner = max((self.depth.get(id(p), 0) + 1 for p in parts), default=0)
-        self.depth[id(node)] = max(inner, self.depth.get(id(chain), 0))
-        self.kept.append(node)    # keeps ids unique while the statement is built
-        if self.depth[id(node)] > DEEPEST:
-            raise SpecError(f"expression nested deeper than {DEEPEST}", node.span,
-                            fix="define the inner part under a name of its own")
-        return node
-
-    # expressions
+    # atoms
 
     @inline
     def name(self, token: Token) -> tree.Name:
         return tree.Name(ascii_name(str(token)), span=self.span(token))
 
     @inline
+    def text(self, token: Token) -> tree.Text:
+        return tree.Text(str(token)[1:-1], span=self.span(token))
+
+    @inline
     def number(self, token: Token) -> tree.Number:
+        """An int below 2^63, or a float64 that is neither infinite nor zero by underflow."""
         text, span = str(token), self.span(token)
+        shown = text[:LONGEST_SHOWN] + "..." * (len(text) > LONGEST_SHOWN)
         if text.isdigit():
-            if len(text) > 19 or int(text) >= LARGEST_INTEGER:
-                raise SpecError(f"the whole number {text[:24]}{'...' * (len(text) > 24)} is too large", span, fix="write it with an exponent")
-            return tree.Number(int(text), span=span)
+            digits = text.lstrip("0") or "0"
+            if len(digits) > 19 or int(digits) >= LARGEST_INTEGER:
+                raise SpecError(
+                    f"the whole number {shown} is not below 2^63", span, fix="write it with an exponent, such as 1e20"
+                )
+            return tree.Number(int(digits), span=span)
         value = float(text)
-        if not math.isfinite(value) or (value == 0 and any(c in "123456789" for c in text.lower().split("e")[0])):
-            raise SpecError(f"the literal {text} is not representable in float64", span)
+        underflows = value == 0 and any(c in "123456789" for c in text.lower().split("e")[0])
+        if not math.isfinite(value) or underflows:
+            raise SpecError(f"the literal {shown} is not representable in float64", span)
         return tree.Number(value, span=span)
 
-    def _chain(self, op: str, left: tree.Expr, right: tree.Expr, place: object = None) -> tree.Expr:
-        node = tree.Binary(op, left, right, span=self.span(place, right) if place else self.span(left, right))
-        return self.deep(node, right, chain=left)
+    # sums and products
 
     @inline
     def add(self, left: tree.Expr, plus: Token, right: tree.Expr) -> tree.Expr:
-        return self._chain("+", left, right)
+        return tree.Binary("+", left, right, span=self.span(left, right))
 
     @inline
     def subtract(self, left: tree.Expr, minus: Token, right: tree.Expr) -> tree.Expr:
-        return self._chain("-", left, right)
+        return tree.Binary("-", left, right, span=self.span(left, right))
 
     @inline
     def multiply(self, left: tree.Expr, mark: Token, right: tree.Expr) -> tree.Expr:
-        op = {"ENTRY_TIMES": ".*", "ENTRY_DIVIDE": "./", "TIMES": "*", "MATMUL": "@"}.get(mark.type, "/")
-        node = self._chain(op, left, right)
-        if mark.type == "WIDE_DIVIDE":
-            self.wide.add(id(node))
-        return node
+        return tree.Binary(OPERATIONS[mark.type], left, right, span=self.span(left, right))
 
     @inline
     def juxtapose(self, left: tree.Expr, right: tree.Expr) -> tree.Expr:
-        if id(left) in self.wide:
-            raise SpecError("a / with blanks divides by one factor, and more follow", self.span(left, right),
-                            fix="write (a / b) c, a/b c or a / (b c)")
-        return self._chain("product", left, right)
+        return tree.Binary("product", left, right, span=self.span(left, right))
 
     @inline
     def negate(self, minus: Token, arg: tree.Expr) -> tree.Expr:
-        return self.deep(tree.Negate(arg, span=self.span(minus, arg)), arg)
+        return tree.Negate(arg, span=self.span(minus, arg))
 
     @inline
     def raised(self, base: tree.Expr, _: Token, exponent: tree.Expr) -> tree.Expr:
-        return self.deep(tree.Binary("^", base, exponent, span=self.span(base, exponent)), base, exponent)
+        return tree.Binary("^", base, exponent, span=self.span(base, exponent))
 
     @inline
     def apply(self, function: Token, arg: tree.Expr) -> tree.Expr:
-        return self.deep(tree.Call(str(function), (arg,), True, span=self.span(function, arg)), arg)
+        return tree.Call(str(function), (arg,), True, span=self.span(function, arg))
 
     def call(self, parts: list) -> tree.Expr:
-        args = tuple(p for p in parts if isinstance(p, tree.Expr))
-        return self.deep(tree.Call(ascii_name(str(parts[0])), args, span=self.span(*parts)), *args)
+        return tree.Call(ascii_name(str(parts[0])), _expressions(parts), span=self.span(*parts))
 
     @inline
     def bracket(self, left: Token, inner: tree.Expr, right: Token) -> tree.Expr:
-        """Brackets leave no node, but they end a chain."""
-        self.wide.discard(id(inner))
+        """Round brackets leave no node."""
         return inner
 
     def index(self, parts: list) -> tree.Expr:
-        base, *idx = [p for p in parts if isinstance(p, tree.Expr)]
-        return self.deep(tree.Index(base, tuple(idx), span=self.span(*parts)), *idx, chain=base)
+        base, *indices = _expressions(parts)
+        return tree.Index(base, tuple(indices), span=self.span(*parts))
 
     @inline
     def transpose(self, base: tree.Expr, mark: Token) -> tree.Expr:
-        return self.deep(tree.Transpose(base, span=self.span(base, mark)), base)
+        return tree.Transpose(base, span=self.span(base, mark))
 
     def norm(self, parts: list) -> tree.Expr:
+        """`||x||`, `||x||_2` and `||X||_F` are one norm: the root of the sum of squares."""
         order = str(parts[-1])[1:] if parts[-1].type == "NORM_ORDER" else "2"
-        return self.deep(tree.Norm(parts[1], order, span=self.span(*parts)), parts[1])
+        return tree.Norm(parts[1], "2" if order == "F" else order, span=self.span(*parts))
 
     def bars(self, parts: list) -> tree.Expr:
-        return self.deep(tree.Bars(parts[1], span=self.span(*parts)), parts[1])
+        return tree.Bars(parts[1], span=self.span(*parts))
 
     def iverson(self, parts: list) -> tree.Expr:
-        return self.deep(tree.Iverson(parts[1], span=self.span(*parts)), parts[1])
+        return tree.Iverson(parts[1], span=self.span(*parts))
 
     # reductions
 
     def binder(self, parts: list) -> tuple[tree.Name, tree.Expr | None]:
+        """One name of a list; `binders` joins those that share a set."""
         nodes = [p for p in parts if isinstance(p, tree.Node)]
         return nodes[0], (nodes[1] if len(nodes) > 1 else None)
 
     def binders(self, parts: list) -> tuple[tuple[tree.Binder, ...], tree.Expr | None]:
+        condition = parts[-1] if isinstance(parts[-1], tree.Expr) else None
+        return self.grouped_binders(parts), condition
+
+    def grouped_binders(self, parts: list) -> tuple[tree.Binder, ...]:
         """`i, j in S`: the names before a set share it."""
         grouped: list[tree.Binder] = []
         waiting: list[tree.Name] = []
@@ -173,28 +174,13 @@ class Build:
                 waiting = []
         if waiting:
             grouped.append(tree.Binder(tuple(waiting), None, span=self.span(*waiting)))
-        condition = parts[-1] if isinstance(parts[-1], tree.Expr) else None
-        return tuple(grouped), condition
+        return tuple(grouped)
 
     def reduction(self, parts: list) -> tree.Expr:
-        kind, bound, body = parts[0], parts[2], parts[4]
-        return self._reduce(kind, bound, body)
-
-    def reduction_negative(self, parts: list) -> tree.Expr:
-        kind, bound, minus, body = parts[0], parts[2], parts[4], parts[5]
-        return self._reduce(kind, bound, self.negate_node(minus, body))
-
-    def negate_node(self, minus: Token, body: tree.Expr) -> tree.Expr:
-        return self.deep(tree.Negate(body, span=self.span(minus, body)), body)
-
-    def _reduce(self, kind: Token, bound: tuple, body: tree.Expr) -> tree.Expr:
-        chain = body.arg if isinstance(body, tree.Negate) else body
-        if str(kind) in NO_DIVISION_AFTER and isinstance(chain, tree.Binary) and chain.op == "/":
-            raise SpecError(f"a / after the body of {kind} may belong inside or outside", chain.span,
-                            fix=f"write ({kind}[...] ...)/c or {kind}[...] (.../c)")
-        binders, condition = bound
-        node = tree.Reduction(str(kind), binders, condition, body, span=self.span(kind, body))
-        return self.deep(node, body, *([condition] if condition else []))
+        (binders, condition), body = parts[2], parts[4]
+        kind = ascii_mark(str(parts[0]))
+        _refuse_division(kind, binders, body)
+        return tree.Reduction(kind, binders, condition, body, span=self.span(parts[0], body))
 
     def count(self, parts: list) -> tree.Expr:
         binders, condition = parts[2]
@@ -206,38 +192,70 @@ class Build:
     # tests and domains
 
     def compare(self, parts: list) -> tree.Expr:
-        rest = tuple((str(op).replace("≤", "<=").replace("≥", ">=").replace("≠", "!="), operand)
-                     for op, operand in zip(parts[1::2], parts[2::2], strict=True))
-        return self.deep(tree.Compare(parts[0], rest, span=self.span(*parts)), *(p for p in parts if isinstance(p, tree.Expr)))
+        rest = tuple((ascii_mark(str(op)), operand) for op, operand in zip(parts[1::2], parts[2::2], strict=True))
+        return tree.Compare(parts[0], rest, span=self.span(*parts))
 
     def within(self, parts: list) -> tree.Expr:
         return tree.Compare(parts[0], (("in", parts[2]),), span=self.span(*parts))
 
     def either(self, parts: list) -> tree.Expr:
-        return self._logic("or", parts)
+        return tree.Logic("or", _expressions(parts), span=self.span(*parts))
 
     def both(self, parts: list) -> tree.Expr:
-        return self._logic("and", parts)
+        return tree.Logic("and", _expressions(parts), span=self.span(*parts))
 
     def negation(self, parts: list) -> tree.Expr:
-        return self._logic("not", parts)
+        return tree.Logic("not", _expressions(parts), span=self.span(*parts))
 
-    def _logic(self, op: str, parts: list) -> tree.Expr:
-        args = tuple(p for p in parts if isinstance(p, tree.Expr))
-        return self.deep(tree.Logic(op, args, span=self.span(*parts)), *args)
+    def grouped(self, parts: list) -> tree.Expr:
+        return parts[1]
 
     def set_literal(self, parts: list) -> tree.Expr:
-        return tree.SetLiteral(tuple(p for p in parts if isinstance(p, tree.Expr)), span=self.span(*parts))
+        return tree.SetLiteral(_expressions(parts), span=self.span(*parts))
 
-    def _interval(self, parts: list, closed: tuple[bool, bool]) -> tree.Expr:
-        low, high = (p for p in parts if isinstance(p, tree.Expr))
-        return tree.Interval(low, high, closed, span=self.span(*parts))
+    def interval(self, parts: list) -> tree.Expr:
+        low, high = _expressions(parts)
+        return tree.Interval(low, high, (str(parts[0]) == "[", str(parts[-1]) == "]"), span=self.span(*parts))
 
-    def interval_open(self, parts: list) -> tree.Expr:
-        return self._interval(parts, (False, False))
 
-    def interval_left(self, parts: list) -> tree.Expr:
-        return self._interval(parts, (True, False))
+def _expressions(parts: list) -> tuple[tree.Expr, ...]:
+    return tuple(p for p in parts if isinstance(p, tree.Expr))
 
-    def interval_closed(self, parts: list) -> tree.Expr:
-        return self._interval(parts, (True, True))
+
+def _refuse_division(kind: str, binders: tuple[tree.Binder, ...], body: tree.Expr) -> None:
+    """`max[i] x[i]/n`: a / after something that the index runs through could belong outside."""
+    part = body.arg if isinstance(body, tree.Negate) else body
+    if kind not in NO_DIVISION_AFTER:
+        return
+    while isinstance(part, tree.Binary) and part.op in PRODUCTS and part.op != "/":
+        part = part.left
+    if not isinstance(part, tree.Binary) or part.op != "/":
+        return
+    bound = {name.id for binder in binders for name in binder.names}
+    if any(isinstance(n, tree.Name) and n.id in bound for n in tree.walk(part.left)):
+        raise SpecError(
+            f"a / after the body of {kind} may belong inside or outside",
+            part.span,
+            fix=f"write ({kind}[...] ...)/c or {kind}[...] (.../c)",
+        )
+
+
+def refuse_depth(root: tree.Node) -> None:
+    """Nodes in nodes are bounded; the left part of a sum or product stands on one level with it."""
+    todo: list[tuple[object, int]] = [(root, 0)]
+    while todo:
+        part, depth = todo.pop()
+        if isinstance(part, tuple):
+            todo += [(p, depth) for p in reversed(part)]
+        if not isinstance(part, tree.Node) or isinstance(part, tree.Name | tree.Number):
+            continue
+        inner = depth + isinstance(part, tree.Expr)
+        if inner > DEEPEST:
+            raise SpecError(
+                f"expression nested deeper than {DEEPEST}",
+                part.span,
+                fix="define the inner part under a name of its own",
+            )
+        chain = part.left if isinstance(part, tree.Binary) and part.op != "^" else None
+        below = [getattr(part, f.name) for f in fields(part) if f.name not in ("span", "source")]
+        todo += [(p, depth if p is chain else inner) for p in reversed(below)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from lark import Token
 
 from symml.errors import SpecError
 from symml.syntax import tree
 from symml.syntax.build import Build
+from symml.syntax.words import ascii_mark
 
 
 def _nodes(parts: list, kind: type = tree.Node) -> list:
@@ -22,13 +25,20 @@ class BuildStatements(Build):
     def optimizer(self, parts: list) -> tree.Head:
         return tree.Head("optimizer", parts[1], span=self.span(*parts))
 
+    def distribution(self, parts: list) -> tree.Head:
+        support = next((p for p in parts if isinstance(p, tree.Expr)), None)
+        return tree.Head("distribution", self.name(parts[1]), self._parameters(parts), support, span=self.span(*parts))
+
+    def use(self, parts: list) -> tree.Use:
+        return tree.Use(str(parts[1])[1:-1], span=self.span(*parts))
+
     # declarations: small pairs (tag, value) travel up to `item`
 
     def shape(self, parts: list) -> tuple[str, tuple]:
         return "shape", tuple(_nodes(parts, tree.Expr))
 
     def compared(self, parts: list) -> tuple[str, tuple]:
-        return "bound", (str(parts[0]).replace("≥", ">=").replace("≤", "<="), parts[1])
+        return "bound", (ascii_mark(str(parts[0])), parts[1])
 
     def member(self, parts: list) -> tuple[str, tuple]:
         return "bound", ("in", parts[1])
@@ -44,68 +54,126 @@ class BuildStatements(Build):
         facts = dict(p for p in rest if isinstance(p, tuple))
         flags = tuple(p.id for p in rest if isinstance(p, tree.Name))
         return tree.Declaration(
-            name, facts.get("shape", ()), facts.get("bound"), flags, facts.get("value"), facts.get("init"),
+            name,
+            facts.get("shape", ()),
+            facts.get("bound"),
+            flags,
+            facts.get("value"),
+            facts.get("init"),
             span=self.span(name, *(p for p in rest if isinstance(p, tree.Node)), *facts.get("shape", ())),
         )
 
-    def items(self, parts: list) -> tuple[tree.Declaration, ...]:
-        return tuple(_nodes(parts))
+    def subset(self, parts: list) -> tuple[str, tuple]:
+        return "bound", ("subset", parts[2])
 
     def declare(self, parts: list) -> tree.Declare:
-        return tree.Declare(str(parts[0]), parts[1], span=self.span(parts[0]))
+        return tree.Declare(str(parts[0]), tuple(_nodes(parts)), span=self.span(parts[0]))
 
-    def origin(self, parts: list) -> tuple[tree.Declaration | None, tree.From]:
-        item = parts[0] if isinstance(parts[0], tree.Declaration) else None
-        words = {p.type: k for k, p in enumerate(parts) if isinstance(p, Token)}
-        texts = [str(p)[1:-1] for p in parts if isinstance(p, Token) and p.type == "STRING"]
-        place = parts[words["FROM"]]
+    def origin(self, parts: list) -> tree.From:
+        """`from "path"`, then `label "name"` and `columns a..b` in any order, each once."""
+        texts = {
+            before.type: str(p)[1:-1] for before, p in pairwise(parts) if isinstance(p, Token) and p.type == "STRING"
+        }
+        kinds = [p.type for p in parts if isinstance(p, Token) and p.type in ("LABEL", "COLUMNS")]
+        if len(kinds) != len(set(kinds)):
+            raise SpecError(f"a second '{kinds[-1].lower()}' of one 'from'", self.span(*parts), fix="keep one of them")
         columns = next((p for p in parts if isinstance(p, tree.Range)), None)
-        path = next(p for p in parts if isinstance(p, Token) and p.type == "STRING")
-        return item, tree.From(texts[0], texts[1] if len(texts) > 1 else None, columns, span=self.span(place, path))
+        return tree.From(texts["FROM"], texts.get("LABEL"), columns, span=self.span(*parts))
 
     def declare_data(self, parts: list) -> tree.Declare:
         """A `from` serves all items since the previous `from`."""
         items: list[tree.Declaration] = []
         sources: list[tuple[tuple[tree.Declaration, ...], tree.From | None]] = []
         group: list[tree.Declaration] = []
-        for part in parts[1:]:
+        for part in _nodes(parts):
             if isinstance(part, tree.Declaration):
                 group.append(part)
-            elif isinstance(part, tuple):
-                item, origin = part
-                group += [item] if item is not None else []
-                if not group:
-                    raise SpecError("this 'from' serves no name", origin.span, fix="write it after the names it serves")
-                sources.append((tuple(group), origin))
-                items += group
-                group = []
+                items.append(part)
+                continue
+            if not group:
+                raise SpecError("this 'from' serves no name", part.span, fix="write it after the names it serves")
+            sources.append((tuple(group), part))
+            group = []
         if group:
             sources.append((tuple(group), None))
-            items += group
         return tree.Declare("data", tuple(items), tuple(sources), span=self.span(parts[0]))
+
+    def graph(self, parts: list) -> tree.Graph:
+        name, over, *flags = _nodes(parts, tree.Name)
+        origins = _nodes(parts, tree.From)
+        if len(origins) > 1:
+            raise SpecError("a second 'from' of one graph", origins[1].span, fix="keep one of them")
+        return tree.Graph(
+            name, over, origins[0] if origins else None, tuple(f.id for f in flags), span=self.span(*parts)
+        )
 
     def part(self, parts: list) -> tuple[tree.Name, tree.Expr]:
         return parts[0], self.number(parts[1])
 
     def split(self, parts: list) -> tree.Split:
-        names = [p for p in parts if isinstance(p, tree.Name)]
+        names = _nodes(parts, tree.Name)
         seed = next((p for p in parts if isinstance(p, Token) and p.type == "NUMBER"), None)
         return tree.Split(
-            names[0], tuple(p for p in parts if isinstance(p, tuple)), None if seed is None else self.number(seed),
-            names[1] if len(names) > 1 else None, span=self.span(parts[0], names[0]),
+            names[0],
+            tuple(p for p in parts if isinstance(p, tuple)),
+            None if seed is None else self.number(seed),
+            names[1] if len(names) > 1 else None,
+            span=self.span(parts[0], names[0]),
         )
 
+    # definitions
+
     def definition(self, parts: list) -> tree.Define:
-        target, indices = parts[0], ()
-        if isinstance(parts[1], tuple) and parts[1][0] == "shape":
-            indices = parts[1][1]
-        value = next(p for p in parts[1:] if isinstance(p, tree.Expr))
-        ranges = tuple(tree.Binder((n,), d, span=n.span) for n, d in
-                       (p for p in parts if isinstance(p, tuple) and p[0] != "shape"))
+        target, indices, (value, *_) = self._target(parts)
+        ranges = self.grouped_binders([p for p in parts if isinstance(p, tuple) and p[0] != "shape"])
         return tree.Define(target, indices, value, ranges, span=self.span(target, value))
+
+    def definition_cases(self, parts: list) -> tree.Define:
+        target, indices, _ = self._target(parts)
+        rows = tuple(p for p in parts if isinstance(p, tuple) and p[0] != "shape")
+        place = next(p for p in parts if isinstance(p, Token) and p.type == "CASES")
+        for value, test in rows[:-1]:
+            if test is None:
+                raise SpecError("'otherwise' is the last case", value.span, fix="write it below the others")
+        return tree.Define(target, indices, tree.Cases(rows, span=self.span(place)), span=self.span(target, place))
+
+    def case(self, parts: list) -> tuple[tree.Expr, tree.Expr | None]:
+        value, *test = _nodes(parts, tree.Expr)
+        return value, (test[0] if test else None)
+
+    def _target(self, parts: list) -> tuple[tree.Name, tuple[tree.Expr, ...], list[tree.Expr]]:
+        """What stands left of the mark, its indices, and the expressions right of it."""
+        indices = next((p[1] for p in parts[1:2] if isinstance(p, tuple)), ())
+        return parts[0], indices, _nodes(parts[1:], tree.Expr)
+
+    def parameter(self, parts: list) -> tree.Declaration:
+        if isinstance(parts[0], tree.Declaration):
+            return parts[0]
+        return tree.Declaration(parts[0], bound=("~", parts[2]), span=self.span(*parts))
+
+    def _parameters(self, parts: list) -> tuple[tree.Declaration, ...]:
+        return tuple(_nodes(parts, tree.Declaration))
+
+    def function(self, parts: list) -> tree.Function:
+        name = next(p for p in parts if isinstance(p, Token) and p.type == "CALL")
+        return tree.Function(self.name(name), self._parameters(parts), parts[-1], span=self.span(name, parts[-1]))
+
+    def distributed(self, parts: list) -> tree.Distributed:
+        target, indices, (value, *_) = self._target(parts)
+        ranges = self.grouped_binders([p for p in parts if isinstance(p, tuple) and p[0] != "shape"])
+        return tree.Distributed(target, indices, value, ranges, span=self.span(target, value))
 
     def update(self, parts: list) -> tree.Update:
         return tree.Update(parts[0], parts[2], span=self.span(parts[0], parts[2]))
+
+    def iteration(self, parts: list) -> tree.Iterate:
+        return tree.Iterate(parts[1], parts[3], parts[5], span=self.span(*parts))
+
+    def growth(self, parts: list) -> tree.Growth:
+        return tree.Growth(parts[2], tuple(_nodes(parts, tree.Option)), span=self.span(*parts))
+
+    def setting(self, parts: list) -> tree.Option:
+        return tree.Option(parts[0].id, self.number(parts[1]), span=self.span(*parts))
 
     # problems
 
@@ -118,6 +186,10 @@ class BuildStatements(Build):
         value, *constraints = _nodes(rest, tree.Expr)
         return tree.Objective(str(sense), over, value, tuple(constraints), span=self.span(sense))
 
+    def solve(self, parts: list) -> tree.Solve:
+        colon = next(k for k, p in enumerate(parts) if isinstance(p, Token) and p.type == "COLON")
+        return tree.Solve(tuple(_nodes(parts[:colon], tree.Name)), tuple(_nodes(parts[colon:])), span=self.span(*parts))
+
     def option(self, parts: list) -> tree.Option:
         return tree.Option(parts[0].id, parts[2], span=self.span(parts[0], parts[2]))
 
@@ -128,6 +200,9 @@ class BuildStatements(Build):
     def training(self, parts: list) -> tree.Train:
         tests = _nodes(parts, tree.Expr)
         return tree.Train(parts[2], tests[0] if tests else None, span=self.span(parts[0], parts[2]))
+
+    def inference(self, parts: list) -> tree.Infer:
+        return tree.Infer(parts[2], span=self.span(*parts))
 
     def predict(self, parts: list) -> tree.Predict:
         return tree.Predict(parts[1], span=self.span(*parts))

@@ -1,41 +1,46 @@
 """Text to Tree. Every statement is parsed by itself, so all mistakes of a file are found at once.
 
-    parse(Source("page.symml", "model m\n..."))  ->  Tree          raises SymmlErrors
-    parse_expression(Source("-e", "tr(X' A X)"))  ->  Expr
+parse(Source("page.symml", "model m\n..."))  ->  Tree          raises SymmlErrors
+parse_expression(Source("-e", "tr(X' A X)"))  ->  Expr
 """
 
 from __future__ import annotations
 
-from lark import Token
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from lark import Lark
 from lark import Tree as ParseTree
+from lark.lexer import PatternStr
 
 from symml.errors import SpecError, SymmlError, SymmlErrors
 from symml.source import Source, Span
-from symml.syntax import tree
+from symml.syntax import mistakes, tree
 from symml.syntax.build_statements import BuildStatements
-from symml.syntax.feed import Stop, feed, lexicon
-from symml.syntax.layout import expression, statements
-from symml.syntax.mistakes import explain
+from symml.syntax.pieces import Piece, cut, pieces
+from symml.syntax.postlex import AlwaysLexed
+from symml.syntax.run import Run, Stop, stops
 
+PACKAGE = Path(__file__).parent.parent
+PLACES = (PACKAGE / "grammar", PACKAGE.parent / "grammar")  # in an installed package, or beside it in a checkout
 LARGEST_TEXT = 2**20
-MOST_OPERATIONS = 10_000
+MOST_ERRORS = 100
+
 
 def parse(source: Source) -> tree.Tree:
     """The Tree of a page."""
-    errors: list[SymmlError] = []
     _limit(source)
-    found, expected = statements(source, lexicon(), errors)
-    nodes = []
-    for tokens in found:
-        before = len(errors)
-        if any(e.span and tokens[0].line <= e.span.line <= tokens[-1].line for e in errors[:before]):
-            continue    # its marks were wrong already: more messages about it would be echoes
-        try:
-            nodes.append(_parse(tokens, "statement", source))
-        except SymmlErrors as several:
-            errors += several.errors
-        except SymmlError as error:
-            errors.append(error)
+    errors: list[SymmlError] = []
+    found, expected = pieces(source, errors)
+    nodes: list[tree.Statement] = []
+    for piece in found:
+        nodes += _piece(piece, source, errors)
+        if len(errors) >= MOST_ERRORS:
+            break
     if not found and not errors:
         errors.append(SpecError("the page is empty", Span(source, 1, 1), fix="begin with: model NAME"))
     if errors:
@@ -44,34 +49,108 @@ def parse(source: Source) -> tree.Tree:
 
 
 def parse_expression(source: Source) -> tree.Expr:
-    """One expression."""
-    errors: list[SymmlError] = []
+    """The Expr of a text that is one expression; it may run over several lines."""
     _limit(source)
-    tokens = expression(source, lexicon(), errors)
-    if not tokens and not errors:
-        errors.append(SpecError("the expression is empty", Span(source, 1, 1)))
+    text = "\n".join(source.text.splitlines())
+    if not text.strip():
+        raise SymmlErrors([SpecError("the expression is empty", Span(source, 1, 1))])
+    errors: list[SymmlError] = []
+    node = _node(stops(Run(grammar(), text, "sum")), source, 1, errors)
     if errors:
         raise SymmlErrors(errors)
-    return _parse(tokens, "sum", source)
+    return node
 
 
 def _limit(source: Source) -> None:
-    size = len(source.text.encode())
+    size = len(source.text.encode(errors="surrogatepass"))
     if size > LARGEST_TEXT:
-        raise SpecError(f"the text has {size} bytes; the limit is {LARGEST_TEXT}", Span(source, 1, 1))
+        raise SymmlErrors([SpecError(f"the text has {size} bytes; the limit is {LARGEST_TEXT}", Span(source, 1, 1))])
 
 
-def _parse(tokens: list[Token], start: str, source: Source) -> tree.Node:
-    if len(tokens) > 4 * MOST_OPERATIONS:
-        raise SpecError(f"more than {MOST_OPERATIONS} operations in one statement", _span(tokens[0], source),
-                        fix="use a reduction, or define parts under names of their own")
-    result = feed(tokens, start)
-    if isinstance(result, Stop):
-        last = tokens[-1]
-        place = _span(result.token, source) if result.token else Span(source, last.end_line, last.end_column)
-        raise explain(result, place, tokens)
-    return BuildStatements(source)(result) if isinstance(result, ParseTree) else result
+# statements
 
 
-def _span(token: Token, source: Source) -> Span:
-    return Span(source, token.line, token.column, len(token))
+def _piece(piece: Piece, source: Source, errors: list[SymmlError]) -> list[tree.Statement]:
+    """The statements of a piece: one, or several where a deeper line turned out to begin anew."""
+    result = stops(Run(grammar(), piece.text, "statement"))
+    node = _node(result, source, piece.line, errors)
+    body = [n for child in piece.children for n in _piece(child, source, errors)]
+    if isinstance(node, tree.Growth):
+        errors += [
+            SpecError("a tree is described by definitions", n.span, fix="write NAME = ... below it")
+            for n in body
+            if not isinstance(n, tree.Define)
+        ]
+        node = replace(node, body=tuple(body))
+    torn = (
+        next((s.token.line - 1 for s in result if s.token and s.token.type == "NEWLINE"), 0)
+        if isinstance(result, list)
+        else 0
+    )
+    rest = [(piece.line + k, line) for k, line in enumerate(piece.lines) if torn and k >= torn and line.strip()]
+    after = [n for part in cut(rest) for n in _piece(part, source, errors)]
+    return after if node is None else [node, *after]
+
+
+def _node(result: ParseTree | list[Stop], source: Source, line: int, errors: list[SymmlError]) -> tree.Node | None:
+    """The node of a statement or expression that begins at a line; None where `errors` tell why not."""
+    if isinstance(result, list):
+        errors += [_error(stop, source, line) for stop in result]
+        return None
+    try:
+        return BuildStatements(source, line - 1).node(result)
+    except SymmlErrors as several:
+        errors += several.errors
+    except SymmlError as error:
+        errors.append(error)
+    return None
+
+
+def _error(stop: Stop, source: Source, line: int) -> SpecError:
+    token = stop.token
+    if token is None or token.type in ("ITEM", "LINE"):
+        last = stop.before
+        column = 1 if last is None else last.end_column
+        span = Span(source, line if last is None else last.end_line + line - 1, column)
+    else:
+        span = Span(source, token.line + line - 1, token.column, len(token))
+    return mistakes.explain(stop, span, _table(), _keywords())
+
+
+# the grammar folder
+
+
+def grammar_file(name: str) -> str:
+    """A file of the grammar folder."""
+    return next(p / name for p in PLACES if p.is_dir()).read_text(encoding="utf-8")
+
+
+@cache
+def grammar() -> Lark:
+    """The tables of grammar/symml.lark."""
+    return Lark(
+        grammar_file("symml.lark"),
+        parser="lalr",
+        lexer="contextual",
+        postlex=AlwaysLexed(),
+        start=["statement", "sum"],
+        keep_all_tokens=True,
+    )
+
+
+@cache
+def _keywords() -> Mapping[str, str]:
+    """Terminals that stand for one word or mark."""
+    return MappingProxyType({t.name: t.pattern.value for t in grammar().terminals if isinstance(t.pattern, PatternStr)})
+
+
+@cache
+def _table() -> mistakes.Table:
+    return mistakes.table(tomllib.loads(grammar_file("mistakes.toml"))["mistake"], _stop_of)
+
+
+def _stop_of(text: str) -> Stop:
+    """Where the parser stops first in a wrong text of one statement."""
+    result = Run(grammar(), text, "statement").finish()
+    assert isinstance(result, Stop), f"{text!r} is no mistake"
+    return result

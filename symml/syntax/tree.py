@@ -163,6 +163,13 @@ class Interval(Expr):
     closed: tuple[bool, bool]
 
 
+@dataclass(frozen=True)
+class Cases(Expr):
+    """`cases` with its lines `VALUE if TEST`; the test of `otherwise` is None."""
+
+    rows: tuple[tuple[Expr, Expr | None], ...]
+
+
 class Statement(Node):
     """A statement."""
 
@@ -181,7 +188,8 @@ class Head(Statement):
 class Declaration(Node):
     """`name[shape] domain-or-bound flags = value | init value`, an item of dims, data, param, hyper, state.
 
-    `bound` is `(op, expr)` for `> 0`, and `("in", domain)` for `in {0, 1}`, `in simplex`, `in K`, `in (0, 1)`;
+    `bound` is `(op, expr)` for `> 0`, `("in", domain)` for `in {0, 1}`, `in simplex`, `in K`, `in (0, 1)`,
+    `("subset", n)` for `subset of n`, and `("~", D)` for the argument `z ~ D` of a function;
     `flags` are bare words such as `standardised`, `undirected`, `symmetric`; `init` is the expression after `init`.
     """
 
@@ -288,6 +296,75 @@ class Update(Statement):
 
     target: Name
     value: Expr
+
+
+@dataclass(frozen=True)
+class Use(Statement):
+    """`use "file.symml"`."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Graph(Statement):
+    """`graph G over n  from "edges.csv" undirected self_loops`."""
+
+    name: Name
+    over: Name
+    source: From | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Function(Statement):
+    """`define f(x[d]) = ...`, and on a distribution's page `logpdf(x) = ...`, `sample(z ~ StandardNormal) = ...`."""
+
+    name: Name
+    params: tuple[Declaration, ...]
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Distributed(Statement):
+    """`theta[j] ~ Normal(mu, tau)`."""
+
+    target: Name
+    indices: tuple[Expr, ...]
+    distribution: Expr
+    ranges: tuple[Binder, ...] = ()
+
+
+@dataclass(frozen=True)
+class Solve(Statement):
+    """`solve for V:  V[s] = max[a] ...`; each equation is a Compare."""
+
+    over: tuple[Name, ...]
+    equations: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Infer(Statement):
+    """`infer with nuts(chains = 4)`."""
+
+    method: Method
+
+
+@dataclass(frozen=True)
+class Iterate(Statement):
+    """`iterate x <- ... until TEST`."""
+
+    target: Name
+    value: Expr
+    until: Expr
+
+
+@dataclass(frozen=True)
+class Growth(Statement):
+    """`tree over X depth 8` and the indented definitions below it."""
+
+    over: Name
+    options: tuple[Option, ...] = ()
+    body: tuple[Define, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The reference target: the functions of a module by interpretation, the algorithms as plain Python. Slow and obvious.
 
-    namespace(plan).value_and_grad(x, g, data, work)
+namespace(plan).value_and_grad(x, g, data, work)
 """
 
 from __future__ import annotations

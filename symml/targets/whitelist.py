@@ -1,6 +1,6 @@
 """What emitted source may contain: checked on its syntax tree before anything is executed.
 
-    check(source)        # AssertionError names what is not allowed: emitting it is a bug of symml
+check(source)        # AssertionError names what is not allowed: emitting it is a bug of symml
 """
 
 from __future__ import annotations
@@ -8,16 +8,74 @@ from __future__ import annotations
 import ast
 
 NODES = (
-    ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.For, ast.While, ast.If,
-    ast.Expr, ast.Pass, ast.Break, ast.Continue, ast.Import, ast.ImportFrom, ast.alias, ast.Name, ast.Load, ast.Store,
-    ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Attribute, ast.Subscript, ast.Slice, ast.Call, ast.keyword,
-    ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
-    ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.comprehension, ast.Raise, ast.JoinedStr, ast.FormattedValue,
+    ast.Module,
+    ast.FunctionDef,
+    ast.arguments,
+    ast.arg,
+    ast.Return,
+    ast.Assign,
+    ast.AugAssign,
+    ast.For,
+    ast.While,
+    ast.If,
+    ast.Expr,
+    ast.Pass,
+    ast.Break,
+    ast.Continue,
+    ast.Import,
+    ast.ImportFrom,
+    ast.alias,
+    ast.Name,
+    ast.Load,
+    ast.Store,
+    ast.Constant,
+    ast.Tuple,
+    ast.List,
+    ast.Set,
+    ast.Dict,
+    ast.Attribute,
+    ast.Subscript,
+    ast.Slice,
+    ast.Call,
+    ast.keyword,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.IfExp,
+    ast.operator,
+    ast.unaryop,
+    ast.boolop,
+    ast.cmpop,
+    ast.ListComp,
+    ast.GeneratorExp,
+    ast.DictComp,
+    ast.comprehension,
+    ast.Raise,
+    ast.JoinedStr,
+    ast.FormattedValue,
     ast.Starred,
 )
 MODULES = ("math", "numpy", "numba", "numba.extending", "llvmlite", "time")
 NAMES_REFUSED = frozenset(
-    "eval exec compile open input globals locals vars getattr setattr delattr __import__ breakpoint exit quit type".split()
+    [
+        "eval",
+        "exec",
+        "compile",
+        "open",
+        "input",
+        "globals",
+        "locals",
+        "vars",
+        "getattr",
+        "setattr",
+        "delattr",
+        "__import__",
+        "breakpoint",
+        "exit",
+        "quit",
+        "type",
+    ]
 )
 
 

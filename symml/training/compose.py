@@ -1,6 +1,6 @@
 """Pieces of a fit from Programs: the batch program, the optimiser's loops.
 
-    batch, m = minibatch(program, n)
+batch, m = minibatch(program, n)
 """
 
 from __future__ import annotations
@@ -17,22 +17,32 @@ from symml.loops.program import LoopProgram
 from symml.loops.schedule import schedule
 from symml.names import Names, number
 
-FULL_BATCH = ("lbfgs",)    # algorithms of algorithms/ that read all rows at once; pages of library/optimizers read batches
+FULL_BATCH = (
+    "lbfgs",
+)  # algorithms of algorithms/ that read all rows at once; pages of library/optimizers read batches
 
 
 def minibatch(program: Program, row: Dim) -> tuple[Program, Dim]:
     """The program of one batch: rows run over m of n, and each sum over rows is scaled by n/m, so that its mean over
     batches is the sum over all rows. `n` in bodies stays the number of all rows."""
     m = Dim(Names(d.name for d in all_dims([program], ())).claim(f"{row.name}_batch"))
-    short = {t: replace(t, shape=tuple(m if size == row else size for size in t.shape), uid=number()) for t in program.tensors()}
+    short = {
+        t: replace(t, shape=tuple(m if size == row else size for size in t.shape), uid=number())
+        for t in program.tensors()
+    }
     short = {t: (u if u.shape != t.shape else t) for t, u in short.items()}
     statements = []
     for s in program.statements:
         loops = {k: Index(k.name, m) for k in s.loops if k.size == row}
         scaled = row / m if s.reduce == "sum" and any(k.size == row for k in s.reduced) else 1
         s = reindex(s, loops)
-        s = replace(s, out=short[s.out], body=_on(s.body, short) * scaled, lhs=tuple(_on(k, short) for k in s.lhs),
-                    guard=None if s.guard is None else _on(s.guard, short))
+        s = replace(
+            s,
+            out=short[s.out],
+            body=_on(s.body, short) * scaled,
+            lhs=tuple(_on(k, short) for k in s.lhs),
+            guard=None if s.guard is None else _on(s.guard, short),
+        )
         statements.append(s)
     outputs = {name: short[t] for name, t in program.outputs.items()}
     return Program(tuple(short[t] for t in program.inputs), tuple(statements), outputs), m
@@ -56,7 +66,9 @@ def outputs_as_functions(forward: Mapping[str, Program], parts: Mapping[str, str
         functions.append(Function("predict", "array", schedule(forward["predict"]), "predict"))
     for name, part in parts.items():
         key = f"report {name}"
-        functions.append(Function(f"report_{len(functions) - ('predict' in forward)}", "value", schedule(forward[key]), key, part))
+        functions.append(
+            Function(f"report_{len(functions) - ('predict' in forward)}", "value", schedule(forward[key]), key, part)
+        )
     return functions
 
 

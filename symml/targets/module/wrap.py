@@ -33,9 +33,12 @@ def _docstring(m: Mapping) -> str:
     lines += ["", "Data (arrays by name) and parameters:"]
     lines += [f"    {d['name']}[{', '.join(map(str, d['dims']))}] {d['transform']}".rstrip() for d in m["data"]]
     lines += [f"    {p['name']}[{', '.join(map(str, p['shape']))}] is learned" for p in m["params"]]
-    lines += ["", "value_and_grad(x, g, data, work) writes the gradient of the loss at the parameter vector x into g.",
-              "fit(data) trains on arrays by name; predict(model, data) applies the result.",
-              "Needs numpy, numba and, for matrix products, scipy."]
+    lines += [
+        "",
+        "value_and_grad(x, g, data, work) writes the gradient of the loss at the parameter vector x into g.",
+        "fit(data) trains on arrays by name; predict(model, data) applies the result.",
+        "Needs numpy, numba and, for matrix products, scipy.",
+    ]
     text = "\n".join(lines)
     return '"""' + text.replace("\\", "\\\\").replace('"', "'") + '\n"""'
 
@@ -46,7 +49,9 @@ def _functions(path: Path) -> str:
     lines = text.splitlines()
     out: list[str] = []
     for node in ast.parse(text).body:
-        if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        if isinstance(node, ast.Import | ast.ImportFrom) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
             continue
         out += (["", ""] if isinstance(node, ast.FunctionDef) else []) + lines[node.lineno - 1 : node.end_lineno]
     return "\n".join(out).strip("\n")
@@ -54,27 +59,44 @@ def _functions(path: Path) -> str:
 
 def _prepare(m: Mapping) -> str:
     """`prepare(data, model)`: arrays as the kernel wants them, sizes, labels, statistics; `model` None while fitting."""
-    lines = ["def prepare(data, model):", f'{INDENT}"""Arrays in the kernel\'s form; labels and statistics come from `model` or, in a fit, from the data."""']
-    lines += [f"{INDENT}arrays, sizes = {{}}, dict(SIZES)", f"{INDENT}labels = {{}} if model is None else model['labels']",
-              f"{INDENT}statistics = {{}} if model is None else model['statistics']"]
+    lines = [
+        "def prepare(data, model):",
+        f'{INDENT}"""Arrays in the kernel\'s form; labels and statistics come from `model` or, in a fit, from the data."""',
+    ]
+    lines += [
+        f"{INDENT}arrays, sizes = {{}}, dict(SIZES)",
+        f"{INDENT}labels = {{}} if model is None else model['labels']",
+        f"{INDENT}statistics = {{}} if model is None else model['statistics']",
+    ]
     for d in m["data"]:
         name, label = d["name"], bool(d["domain"]) and d["domain"]["kind"] == "label"
         body = [f"values = np.asarray(data[{name!r}])" if label else f"values = np.asarray(data[{name!r}], np.float64)"]
-        body += [f"if values.ndim != {len(d['dims'])}:",
-                 f"{INDENT}raise ValueError({name!r} + ' is expected with the shape [{', '.join(map(str, d['dims']))}], not ' + str(values.shape))"]
+        body += [
+            f"if values.ndim != {len(d['dims'])}:",
+            f"{INDENT}raise ValueError({name!r} + ' is expected with the shape [{', '.join(map(str, d['dims']))}], not ' + str(values.shape))",
+        ]
         for axis, dim in enumerate(d["dims"]):
-            body += [f"if sizes.setdefault({str(dim)!r}, {'values.shape[' + str(axis) + ']' if isinstance(dim, str) else dim}) != values.shape[{axis}]:",
-                     f"{INDENT}raise ValueError({name!r} + ' has a size that differs from {dim}')"]
+            body += [
+                f"if sizes.setdefault({str(dim)!r}, {'values.shape[' + str(axis) + ']' if isinstance(dim, str) else dim}) != values.shape[{axis}]:",
+                f"{INDENT}raise ValueError({name!r} + ' has a size that differs from {dim}')",
+            ]
         if label:
             size = d["domain"]["size"]
-            body += [f"if {name!r} not in labels:", f"{INDENT}labels[{name!r}] = np.unique(values)",
-                     f"sizes.setdefault({str(size)!r}, labels[{name!r}].shape[0])",
-                     f"values = np.searchsorted(labels[{name!r}], values).astype(np.int64)"]
+            body += [
+                f"if {name!r} not in labels:",
+                f"{INDENT}labels[{name!r}] = np.unique(values)",
+                f"sizes.setdefault({str(size)!r}, labels[{name!r}].shape[0])",
+                f"values = np.searchsorted(labels[{name!r}], values).astype(np.int64)",
+            ]
         body.append(f"arrays[{name!r}] = values")
         lines += [f"{INDENT}if {name!r} in data:"] + [INDENT * 2 + line for line in body]
     lines += _splitting(m) + _transforming(m)
     lines.append(f"{INDENT}return arrays, sizes, labels, statistics, rows")
-    constants = [f"SIZES = {dict(m['sizes'])!r}", f"DIMS = {tuple(m['dims'])!r}", f"HYPER = {tuple(h['value'] for h in m['hypers'])!r}"]
+    constants = [
+        f"SIZES = {dict(m['sizes'])!r}",
+        f"DIMS = {tuple(m['dims'])!r}",
+        f"HYPER = {tuple(h['value'] for h in m['hypers'])!r}",
+    ]
     return "\n".join(constants) + "\n\n\n" + "\n".join(lines)
 
 
@@ -83,8 +105,11 @@ def _splitting(m: Mapping) -> list[str]:
         return [f"{INDENT}rows = None"]
     s = m["split"]
     strata = f"np.unique(arrays[{s['by']!r}], return_inverse=True)[1]" if s["by"] else "None"
-    return [f"{INDENT}rows = None", f"{INDENT}if model is None:",
-            f"{INDENT * 2}rows = split_rows(sizes[{s['dim']!r}], {[f for _, f in s['parts']]!r}, {s['seed']}, {strata})[0]"]
+    return [
+        f"{INDENT}rows = None",
+        f"{INDENT}if model is None:",
+        f"{INDENT * 2}rows = split_rows(sizes[{s['dim']!r}], {[f for _, f in s['parts']]!r}, {s['seed']}, {strata})[0]",
+    ]
 
 
 def _transforming(m: Mapping) -> list[str]:
@@ -92,19 +117,28 @@ def _transforming(m: Mapping) -> list[str]:
     for d in m["data"]:
         if d["transform"]:
             name = d["name"]
-            lines += [f"{INDENT}if {name!r} in arrays:", f"{INDENT * 2}if {name!r} not in statistics:",
-                      f"{INDENT * 3}train = arrays[{name!r}] if rows is None else arrays[{name!r}][rows]",
-                      f"{INDENT * 3}statistics[{name!r}] = column_statistics(train, {d['transform']!r})",
-                      f"{INDENT * 2}arrays[{name!r}] = transformed(arrays[{name!r}], *statistics[{name!r}])"]
+            lines += [
+                f"{INDENT}if {name!r} in arrays:",
+                f"{INDENT * 2}if {name!r} not in statistics:",
+                f"{INDENT * 3}train = arrays[{name!r}] if rows is None else arrays[{name!r}][rows]",
+                f"{INDENT * 3}statistics[{name!r}] = column_statistics(train, {d['transform']!r})",
+                f"{INDENT * 2}arrays[{name!r}] = transformed(arrays[{name!r}], *statistics[{name!r}])",
+            ]
     return lines
 
 
 def _tuple(function: Mapping, m: Mapping, dtype: str) -> list[str]:
     """Lines that make `inputs` and `work` of a function from arrays and sizes."""
     integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] == "label"}
-    arrays = "".join(f", np.ascontiguousarray(arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})" for n in function["data"])
+    arrays = "".join(
+        f", np.ascontiguousarray(arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})"
+        for n in function["data"]
+    )
     work = "".join(f"np.zeros(({_sizes(b['shape'])}), np.{b['dtype']}), " for b in function["work"])
-    return [f"inputs = (np.array([sizes.get(d, 0) for d in DIMS], np.int64), np.array(hyper, np.float64){arrays})", f"work = ({work})"]
+    return [
+        f"inputs = (np.array([sizes.get(d, 0) for d in DIMS], np.int64), np.array(hyper, np.float64){arrays})",
+        f"work = ({work})",
+    ]
 
 
 def _sizes(shape: list) -> str:
@@ -114,21 +148,39 @@ def _sizes(shape: list) -> str:
 def _fit(m: Mapping, dtype: str) -> str:
     row, function = m["row"], m["functions"]["value_and_grad"]
     rowed = [d["name"] for d in m["data"] if d["dims"] and d["dims"][0] == row]
-    count = " + ".join("*".join(str(s) if isinstance(s, int) else f"sizes[{s!r}]" for s in p["shape"]) or "1" for p in m["params"])
+    count = " + ".join(
+        "*".join(str(s) if isinstance(s, int) else f"sizes[{s!r}]" for s in p["shape"]) or "1" for p in m["params"]
+    )
     lines = ["arrays, sizes, labels, statistics, rows = prepare(data, None)"]
     if m["split"]:
-        lines += [f"for name in {tuple(rowed)!r}:", f"{INDENT}arrays[name] = arrays[name][rows]", f"sizes[{row!r}] = rows.shape[0]"]
+        lines += [
+            f"for name in {tuple(rowed)!r}:",
+            f"{INDENT}arrays[name] = arrays[name][rows]",
+            f"sizes[{row!r}] = rows.shape[0]",
+        ]
     if m["batch"]:
-        lines += [f"size = min({int(m['method']['options']['batch'])}, sizes[{row!r}])", f"sizes[{m['batch']!r}] = size"]
+        lines += [
+            f"size = min({int(m['method']['options']['batch'])}, sizes[{row!r}])",
+            f"sizes[{m['batch']!r}] = size",
+        ]
     lines += _tuple(function, m, dtype)
     lines += [f"x = np.zeros({count}, np.{dtype})", "initialise(x, inputs[0], inputs[1], seed)"]
-    lines += _run_batches(m, function, rowed) if m["batch"] else [
-        f"outcome = run_lbfgs(lbfgs, x, inputs, work, {m['method']['tolerance']!r}, {int(m['method']['options']['iterations'])}, "
-        f"{int(m['method']['options']['memory'])}, watch)"]
-    lines += ["return {'params': parameters(x, sizes), 'x': x, 'sizes': sizes, 'labels': labels, 'statistics': statistics, **outcome}"]
+    lines += (
+        _run_batches(m, function, rowed)
+        if m["batch"]
+        else [
+            f"outcome = run_lbfgs(lbfgs, x, inputs, work, {m['method']['tolerance']!r}, {int(m['method']['options']['iterations'])}, "
+            f"{int(m['method']['options']['memory'])}, watch)"
+        ]
+    )
+    lines += [
+        "return {'params': parameters(x, sizes), 'x': x, 'sizes': sizes, 'labels': labels, 'statistics': statistics, **outcome}"
+    ]
     seed = int(m["method"]["options"].get("seed", 0))
-    head = [f"def fit(data, seed={seed}, hyper=HYPER, watch=None):",
-            f'{INDENT}"""Train on arrays by name; returns params, labels, statistics, loss, history and status."""']
+    head = [
+        f"def fit(data, seed={seed}, hyper=HYPER, watch=None):",
+        f'{INDENT}"""Train on arrays by name; returns params, labels, statistics, loss, history and status."""',
+    ]
     return _parameters(m) + "\n\n\n" + "\n".join(head + [INDENT + line for line in lines])
 
 
@@ -136,23 +188,34 @@ def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
     opt, o = m["optimizer"], m["method"]["options"]
     arrays = "".join(
         f", np.zeros((size, *inputs[{k}].shape[1:]), inputs[{k}].dtype)" if n in rowed else f", inputs[{k}]"
-        for k, n in enumerate(function["data"], start=2))
-    return [f"batch = (inputs[0].copy(), inputs[1]{arrays})",
-            f"state = np.zeros(({max(1, len(opt['state']))}, x.shape[0]), x.dtype)",
-            *(f"state[{k}] = {start!r}" for k, start in enumerate(opt["state"])),
-            f"scalars = np.array({[*opt['hypers'], *opt['counters']]!r}, np.float64)",
-            f"outcome = run_minibatch(minibatch, x, state, scalars, inputs, batch, work, size, sizes[{m['row']!r}], {int(o['epochs'])}, seed, watch)"]
+        for k, n in enumerate(function["data"], start=2)
+    )
+    return [
+        f"batch = (inputs[0].copy(), inputs[1]{arrays})",
+        f"state = np.zeros(({max(1, len(opt['state']))}, x.shape[0]), x.dtype)",
+        *(f"state[{k}] = {start!r}" for k, start in enumerate(opt["state"])),
+        f"scalars = np.array({[*opt['hypers'], *opt['counters']]!r}, np.float64)",
+        f"outcome = run_minibatch(minibatch, x, state, scalars, inputs, batch, work, size, sizes[{m['row']!r}], {int(o['epochs'])}, seed, watch)",
+    ]
 
 
 def _parameters(m: Mapping) -> str:
     """`parameters(x, sizes)`: the vector as arrays by name."""
-    lines = ["def parameters(x, sizes):", f'{INDENT}"""The parameter vector as arrays by name."""', f"{INDENT}at, out = 0, {{}}"]
+    lines = [
+        "def parameters(x, sizes):",
+        f'{INDENT}"""The parameter vector as arrays by name."""',
+        f"{INDENT}at, out = 0, {{}}",
+    ]
     for p in m["params"]:
         if not p["shape"]:
             lines += [f"{INDENT}out[{p['name']!r}] = float(x[at])", f"{INDENT}at += 1"]
             continue
-        lines += [f"{INDENT}shape = ({_sizes(p['shape'])})", f"{INDENT}count = math.prod(shape)",
-                  f"{INDENT}out[{p['name']!r}] = x[at : at + count].reshape(shape).copy()", f"{INDENT}at += count"]
+        lines += [
+            f"{INDENT}shape = ({_sizes(p['shape'])})",
+            f"{INDENT}count = math.prod(shape)",
+            f"{INDENT}out[{p['name']!r}] = x[at : at + count].reshape(shape).copy()",
+            f"{INDENT}at += count",
+        ]
     return "\n".join([*lines, f"{INDENT}return out"])
 
 
@@ -161,10 +224,19 @@ def _predict(m: Mapping, dtype: str) -> str:
     function = m["functions"]["predict"]
     out = function["out"]
     kept = f"{{k: n for k, n in model['sizes'].items() if k != {m['row']!r}}}"
-    lines = [f"arrays, sizes, labels, _, _ = prepare({{k: v for k, v in data.items() if k in {tuple(function['data'])!r}}}, model)",
-             f"sizes = {{**{kept}, **sizes}}", *_tuple(function, m, dtype),
-             f"out = np.zeros(({_sizes(out['shape'])}), np.{'int64' if out['integer'] else dtype})", "kernel_predict(model['x'], inputs, work, out)"]
+    lines = [
+        f"arrays, sizes, labels, _, _ = prepare({{k: v for k, v in data.items() if k in {tuple(function['data'])!r}}}, model)",
+        f"sizes = {{**{kept}, **sizes}}",
+        *_tuple(function, m, dtype),
+        f"out = np.zeros(({_sizes(out['shape'])}), np.{'int64' if out['integer'] else dtype})",
+        "kernel_predict(model['x'], inputs, work, out)",
+    ]
     lines.append(f"return labels[{out['label']!r}][out]" if out["integer"] and out.get("label") else "return out")
-    head = ["kernel_predict = predict", "", "", "def predict(model, data, hyper=HYPER):",
-            f'{INDENT}"""What the page predicts, for new rows of {", ".join(function["data"])}; `model` is the result of fit."""']
+    head = [
+        "kernel_predict = predict",
+        "",
+        "",
+        "def predict(model, data, hyper=HYPER):",
+        f'{INDENT}"""What the page predicts, for new rows of {", ".join(function["data"])}; `model` is the result of fit."""',
+    ]
     return "\n".join(head + [INDENT + line for line in lines])

@@ -1,6 +1,6 @@
 """Scalar bodies as Python source: every sub-expression at the outermost loop where it is known.
 
-    Body(storage, config).lines(...)      c1 = real(1/n) outside, e1 = v_w[j]*c1 where j is known, the rest in the lane
+Body(storage, config).lines(...)      c1 = real(1/n) outside, e1 = v_w[j]*c1 where j is known, the rest in the lane
 """
 
 from __future__ import annotations
@@ -225,5 +225,3 @@ class _Writer:
             self.bodies.used.add(function)
             return f"{function}({', '.join(args)})"
         return f"np.{name}({', '.join(args)})"
-
-

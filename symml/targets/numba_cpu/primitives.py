@@ -57,10 +57,10 @@ def bits_of_single(context, a):
 # float64
 
 LOG2E = 1.4426950408889634
-LN2_HIGH = 0.693147180369123816490    # its last 21 bits are zero: k times it is exact
+LN2_HIGH = 0.693147180369123816490  # its last 21 bits are zero: k times it is exact
 LN2_LOW = 1.90821492927058770002e-10
-ROUND = 6755399441055744.0    # 1.5 * 2^52: adding it leaves the nearest integer in the low bits
-SCALE_UP = 18014398509481984.0    # 2^54
+ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it leaves the nearest integer in the low bits
+SCALE_UP = 18014398509481984.0  # 2^54
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
@@ -110,7 +110,7 @@ def expm1_f64(u):
     kf = shifted - ROUND
     r = (x - kf * LN2_HIGH) - kf * LN2_LOW
     p = r + r * r * tail_f64(r)
-    half = power_of_two_f64(k - np.int64(1))    # 2^k itself would overflow at the upper end
+    half = power_of_two_f64(k - np.int64(1))  # 2^k itself would overflow at the upper end
     y = 2.0 * (half * p + (half - 0.5))
     y = p if kf == 0.0 else y
     return y if u == u else u
@@ -121,7 +121,7 @@ def log_f64(u):
     """log(u)"""
     small = u < 2.2250738585072014e-308
     bits = bits_of_double(u * SCALE_UP if small else u)
-    k = ((bits - np.int64(0x3FE6A09E667F3BCD)) >> np.int64(52)) + np.int64(0)    # mantissa in [sqrt(1/2), sqrt(2))
+    k = ((bits - np.int64(0x3FE6A09E667F3BCD)) >> np.int64(52)) + np.int64(0)  # mantissa in [sqrt(1/2), sqrt(2))
     m = double_of_bits(bits - (k << np.int64(52)))
     kf = float(k) - (54.0 if small else 0.0)
     f = m - 1.0
@@ -138,7 +138,7 @@ def log_f64(u):
     p = p * z + 2.0 / 7.0
     p = p * z + 2.0 / 5.0
     p = p * z + 2.0 / 3.0
-    y = kf * LN2_HIGH + (f - (s * (f - p * z) - kf * LN2_LOW))    # log(1 + f) = f - s (f - 2 z/3 - 2 z^2/5 - ...)
+    y = kf * LN2_HIGH + (f - (s * (f - p * z) - kf * LN2_LOW))  # log(1 + f) = f - s (f - 2 z/3 - 2 z^2/5 - ...)
     y = y if u < math.inf else u
     y = y if u > 0.0 else (-math.inf if u == 0.0 else math.nan)
     return y if u == u else u
@@ -222,7 +222,7 @@ F = np.float32
 LOG2E_F = np.float32(1.4426950408889634)
 LN2_HIGH_F = np.float32(0.693145751953125)
 LN2_LOW_F = np.float32(1.42860682030941723212e-6)
-ROUND_F = np.float32(12582912.0)    # 1.5 * 2^23
+ROUND_F = np.float32(12582912.0)  # 1.5 * 2^23
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")

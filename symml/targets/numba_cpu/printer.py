@@ -1,11 +1,11 @@
 """LoopPrograms as the text of numba functions. Total and dumb: decisions were taken in loops/.
 
-    print_body(loop_program, storage, config)  ->  lines of a function's body, the names of the primitives it calls
+print_body(loop_program, storage, config)  ->  lines of a function's body, the names of the primitives it calls
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sympy
 
@@ -18,6 +18,7 @@ from symml.targets.numba_cpu.config import Config
 
 JAM = 4
 INDENT = "    "
+Step = tuple[Index, str]  # a loop and the range it walks instead of its own
 NEUTRAL = {"sum": "real(0)", "prod": "real(1)"}
 
 
@@ -43,7 +44,9 @@ class Printer:
         n = f"n_{region.stream.name}"
         lines += [f"for start in range(0, {n}, {region.block}):", f"{INDENT}rows = min({region.block}, {n} - start)"]
         self.extents = {region.stream: "rows"}
-        rowed = {t for s in _statements(region) for a in _touched(s) if (t := a.tensor).shape and t.shape[0] == region.stream}
+        rowed = {
+            t for s in _statements(region) for a in _touched(s) if (t := a.tensor).shape and t.shape[0] == region.stream
+        }
         views = {t: self.names.fresh("b") for t in sorted(rowed - p.local, key=lambda t: t.uid)}
         block = [f"{view} = {self.storage[t]}[start:start + rows]" for t, view in views.items()]
         outer, self.bodies.storage = self.bodies.storage, {**self.storage, **views}
@@ -77,8 +80,12 @@ class Printer:
         if g.scale != 1:
             c = self.names.fresh("c")
             i, j = self.names.fresh("i"), self.names.fresh("i")
-            lines += [f"{c} = real({self.bodies.scalar(g.scale)})", f"for {i} in range({out}.shape[0]):",
-                      f"{INDENT}for {j} in range({out}.shape[1]):", f"{INDENT * 2}{out}[{i}, {j}] *= {c}"]
+            lines += [
+                f"{c} = real({self.bodies.scalar(g.scale)})",
+                f"for {i} in range({out}.shape[0]):",
+                f"{INDENT}for {j} in range({out}.shape[1]):",
+                f"{INDENT * 2}{out}[{i}, {j}] *= {c}",
+            ]
         return lines
 
     def entries(self, nest: Nest) -> list[str]:
@@ -87,8 +94,10 @@ class Printer:
         several = len(nest.statements) > 1
         defines = [Access(s.out, s.lhs) for s in nest.statements] if several else ()
         scope, texts = self.bodies.prepare([s.body for s in nest.statements], nest.loops, letters, defines)
-        inner = [self._guarded(s, f"{self._target(s, letters)} {s.mode} {text}", letters)
-                 for s, text in zip(nest.statements, texts, strict=True)]
+        inner = [
+            self._guarded(s, f"{self._target(s, letters)} {s.mode} {text}", letters)
+            for s, text in zip(nest.statements, texts, strict=True)
+        ]
         return self._loops(nest.loops, letters, scope, [line for lines in inner for line in lines])
 
     def accumulate(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
@@ -102,14 +111,16 @@ class Printer:
         """A reduction into a register."""
         inner = len(loops) - len(s.reduced)
         reusable = s.reduce == "sum" and s.guard is None and len(s.reduced) == 1 and inner >= 1
-        if reusable and any(stride(a, loops[inner - 1]) == "invariant" and stride(a, loops[-1]) == "unit" for a in _touched(s)):
+        if reusable and any(
+            stride(a, loops[inner - 1]) == "invariant" and stride(a, loops[-1]) == "unit" for a in _touched(s)
+        ):
             return self._jammed(s, loops, self._dot)
         kind = {"sum": self._dot, "logsumexp": self._logsumexp, "prod": self._dot}.get(s.reduce, self._extreme)
         return kind(s, loops, [self._letters(loops)])
 
     # copies of a nest: JAM rows at once, then the rest one by one
 
-    def _jammed(self, s: Statement, loops: tuple[Index, ...], kind) -> list[str]:
+    def _jammed(self, s: Statement, loops: tuple[Index, ...], kind: Callable[..., list[str]]) -> list[str]:
         at = len(loops) - 2
         k = loops[at]
         letters = self._letters(loops)
@@ -119,14 +130,18 @@ class Printer:
         rest = kind(s, loops, [letters], step=(k, f"range({n} - {n} % {JAM}, {n})"))
         return full + rest
 
-    def _row_sum(self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]], step=None) -> list[str]:
+    def _row_sum(
+        self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]], step: Step | None = None
+    ) -> list[str]:
         """out += body, for each copy in turn."""
         prepared = [self.bodies.prepare([s.body], loops, letters) for letters in copies]
         rows = " + ".join(text for _, (text,) in prepared)
         inner = self._guarded(s, f"{self._target(s, copies[0])} += {rows}", copies[0])
         return self._loops(loops, copies[0], _merged([scope for scope, _ in prepared]), inner, step)
 
-    def _dot(self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]], step=None) -> list[str]:
+    def _dot(
+        self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]], step: Step | None = None
+    ) -> list[str]:
         """acc = sum body; out = acc, for each copy."""
         split = len(loops) - len(s.reduced)
         prepared = [self.bodies.prepare([s.body], loops, letters) for letters in copies]
@@ -137,7 +152,9 @@ class Printer:
             inner += self._guarded(s, f"{acc} {op} {text}", letters)
             after.append(self._finish(s, acc, letters))
         before = [f"{acc} = {NEUTRAL[s.reduce]}" for acc in sums]
-        return self._around(loops, split, copies[0], _merged([scope for scope, _ in prepared]), before, inner, after, step)
+        return self._around(
+            loops, split, copies[0], _merged([scope for scope, _ in prepared]), before, inner, after, step
+        )
 
     def _logsumexp(self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]]) -> list[str]:
         """Two sweeps: the largest, then the sum of exponentials below it."""
@@ -148,12 +165,28 @@ class Printer:
         self.used.update({f"exp_{suffix}", f"log_{suffix}"})
         scope, (text,) = self.bodies.prepare([s.body], loops, letters)
         again, (same,) = self.bodies.prepare([s.body], loops, letters)
-        first = self._nested(loops[split:], letters, scope.lines[split + 1 :], [f"{v} = {text}", f"{top} = {v} if {v} > {top} else {top}"])
-        second = self._nested(loops[split:], letters, again.lines[split + 1 :], [f"{acc} += exp_{suffix}({same} - {top})"])
-        body = [f"{top} = real(-np.inf)", *first, f"{top} = {top} if {top} > real(-np.inf) else real(0)",
-                f"{acc} = real(0)", *again.lines[split], *second, self._finish(s, f"{top} + log_{suffix}({acc})", letters)]
+        first = self._nested(
+            loops[split:],
+            letters,
+            scope.lines[split + 1 :],
+            [f"{v} = {text}", f"{top} = {v} if {v} > {top} else {top}"],
+        )
+        second = self._nested(
+            loops[split:], letters, again.lines[split + 1 :], [f"{acc} += exp_{suffix}({same} - {top})"]
+        )
+        body = [
+            f"{top} = real(-np.inf)",
+            *first,
+            f"{top} = {top} if {top} > real(-np.inf) else real(0)",
+            f"{acc} = real(0)",
+            *again.lines[split],
+            *second,
+            self._finish(s, f"{top} + log_{suffix}({acc})", letters),
+        ]
         outer = Scope(split)
-        outer.lines = [a + (b if p < split else []) for p, (a, b) in enumerate(zip(scope.lines, again.lines, strict=True))][: split + 1]
+        outer.lines = [
+            a + (b if p < split else []) for p, (a, b) in enumerate(zip(scope.lines, again.lines, strict=True))
+        ][: split + 1]
         return self._loops(loops[:split], letters, outer, body)
 
     def _extreme(self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]]) -> list[str]:
@@ -171,21 +204,50 @@ class Printer:
         before = [f"{best} = {worst}"] + ([f"{at} = 0"] if s.reduce.startswith("arg") else [])
         outer = Scope(split)
         outer.lines = scope.lines[: split + 1]
-        return self._loops(loops[:split], letters, outer, [*before, *inner, self._finish(s, at if s.reduce.startswith("arg") else best, letters)])
+        return self._loops(
+            loops[:split],
+            letters,
+            outer,
+            [*before, *inner, self._finish(s, at if s.reduce.startswith("arg") else best, letters)],
+        )
 
     # pieces
 
-    def _around(self, loops, split, letters, scope: Scope, before, inner, after, step=None) -> list[str]:
+    def _around(
+        self,
+        loops: tuple[Index, ...],
+        split: int,
+        letters: Mapping[Index, str],
+        scope: Scope,
+        before: list[str],
+        inner: list[str],
+        after: list[str],
+        step: Step | None = None,
+    ) -> list[str]:
         """Outer loops, what comes before, the reduced loops, what comes after."""
         reduced = self._nested(loops[split:], letters, scope.lines[split + 1 :], inner)
         outer = Scope(split)
         outer.lines = scope.lines[: split + 1]
         return self._loops(loops[:split], letters, outer, [*before, *reduced, *after], step)
 
-    def _loops(self, loops, letters, scope: Scope, inner: list[str], step=None) -> list[str]:
+    def _loops(
+        self,
+        loops: tuple[Index, ...],
+        letters: Mapping[Index, str],
+        scope: Scope,
+        inner: list[str],
+        step: Step | None = None,
+    ) -> list[str]:
         return scope.lines[0] + self._nested(loops, letters, scope.lines[1:], inner, step)
 
-    def _nested(self, loops, letters, lets: list[list[str]], inner: list[str], step=None) -> list[str]:
+    def _nested(
+        self,
+        loops: tuple[Index, ...],
+        letters: Mapping[Index, str],
+        lets: list[list[str]],
+        inner: list[str],
+        step: Step | None = None,
+    ) -> list[str]:
         if not loops:
             return inner
         k = loops[0]

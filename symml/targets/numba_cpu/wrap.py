@@ -251,7 +251,11 @@ def primitives(used: set[str]) -> list[str]:
     for node in tree.body:
         if id(node) in wanted:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            out += ["", "", *lines[first - 1 : node.end_lineno]] if isinstance(node, ast.FunctionDef) else lines[first - 1 : node.end_lineno]
+            out += (
+                ["", "", *lines[first - 1 : node.end_lineno]]
+                if isinstance(node, ast.FunctionDef)
+                else lines[first - 1 : node.end_lineno]
+            )
     return out
 
 
@@ -274,9 +278,10 @@ def _decorated(text: str, decorator: str) -> str:
     lines = text.splitlines()
     out: list[str] = []
     for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        if isinstance(node, ast.Import | ast.ImportFrom) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
             continue
         part = lines[node.lineno - 1 : node.end_lineno]
         out += ["", "", decorator, *part] if isinstance(node, ast.FunctionDef) else part
     return "\n".join(out).strip("\n")
-

@@ -1,0 +1,148 @@
+"""One statement through lexer, layout and parser, with a stop where it is wrong; a stop can be mended and passed.
+
+Run(grammar, "p = a +", "statement").finish()  ->  Stop(before=Token("PLUS"), token=None, ...) | lark Tree
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+from symml.syntax.postlex import Layout, LayoutError
+
+GOOD_TOKENS = 4  # so many tokens must fit after a mended mistake before a second one in the statement is believed
+MOST_STOPS = 4
+WORD = re.compile(r"\w+|.", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The parser stopped at `token` (None: the end) after `before` (None: the beginning).
+
+    `accepted` holds the terminals that fit there. `message` is set where the layout knows what is wrong; `character`
+    where no token begins, with the place in `token`. `beginning` is the first token of the statement.
+    """
+
+    before: Token | None
+    token: Token | None
+    accepted: frozenset[str]
+    beginning: Token | None
+    second: bool = False  # `token` is the second one of the statement
+    message: str = ""
+    fix: str = ""
+    character: bool = False
+
+
+class Run:
+    """The state of one statement's parse; `copied` branches it, so that a mend can be tried."""
+
+    def __init__(self, grammar: Lark, text: str, start: str) -> None:
+        self.text = text
+        self.parser = grammar.parse_interactive(text, start=start)
+        self.layout = Layout(text, free=start != "statement")
+        self.fed: Token | None = None
+        self.count = 0
+
+    def copied(self) -> Run:
+        """An independent branch."""
+        other = copy(self)
+        other.parser, other.layout = self.parser.copy(deepcopy_values=False), copy(self.layout)
+        return other
+
+    def finish(self) -> Tree | Stop:
+        """Parse to the end, or to the first mistake; then the lexer stands behind the wrong token."""
+        layout = copy(self.layout)
+        try:
+            for token in self.parser.lexer_thread.lex(self.parser.parser_state):
+                layout = copy(self.layout)
+                for part in self.layout.take(token):
+                    self.feed(part)
+            layout = copy(self.layout)
+            self.layout.finish()
+            return self.parser.feed_eof(self.fed)
+        except LayoutError as error:
+            self.layout = layout
+            return self._stop(error.token, message=error.message, fix=error.fix)
+        except UnexpectedToken as error:
+            self.layout = layout
+            if layout.open and (error.token.type == "$END" or layout.open[-1][0].line < error.token.line):
+                unclosed = layout.unclosed()
+                return self._stop(unclosed.token, message=unclosed.message)
+            return self._stop(None if error.token.type == "$END" else error.token)
+        except UnexpectedCharacters as error:
+            start = error.pos_in_stream
+            word = WORD.match(self.text, start)[0]
+            at = Token("CHARACTER", word, start, error.line, error.column, end_pos=start + len(word))
+            return self._stop(at, character=True)
+
+    def feed(self, token: Token) -> None:
+        """Feed one token to the parser."""
+        self.parser.feed_token(token)
+        self.fed = token
+        self.count += 1
+
+    def _stop(self, token: Token | None, message: str = "", fix: str = "", character: bool = False) -> Stop:
+        head = self.layout.head or (token if not character else None)
+        return Stop(self.fed, token, frozenset(self.parser.accepts()), head, self.count == 1, message, fix, character)
+
+    # mending
+
+    def mended(self, stop: Stop) -> tuple[Run, Tree | Stop] | None:
+        """The branch that gets furthest after a small repair at the stop, where it gets far enough to be believed."""
+        if stop.token is None or stop.message:
+            return None
+        best: tuple[int, Run, Tree | Stop] | None = None
+        for branch in self._branches(stop):
+            start = branch.count
+            result = branch.finish()
+            reach = branch.count - start + (0 if isinstance(result, Stop) else GOOD_TOKENS)
+            if best is None or reach > best[0]:
+                best = reach, branch, result
+        return None if best is None or best[0] < GOOD_TOKENS else best[1:]
+
+    def _branches(self, stop: Stop) -> Iterator[Run]:
+        """The wrong token left out; or something put before it, with the token read again."""
+        skipped = self.copied()
+        if stop.character:
+            skipped._goto(stop.token.end_pos)
+        yield skipped
+        if stop.character:
+            return
+        for kind, text in (("NAME", "x"), ("COMMA", ","), ("EQUAL", "="), ("TIMES", "*"), ("RPAR", ")"), ("RSQB", "]")):
+            if kind not in stop.accepted:
+                continue
+            branch = self.copied()
+            branch._goto(stop.token.start_pos)
+            try:
+                for part in branch.layout.take(Token.new_borrow_pos(kind, text, stop.token)):
+                    branch.feed(part)
+            except (LayoutError, UnexpectedToken):
+                continue
+            yield branch
+
+    def _goto(self, position: int) -> None:
+        """Set the lexer to a position of the text."""
+        counter = self.parser.lexer_thread.state.line_ctr
+        before = self.text[:position]
+        counter.char_pos = position
+        counter.line = before.count("\n") + 1
+        counter.line_start_pos = before.rfind("\n") + 1
+        counter.column = position - counter.line_start_pos + 1
+
+
+def stops(run: Run) -> Tree | list[Stop]:
+    """The parse tree of a statement, or all places where it is wrong."""
+    result = run.finish()
+    found: list[Stop] = []
+    while isinstance(result, Stop):
+        found.append(result)
+        mended = run.mended(result) if len(found) < MOST_STOPS else None
+        if mended is None:
+            return found
+        run, result = mended
+    return found or result
