@@ -1,0 +1,32 @@
+"""Fixtures and options of all tests: the cache of compiled kernels lies in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+
+os.environ.setdefault("SYMML_CACHE", os.path.join(tempfile.gettempdir(), f"symml-tests-{os.getuid()}"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-goldens", action="store_true", help="write the goldens that differ")
+
+
+@pytest.fixture
+def golden(request):
+    """`golden(text)` compares with tests/goldens/FILE-TEST.txt, or renews it under --update-goldens."""
+    from pathlib import Path
+
+    folder = Path(__file__).parent / "goldens"
+    path = folder / f"{request.path.stem}-{request.node.name.replace('/', '-')}.txt"
+
+    def check_golden(text: str) -> None:
+        if request.config.getoption("--update-goldens"):
+            folder.mkdir(exist_ok=True)
+            path.write_text(text + "\n", encoding="utf-8")
+        assert path.is_file(), f"no golden {path.name}: did you forget --update-goldens?"
+        assert text + "\n" == path.read_text(encoding="utf-8")
+
+    return check_golden
