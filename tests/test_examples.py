@@ -15,7 +15,9 @@ from symml import load, pipeline
 
 
 def symml(*args, **kwargs):
-    return subprocess.run([sys.executable, "-m", "symml.cli", *map(str, args)], capture_output=True, text=True, **kwargs)
+    return subprocess.run(
+        [sys.executable, "-m", "symml.cli", *map(str, args)], capture_output=True, text=True, **kwargs
+    )
 
 
 def table(name):
@@ -33,7 +35,9 @@ def standardised(X, rows=slice(None)):
 def test_expected_lines(name, tmp_path):
     out = symml("run", EXAMPLES / f"{name}.symml", "--out", tmp_path)
     assert out.returncode == 0, out.stderr
-    expected = [line[2:].strip() for line in (EXAMPLES / f"{name}.symml").read_text().splitlines() if line.startswith("#>")]
+    expected = [
+        line[2:].strip() for line in (EXAMPLES / f"{name}.symml").read_text().splitlines() if line.startswith("#>")
+    ]
     assert expected
     for line in expected:
         assert line in out.stdout, f"{line!r} is not on the screen:\n{out.stdout}"
@@ -73,7 +77,9 @@ def logistic_peer(fit):
     _, values = table("breast_cancer")
     rows = fit._result.bound.parts["train"]
     X, y = standardised(values[:, :-1], rows)[rows], values[rows, -1]
-    return linear_model.LogisticRegression(C=1 / (1e-2 * len(rows)), tol=1e-12, max_iter=10000, solver="newton-cholesky").fit(X, y)
+    return linear_model.LogisticRegression(
+        C=1 / (1e-2 * len(rows)), tol=1e-12, max_iter=10000, solver="newton-cholesky"
+    ).fit(X, y)
 
 
 def test_logistic_regression_is_sklearns():
@@ -93,8 +99,12 @@ def test_softmax_regression_is_sklearns():
     fit = load(EXAMPLES / "softmax_regression.symml").train()
     rows = fit._result.bound.parts["train"]
     X, y = standardised(values[:, :-1], rows)[rows], values[rows, -1]
-    peer = linear_model.LogisticRegression(C=1 / (1e-3 * len(rows)), fit_intercept=False, tol=1e-10, max_iter=10000).fit(X, y)
-    np.testing.assert_allclose(fit.params["W"], peer.coef_.T, atol=2e-4)    # both stop at |grad| about 1e-6, curvature 1e-3
+    peer = linear_model.LogisticRegression(
+        C=1 / (1e-3 * len(rows)), fit_intercept=False, tol=1e-10, max_iter=10000
+    ).fit(X, y)
+    np.testing.assert_allclose(
+        fit.params["W"], peer.coef_.T, atol=2e-4
+    )  # both stop at |grad| about 1e-6, curvature 1e-3
     assert fit.predict().shape == (1797,)
 
 
@@ -107,8 +117,16 @@ def test_mlp_learns_as_well_as_sklearns():
         ours.append(fit.report["accuracy"])
         parts = fit._result.bound.parts
         X = standardised(values[:, :-1], parts["train"])
-        peer = neural_network.MLPClassifier(64, activation="tanh", batch_size=128, learning_rate_init=1e-2, max_iter=30, alpha=0,
-                                            n_iter_no_change=100, random_state=seed)
+        peer = neural_network.MLPClassifier(
+            64,
+            activation="tanh",
+            batch_size=128,
+            learning_rate_init=1e-2,
+            max_iter=30,
+            alpha=0,
+            n_iter_no_change=100,
+            random_state=seed,
+        )
         with pytest.warns(match="Maximum iterations"):
             peer.fit(X[parts["train"]], values[parts["train"], -1])
         theirs.append(peer.score(X[parts["test"]], values[parts["test"], -1]))

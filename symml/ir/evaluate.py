@@ -22,7 +22,11 @@ from symml.ir.reducers import REDUCERS
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How numbers, functions and reductions are computed: the seam between the interpreter and its oracles."""
+    """How numbers, functions and reductions are computed: the seam between the interpreter and its oracles.
+
+    number: a number of a body (dims and indices are Integers there); dtype: None for numpy's own, `object` for numbers
+    of another kind, whose inputs the caller converts; integer tensors stay int64 in every arithmetic.
+    """
 
     number: Callable[[Expr], object]
     function: Callable[[str], Callable]
@@ -68,7 +72,7 @@ def run(statement: Statement, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, 
     value = np.broadcast_to(np.asarray(body(statement.body)), sizes)
     if statement.guard is not None:
         assert statement.reduce in ("sum", "none"), "a guard stands at sums only"
-        value = np.where(body(statement.guard), value, 0 * value)
+        value = np.where(body(statement.guard), value, body(sympy.Integer(0)))
     axes = tuple(a for a, k in enumerate(statement.loops) if k in statement.reduced and statement.reduce != "none")
     if axes:
         value = arithmetic.reduce(statement.reduce, value, axes)
@@ -81,15 +85,13 @@ def _store(
     statement: Statement, value: np.ndarray, body: _Body, env: dict, dims: Mapping[Dim, int], arithmetic: Arithmetic
 ) -> None:
     shape = tuple(extent(size, dims) for size in statement.out.shape)
-    dtype = arithmetic.dtype or (np.int64 if statement.out.integer else np.result_type(value.dtype, np.float64))
+    other = arithmetic.dtype or np.result_type(value.dtype, np.float64)
+    dtype = np.int64 if statement.out.integer else other
     old = env.get(statement.out) if statement.mode == "+=" else None
-    if old is None:
-        target = np.zeros(shape, dtype) if dtype is not object else np.full(shape, sympy.Integer(0), object)
-    else:
-        target = old.astype(np.result_type(old.dtype, dtype)) if dtype is not object else old.copy()
-    idx = tuple(np.asarray(body(k)) for k in statement.lhs)
-    at = np.broadcast_arrays(*idx, np.zeros(value.shape, bool))
-    where = tuple(k.astype(np.int64) for k in at[:-1])
+    zero = body(sympy.Integer(0))
+    target = np.full(shape, zero, dtype) if old is None else old.astype(np.result_type(old.dtype, dtype))
+    at = np.broadcast_arrays(*map(body.place, statement.lhs), np.zeros(value.shape, bool))
+    where = at[:-1]
     value = np.broadcast_to(value, at[-1].shape) if where else value.reshape(())[()]
     if statement.mode == "+=":
         np.add.at(target, where, value)
@@ -114,9 +116,9 @@ class _Body:
         if isinstance(expr, Access):
             return self._load(expr)
         if isinstance(expr, Index):
-            return self.grid[expr]
+            return self._lifted(self.grid[expr])
         if isinstance(expr, Dim):
-            return self.dims[expr]
+            return self.arithmetic.number(sympy.Integer(self.dims[expr]))
         if expr.is_Number or expr.is_NumberSymbol:
             return self.arithmetic.number(expr)
         args = [self(arg) for arg in expr.args]
@@ -141,5 +143,16 @@ class _Body:
     def _load(self, access: Access) -> np.ndarray:
         array = self.env[access.tensor]
         if not access.idx:
-            return array[()] if isinstance(array, np.ndarray) else array
-        return array[tuple(np.asarray(self(k)) for k in access.idx)]
+            return self._lifted(np.asarray(array))[()]
+        return self._lifted(array[tuple(map(self.place, access.idx))])
+
+    def place(self, k: Expr) -> np.ndarray:
+        """An index expression as int64."""
+        return np.asarray(self(k)).astype(np.int64)
+
+    def _lifted(self, a: np.ndarray) -> np.ndarray:
+        """Integers as numbers of the arithmetic, so that 1/(i + 1) is not rounded to a float on the way."""
+        if self.arithmetic.dtype is None or a.dtype == object:
+            return a
+        lift = np.frompyfunc(lambda v: self.arithmetic.number(sympy.Integer(int(v))), 1, 1)
+        return np.asarray(lift(a), object)

@@ -102,6 +102,8 @@ class Map(Node):
 
 @dataclass(frozen=True)
 class Transpose(Node):
+    """The matrix turned."""
+
     arg: Node
 
 

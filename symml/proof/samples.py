@@ -1,73 +1,139 @@
-"""Small random inputs of a Program, inside every domain and away from kinks.
+"""Small random inputs of a Program: inside every domain, finite, away from kinks.
 
-values, dims = sample(program, numpy.random.default_rng(0))
+values, dims = sample(program, numpy.random.default_rng(0))      {X: array(5, 3), w: array(3)}, {n: 5, d: 3}
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
+from sympy import Expr
 
-from symml.ir.evaluate import evaluate, extent
-from symml.ir.functions import KINKED, step
+from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent
+from symml.ir.functions import BY_CLASS, KINKED, PIECEWISE_CONSTANT
 from symml.ir.program import Dim, Program, Tensor
 
-KINK_DISTANCE = 1e-4
+KINK_DISTANCE = 1e-6
 SIZES = (5, 3, 4, 6, 7, 2, 8)
+SWITCHES = frozenset(BY_CLASS[symbol] for symbol in (*KINKED, *PIECEWISE_CONSTANT))
+EXTREMES = frozenset(("max", "min", "argmax", "argmin"))
+Inputs = tuple[dict[Tensor, np.ndarray], dict[Dim, int]]
+
+# How unbounded entries are drawn from a standard normal, tried in order: a page that takes logarithms or roots of its
+# unbounded inputs is finite for one of the later ways only.
+WAYS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+    lambda z: z,
+    lambda z: np.abs(z) + 0.1,
+    lambda z: 0.05 + 0.1 * np.abs(np.tanh(z)),
+    lambda z: 1.5 + np.abs(z),
+)
+TRIES_EACH = 5
 
 
-def sizes(program: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Dim, int]:
-    """A different small number for each dim."""
-    found = {d: None for t in program.tensors() for size in t.shape for d in size.atoms(Dim)}
-    found |= {d: None for s in program.statements for d in s.body.atoms(Dim)}
-    found |= {d: None for s in program.statements for k in s.loops for d in k.size.atoms(Dim)}
-    found |= {d: None for t in program.inputs if t.domain.size is not None for d in t.domain.size.atoms(Dim)}
-    dims = {}
-    for k, d in enumerate(found):
-        dims[d] = (fixed or {}).get(d) or SIZES[k % len(SIZES)] + len(SIZES) * (k // len(SIZES))
-    return dims
+def sizes(*programs: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Dim, int]:
+    """A small number for each dim of the programs, all different; `fixed` ones as given."""
+    found: dict[Dim, None] = {}
+    for program in programs:
+        for part in _sized(program):
+            found.update(dict.fromkeys(sorted(part.atoms(Dim), key=lambda d: (d.name, d.uid))))
+    free = (SIZES[k % len(SIZES)] + len(SIZES) * (k // len(SIZES)) for k in range(len(found)))
+    return {d: (fixed or {}).get(d) or size for d, size in zip(found, free, strict=True)}
 
 
-def sample(
-    program: Program, rng: np.random.Generator, fixed: Mapping[Dim, int] | None = None
-) -> tuple[dict[Tensor, np.ndarray], dict[Dim, int]]:
-    """Values of every input and dim; drawn again while an output is not finite or a kink is near (20 times at most)."""
-    dims = sizes(program, fixed)
-    for attempt in range(20):
-        values = {t: _draw(t, dims, rng, positive=attempt > 4) for t in program.inputs}
-        with np.errstate(all="ignore"):
-            env = evaluate(program, values, dims)
-            if all(np.isfinite(env[t]).all() for t in program.outputs.values()) and _clear_of_kinks(
-                program, values, env, dims
-            ):
-                break
-    return values, dims
+def _sized(program: Program) -> Iterable[Expr]:
+    """Every expression of a program that may hold a dim."""
+    for t in program.tensors():
+        yield from t.shape
+        if t.domain.size is not None:
+            yield t.domain.size
+    for s in program.statements:
+        yield from (s.body, *s.lhs, *(k.size for k in s.loops), *([] if s.guard is None else [s.guard]))
 
 
-def _draw(t: Tensor, dims: Mapping[Dim, int], rng: np.random.Generator, positive: bool) -> np.ndarray:
-    """Entries inside the domain; positive ones where a logarithm or a root refused the others."""
+def sample(program: Program, rng: np.random.Generator, fixed: Mapping[Dim, int] | None = None) -> Inputs:
+    """Values of every input and dim; drawn again while an output is not finite or the argument of a kink is near 0.
+
+    Where no draw is clear of the kinks the farthest is returned.
+    """
+    dims = sizes(program, fixed=fixed)
+    best, most = None, -math.inf
+    for attempt in range(TRIES_EACH * len(WAYS)):
+        values = {t: _draw(t, dims, rng, WAYS[attempt // TRIES_EACH]) for t in program.inputs}
+        distance = clearance(program, values, dims)
+        if best is None or distance > most:
+            best, most = values, distance
+        if most >= KINK_DISTANCE:
+            break
+    return best, dims
+
+
+def clearance(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> float:
+    """The distance of these inputs to the nearest kink: inf without one, -inf where an output is not finite."""
+    near = [math.inf]
+    watched = Arithmetic(
+        number=NUMPY.number,
+        function=lambda name: _watched(NUMPY.function(name), near) if name in SWITCHES else NUMPY.function(name),
+        reduce=lambda kind, a, axes: _reduced(kind, a, axes, near),
+    )
+    with np.errstate(all="ignore"):
+        env = evaluate(program, values, dims, watched)
+    if not all(np.isfinite(env[t]).all() for t in program.outputs.values()):
+        return -math.inf
+    return min(near)
+
+
+def _watched(function: Callable, near: list[float]) -> Callable:
+    """A kinked function that notes how near its argument, or the difference of its two, comes to 0."""
+
+    def call(*args: np.ndarray) -> np.ndarray:
+        near.append(_least(args[0] if len(args) == 1 else np.subtract(*args)))
+        return function(*args)
+
+    return call
+
+
+def _least(gap: np.ndarray) -> float:
+    """The least nonzero gap: exact zeros come of data in {0, 1} or of equal labels, and no other draw would mend them."""
+    gap = np.abs(np.asarray(gap, float))
+    return float(np.min(gap, where=gap > 0, initial=math.inf))
+
+
+def _reduced(kind: str, a: np.ndarray, axes: tuple[int, ...], near: list[float]) -> np.ndarray:
+    """A reduction; extremes note the least gap between the first and the second."""
+    if kind in EXTREMES and math.prod(a.shape[k] for k in axes) > 1:
+        kept = [k for k in range(a.ndim) if k not in axes]
+        flat = np.sort(np.transpose(a, (*kept, *axes)).reshape(*(a.shape[k] for k in kept), -1), axis=-1)
+        gap = flat[..., -1] - flat[..., -2] if kind.endswith("max") else flat[..., 1] - flat[..., 0]
+        near.append(_least(gap))
+    return NUMPY.reduce(kind, a, axes)
+
+
+def _draw(
+    t: Tensor, dims: Mapping[Dim, int], rng: np.random.Generator, way: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Entries inside the domain; unbounded ones are normal, of deviation 1/2 for parameters, and then sent on a way."""
     shape = tuple(extent(size, dims) for size in t.shape)
     d = t.domain
-    if d.kind == "label":
-        return rng.integers(0, extent(d.size, dims), shape)
+    if t.integer:
+        low, high = (0 if d.lower is None else math.ceil(d.lower)), (3 if d.upper is None else math.floor(d.upper) + 1)
+        return rng.integers(low, extent(d.size, dims) if d.size is not None else max(high, low + 1), shape)
     if d.kind == "set":
         return rng.choice(np.array(d.values, float), shape)
     if d.lower is not None or d.upper is not None:
-        low = d.lower if d.lower is not None else d.upper - 2.0
-        high = d.upper if d.upper is not None else low + 2.0
+        low, high = _window(d.lower, d.upper)
         return low + (high - low) * rng.uniform(0.2, 0.8, shape)
-    entries = rng.normal(size=shape) * (0.5 if t.kind == "param" else 1.0)
-    return np.abs(entries) + 0.1 if positive else entries
+    return way(rng.normal(size=shape) * (0.5 if t.kind == "param" else 1.0))
 
 
-def _clear_of_kinks(
-    program: Program, values: Mapping[Tensor, np.ndarray], env: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]
-) -> bool:
-    """Moving every real input a little must not flip a kinked function's side: arguments are far enough from 0."""
-    if not any(s.body.has(*KINKED, step) for s in program.statements):
-        return True
-    nudged = {t: (v if t.integer or t.domain.kind == "set" else v + KINK_DISTANCE) for t, v in values.items()}
-    other = evaluate(program, nudged, dims)
-    steady = (np.allclose(env[t], other[t], atol=10 * KINK_DISTANCE, rtol=0.1) for t in program.outputs.values())
-    return all(steady)
+def _window(lower: float | None, upper: float | None) -> tuple[float, float]:
+    """A part of an interval at most 4 wide and near 0, so that exponentials of its entries stay moderate."""
+    if lower is None:
+        lower = min(-2.0, upper - 2.0)
+    if upper is None:
+        upper = max(2.0, lower + 2.0)
+    low, high = max(lower, -2.0), min(upper, 2.0)
+    if low < high:
+        return low, high
+    return (lower, min(upper, lower + 4.0)) if lower > 0 else (max(lower, upper - 4.0), upper)

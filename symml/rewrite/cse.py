@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from symml.ir.program import Access, Index, Program, Statement, Tensor, accesses, reindex, substitute
+from symml.rewrite.cost import is_cheap
 
 MOST_LOOPS = 4
 
@@ -30,7 +31,7 @@ def _share_bodies(program: Program) -> Program:
                 if source is not None:
                     s = s.with_body(Access(source.out, order))
                     break
-        elif s.is_map and s.body.args and definitions[s.out] == 1:
+        elif s.is_map and not is_cheap(s.body) and definitions[s.out] == 1:
             table = {k: canon.setdefault((p, k.size), Index(f"c{p}", k.size)) for p, k in enumerate(s.lhs)}
             maps.setdefault((tuple(k.size for k in s.lhs), substitute(s.body, table)), s)
         new.append(s)

@@ -25,21 +25,25 @@ from symml.ir.program import (
     reindex,
     substitute,
 )
+from symml.rewrite.cost import is_cheap
 from symml.rewrite.cse import eliminate_common
 from symml.rewrite.dead import eliminate_dead
 from symml.rewrite.diagonal import unify_diagonals
 from symml.rewrite.stable import stable_body
 
 BODY_OPERATIONS = 60
+MOST_ROUNDS = 200
 
 
 def simplify(program: Program) -> Program:
     """All passes until nothing changes."""
-    while True:
-        new = eliminate_dead(eliminate_common(factor(merge(unify_diagonals(inline(program))))))
+    for _ in range(MOST_ROUNDS):
+        tidy = eliminate_dead(factor(merge(unify_diagonals(inline(program)))))
+        new = eliminate_dead(eliminate_common(tidy))
         if new is program:
             return program
         program = new
+    raise AssertionError("simplify does not settle: one pass undoes another")
 
 
 def inline(program: Program) -> Program:
@@ -91,20 +95,6 @@ def _plain_or_fewer(a: Access, s: Statement, source: Statement) -> bool:
 def expand_access(a: Access, source: Statement) -> Expr:
     """The body of a map at the element that is read."""
     return substitute(source.body, dict(zip(source.lhs, a.idx, strict=True)))
-
-
-def is_cheap(body: Expr) -> bool:
-    """A number, a scalar, one entry, or a product of scalars and at most one entry."""
-    entries = 0
-    for f in sympy.Mul.make_args(body):
-        base = f.base if f.is_Pow and f.exp.is_number else f
-        if isinstance(base, Access) and base.idx:
-            entries += 1
-        if f.is_Pow and not f.exp.is_number:
-            return False
-        if not (base.is_Symbol or base.is_number) or (f.is_Pow and entries and isinstance(base, Access) and base.idx):
-            return False
-    return entries <= 1
 
 
 def merge(program: Program) -> Program:

@@ -38,6 +38,7 @@ class Build:
 
     def __init__(self, source: Source, offset: int = 0) -> None:
         self.source, self.offset = source, offset
+        self.bracketed: dict[int, tree.Expr] = {}  # by identity; the nodes are kept, so that no identity is reused
 
     def node(self, parsed: ParseTree) -> tree.Node:
         """The node of a parse tree, leaves first, its nesting checked."""
@@ -130,7 +131,8 @@ class Build:
 
     @inline
     def bracket(self, left: Token, inner: tree.Expr, right: Token) -> tree.Expr:
-        """Round brackets leave no node."""
+        """Round brackets leave no node; that they stood there matters to a / in a reduction."""
+        self.bracketed[id(inner)] = inner
         return inner
 
     def index(self, parts: list) -> tree.Expr:
@@ -179,8 +181,28 @@ class Build:
     def reduction(self, parts: list) -> tree.Expr:
         (binders, condition), body = parts[2], parts[4]
         kind = ascii_mark(str(parts[0]))
-        _refuse_division(kind, binders, body)
+        self._refuse_division(kind, binders, body)
         return tree.Reduction(kind, binders, condition, body, span=self.span(parts[0], body))
+
+    def _refuse_division(self, kind: str, binders: tuple[tree.Binder, ...], body: tree.Expr) -> None:
+        """`max[i] x[i]/n`: a / after something that the index runs through could belong outside."""
+        if kind not in NO_DIVISION_AFTER:
+            return
+        part = body.arg if isinstance(body, tree.Negate) else body
+        while self._is_product(part) and part.op != "/":
+            part = part.left
+        if not self._is_product(part):
+            return
+        bound = {name.id for binder in binders for name in binder.names}
+        if any(isinstance(n, tree.Name) and n.id in bound for n in tree.walk(part.left)):
+            raise SpecError(
+                f"a / after the body of {kind} may belong inside or outside",
+                part.span,
+                fix=f"write ({kind}[...] ...)/c or {kind}[...] (.../c)",
+            )
+
+    def _is_product(self, part: tree.Expr) -> bool:
+        return isinstance(part, tree.Binary) and part.op in PRODUCTS and id(part) not in self.bracketed
 
     def count(self, parts: list) -> tree.Expr:
         binders, condition = parts[2]
@@ -220,24 +242,6 @@ class Build:
 
 def _expressions(parts: list) -> tuple[tree.Expr, ...]:
     return tuple(p for p in parts if isinstance(p, tree.Expr))
-
-
-def _refuse_division(kind: str, binders: tuple[tree.Binder, ...], body: tree.Expr) -> None:
-    """`max[i] x[i]/n`: a / after something that the index runs through could belong outside."""
-    part = body.arg if isinstance(body, tree.Negate) else body
-    if kind not in NO_DIVISION_AFTER:
-        return
-    while isinstance(part, tree.Binary) and part.op in PRODUCTS and part.op != "/":
-        part = part.left
-    if not isinstance(part, tree.Binary) or part.op != "/":
-        return
-    bound = {name.id for binder in binders for name in binder.names}
-    if any(isinstance(n, tree.Name) and n.id in bound for n in tree.walk(part.left)):
-        raise SpecError(
-            f"a / after the body of {kind} may belong inside or outside",
-            part.span,
-            fix=f"write ({kind}[...] ...)/c or {kind}[...] (.../c)",
-        )
 
 
 def refuse_depth(root: tree.Node) -> None:

@@ -10,15 +10,33 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from lark import Token
+
 from symml.errors import SpecError
 from symml.source import Span
 from symml.syntax import words
 from symml.syntax.run import Stop
 
-FACTORS = frozenset("NAME CALL NUMBER FUNCTION REDUCE COUNT COUNT_CALL LPAR TEST_OPEN NORM_OPEN BAR_OPEN".split())
-OPERATORS = frozenset("PLUS MINUS TIMES DIVIDE WIDE_DIVIDE ENTRY_TIMES ENTRY_DIVIDE MATMUL CIRCUMFLEX".split())
-RELATIONS = frozenset("LESS LESS_EQUAL GREATER GREATER_EQUAL EQUAL UNEQUAL IN".split())
-MISPLACED = ("RESERVED", "FUNCTION_NAME", "REDUCTION_NAME")
+FACTORS = frozenset(
+    [
+        "NAME",
+        "CALL",
+        "NUMBER",
+        "FUNCTION",
+        "REDUCE",
+        "COUNT",
+        "COUNT_CALL",
+        "LPAR",
+        "TEST_OPEN",
+        "NORM_OPEN",
+        "BAR_OPEN",
+    ]
+)
+OPERATORS = frozenset(
+    ["PLUS", "MINUS", "TIMES", "DIVIDE", "WIDE_DIVIDE", "ENTRY_TIMES", "ENTRY_DIVIDE", "MATMUL", "CIRCUMFLEX"]
+)
+RELATIONS = frozenset(["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "UNEQUAL", "IN", "ELEMENT"])
+MISPLACED = ("RESERVED", "RESERVED_CALL", "FUNCTION_NAME", "REDUCTION_NAME")
 KINDS = MappingProxyType(
     {
         "NAME": "a name",
@@ -28,28 +46,25 @@ KINDS = MappingProxyType(
         "FUNCTION": "a function",
         "REDUCE": "a reduction",
         "COUNT": "a count",
-        "TEST_OPEN": "[",
-        "INDEX_OPEN": "[",
-        "NORM_OPEN": "||",
-        "NORM_CLOSE": "||",
-        "BAR_OPEN": "|",
-        "BAR_CLOSE": "|",
+        "COUNT_CALL": "a count",
+        "INDEX_OPEN": "'['",
+        "NORM_OPEN": "'||'",
+        "NORM_CLOSE": "'||'",
+        "BAR_OPEN": "'|'",
+        "BAR_CLOSE": "'|'",
         "$END": "the end of the statement",
         "ITEM": "a new line",
         "LINE": "a new line",
-        "WIDE_DIVIDE": "/",
         "NORM_ORDER": "_1",
-        "MINUS": "-",
-        "PRIME": "'",
-        "ARROW": "<-",
-        "LESS": "<",
-        "LESS_EQUAL": "<=",
-        "GREATER": ">",
-        "GREATER_EQUAL": ">=",
-        "EQUAL": "=",
-        "UNEQUAL": "!=",
-        "ELEMENT": "in",
-        "ENTRY_TIMES": ".*",
+        "MINUS": "'-'",
+        "PRIME": "a ' for the transpose",
+        "ARROW": "'<-'",
+        "LESS": "'<'",
+        "LESS_EQUAL": "'<='",
+        "GREATER": "'>'",
+        "GREATER_EQUAL": "'>='",
+        "EQUAL": "'='",
+        "ELEMENT": "'in'",
     }
 )
 SPELLINGS = MappingProxyType(
@@ -80,20 +95,25 @@ Row = tuple[str, str]
 Table = Mapping[tuple, Row]
 
 
-def explain(stop: Stop, span: Span, table: Table, keywords: Mapping[str, str]) -> SpecError:
-    """The error for a stop; `keywords` maps terminals to the words that they stand for."""
+def explain(stop: Stop, span: Span, rows: Table, keywords: Mapping[str, str]) -> SpecError:
+    """The error for a stop; `keywords` maps terminals to the words and marks that they stand for."""
     if stop.message:
         return SpecError(stop.message, span, fix=stop.fix)
     if stop.character:
         return _character(str(stop.token), span)
+    if unknown := _unknown(stop, span):
+        return unknown
+    telling, general = keys(stop)
+    if row := _row(telling, rows):
+        return _filled(row, stop, span)
     if misspelt := _misspelt(stop, span, keywords):
         return misspelt
-    for key in keys(stop):
-        if key in table:
-            message, fix = table[key]
-            return SpecError(_filled(message, stop), span, fix=_filled(fix, stop))
-    found = "the end of the statement" if stop.token is None else f"'{_shown(stop)}'"
-    return SpecError(f"unexpected {found}; expected {expected(stop.accepted, keywords)}", span)
+    if row := _row(general, rows):
+        return _filled(row, stop, span)
+    fitting = expected(stop.accepted, keywords)
+    if stop.token is None:
+        return SpecError(f"the statement ends too early; expected {fitting}", span)
+    return SpecError(f"unexpected {_shown(stop)}; expected {fitting}", span)
 
 
 def table(rows: Sequence[Mapping], stop_of: Callable[[str], Stop]) -> Table:
@@ -101,69 +121,84 @@ def table(rows: Sequence[Mapping], stop_of: Callable[[str], Stop]) -> Table:
     found: dict[tuple, Row] = {}
     for row in rows:
         for text in row["texts"]:
-            for key in keys(stop_of(text)):
+            telling, general = keys(stop_of(text))
+            for key in (*telling, *general):
                 found.setdefault(key, (row["message"], row.get("fix", "")))
     return MappingProxyType(found)
 
 
-def keys(stop: Stop) -> list[tuple]:
-    """What a stop is looked up by, the most telling key first."""
-    before = stop.before.type if stop.before else ""
-    kind = stop.token.type if stop.token else "$END"
+def keys(stop: Stop) -> tuple[list[tuple], list[tuple]]:
+    """What a stop is looked up by, the most telling key first; and a general key of words in a name's place."""
+    before, kind = _kind(stop.before), _kind(stop.token) if stop.token else "$END"
     factors = frozenset(stop.accepted & FACTORS)
-    found: list[tuple] = [(before, kind, factors), (before, kind)]
-    if kind in MISPLACED:
-        found.append((kind, "NAME" in stop.accepted))
-    return found
+    operators = bool(stop.accepted & OPERATORS)  # after an operand
+    word = str(stop.token) if kind == "RESERVED" else ""
+    place = before, kind, word, operators
+    telling: list[tuple] = [(*place, factors, stop.within), (*place, factors), (*place, bool(factors))]
+    return telling, [(kind,)] if kind in MISPLACED and "NAME" in stop.accepted else []
 
 
-def _filled(text: str, stop: Stop) -> str:
-    before = "" if stop.before is None else str(stop.before)
-    return text.replace("{previous}", before).replace("{token}", _shown(stop))
+def _row(wanted: Iterable[tuple], rows: Table) -> Row | None:
+    return next((rows[key] for key in wanted if key in rows), None)
+
+
+def _kind(token: Token | None) -> str:
+    """Words of the language are one kind, wherever they stand in a name's place."""
+    if token is None:
+        return ""
+    return "RESERVED" if str(token) in words.RESERVED and token.type != "RESERVED_CALL" else token.type
+
+
+def _filled(row: Row, stop: Stop, span: Span) -> SpecError:
+    before, token = ("" if t is None else str(t) for t in (stop.before, stop.token))
+    message, fix = (text.replace("{previous}", before).replace("{token}", token) for text in row)
+    return SpecError(message, span, fix=fix)
 
 
 def _shown(stop: Stop) -> str:
-    return (
-        {"ITEM": "a new line", "LINE": "a new line"}.get(stop.token.type, str(stop.token))
-        if stop.token is not None
-        else ""
-    )
+    return "a new line" if stop.token.type in ("ITEM", "LINE") else f"'{stop.token}'"
 
 
 # words
 
 
-def _misspelt(stop: Stop, span: Span, keywords: Mapping[str, str]) -> SpecError | None:
-    """A word near to one that would fit: the first of a statement, the one at the stop, the one before it."""
+def _unknown(stop: Stop, span: Span) -> SpecError | None:
+    """A statement whose first word is none: at the stop, or just before it."""
     first, token, before = stop.beginning, stop.token, stop.before
-    if before is None and token is not None:
-        return _unknown_statement(str(token), span) if str(token).isidentifier() else None
-    if stop.second and before.type == "NAME" and token is not None and token.type in FACTORS | {"RESERVED", "STRING"}:
-        place = Span(span.source, span.line - token.line + first.line, first.column, len(first))
-        return _unknown_statement(str(first), place)
-    if token is not None and token.type in ("NAME", "RESERVED"):
-        fitting = [keywords[k] for k in stop.accepted if k in keywords]
-        if fix := words.nearest(str(token), fitting):
-            return SpecError(f"'{token}' does not fit here", span, fix=fix)
-    if (
-        before is not None
-        and before.type == "NAME"
-        and token is not None
-        and token.type in ("STRING", "NUMBER", "NAME", "CALL")
-    ):
-        if fix := words.nearest(str(before), words.INNER + ("label", "columns", "seed", "stratified"), cutoff=0.7):
-            place = Span(span.source, span.line - token.line + before.line, before.column, len(before))
-            return SpecError(f"'{before}' does not fit here", place, fix=fix)
+    if token is None:
+        if not (stop.second and before.type == "NAME"):
+            return None
+        return _unknown_statement(str(first), Span(span.source, span.line, first.column, len(first)))
+    if before is None:
+        return _unknown_statement(str(token), span) if "MODEL" in stop.accepted else None
+    if stop.second and before.type == "NAME" and (token.type in FACTORS or _kind(token) in ("RESERVED", "STRING")):
+        return _unknown_statement(str(first), _at(before, token, span))
     return None
 
 
+def _misspelt(stop: Stop, span: Span, keywords: Mapping[str, str]) -> SpecError | None:
+    """A word near to one that would fit: the one at the stop, or the one before it."""
+    token, before = stop.token, stop.before
+    if token is None or before is None:
+        return None
+    fitting = [keywords[k] for k in stop.accepted if k in keywords and keywords[k].isalpha()]
+    if str(token).isalpha() and (fix := words.nearest(str(token), fitting)):
+        return SpecError(f"'{token}' does not fit here", span, fix=fix)
+    if before.type == "NAME" and token.type in ("STRING", "NUMBER", "NAME", "CALL"):
+        known = fitting if token.type == "STRING" else words.INNER
+        if fix := words.nearest(str(before), known, cutoff=0.7):
+            return SpecError(f"'{before}' does not fit here", _at(before, token, span), fix=fix)
+    return None
+
+
+def _at(place: Token, token: Token, span: Span) -> Span:
+    """The span of another token of the statement; `span` is that of `token`."""
+    return Span(span.source, span.line - token.line + place.line, place.column, len(place))
+
+
 def _unknown_statement(word: str, place: Span) -> SpecError:
-    if word in words.RESERVED:
-        return SpecError(f"'{word}' does not begin a statement", place, fix=words.nearest(word, words.STATEMENTS, 0.8))
-    fix = (
-        words.nearest(word, words.STATEMENTS)
-        or "a statement begins with a word such as data, param, minimize, or with NAME ="
-    )
+    fix = "" if word in words.RESERVED else words.nearest(word, words.STATEMENTS)
+    fix = fix or "a statement begins with a word such as data, param, minimize, or with NAME ="
     return SpecError(f"'{word}' does not begin a statement", place, fix=fix)
 
 
@@ -171,15 +206,15 @@ def expected(accepted: Iterable[str], keywords: Mapping[str, str]) -> str:
     """The accepted terminals in words, the usual groups together."""
     kinds = set(accepted)
     parts = []
-    if kinds >= FACTORS - {"COUNT", "COUNT_CALL"}:
+    if kinds & {"PLUS", "TIMES", "CIRCUMFLEX"}:  # after an operand: a factor would be a product, so it goes unsaid
+        parts.append("an operator")
+        kinds -= OPERATORS | FACTORS | {"PRIME", "INDEX_OPEN", "NORM_ORDER"}
+    if kinds >= {"NUMBER", "LPAR"}:
         parts.append("an expression")
         kinds -= FACTORS | {"MINUS"}
-    if kinds >= OPERATORS - {"CIRCUMFLEX"}:
-        parts.append("an operator")
-        kinds -= OPERATORS | {"PRIME", "INDEX_OPEN", "NORM_ORDER"}
-    if kinds >= RELATIONS:
+    if kinds >= {"LESS", "GREATER"}:
         parts.append("a comparison")
-        kinds -= RELATIONS | {"ELEMENT"}
+        kinds -= RELATIONS
     shown = {KINDS.get(k) or f"'{keywords.get(k, k.lower())}'" for k in kinds}
     return " or ".join([*parts, *sorted(shown)]) or "nothing more"
 

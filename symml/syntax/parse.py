@@ -21,7 +21,7 @@ from symml.errors import SpecError, SymmlError, SymmlErrors
 from symml.source import Source, Span
 from symml.syntax import mistakes, tree
 from symml.syntax.build_statements import BuildStatements
-from symml.syntax.pieces import Piece, cut, pieces
+from symml.syntax.pieces import Piece, begins_statement, cut, pieces
 from symml.syntax.postlex import AlwaysLexed
 from symml.syntax.run import Run, Stop, stops
 
@@ -52,7 +52,7 @@ def parse_expression(source: Source) -> tree.Expr:
     """The Expr of a text that is one expression; it may run over several lines."""
     _limit(source)
     text = "\n".join(source.text.splitlines())
-    if not text.strip():
+    if not any(line.partition("#")[0].strip() for line in text.split("\n")):
         raise SymmlErrors([SpecError("the expression is empty", Span(source, 1, 1))])
     errors: list[SymmlError] = []
     node = _node(stops(Run(grammar(), text, "sum")), source, 1, errors)
@@ -82,14 +82,19 @@ def _piece(piece: Piece, source: Source, errors: list[SymmlError]) -> list[tree.
             if not isinstance(n, tree.Define)
         ]
         node = replace(node, body=tuple(body))
-    torn = (
-        next((s.token.line - 1 for s in result if s.token and s.token.type == "NEWLINE"), 0)
-        if isinstance(result, list)
-        else 0
-    )
-    rest = [(piece.line + k, line) for k, line in enumerate(piece.lines) if torn and k >= torn and line.strip()]
-    after = [n for part in cut(rest) for n in _piece(part, source, errors)]
+    after = [n for part in _torn(piece, result) for n in _piece(part, source, errors)]
     return after if node is None else [node, *after]
+
+
+def _torn(piece: Piece, result: ParseTree | list[Stop]) -> list[Piece]:
+    """What begins anew below a deeper line that continues nothing."""
+    if not isinstance(result, list):
+        return []
+    torn = next((s.token.line - 1 for s in result if s.token and s.token.type == "NEWLINE"), len(piece.lines))
+    rest = [(piece.line + k, line) for k, line in enumerate(piece.lines) if k >= torn and line.strip()]
+    while rest and not begins_statement(rest[0][1].strip()):
+        rest = rest[1:]
+    return cut(rest)
 
 
 def _node(result: ParseTree | list[Stop], source: Source, line: int, errors: list[SymmlError]) -> tree.Node | None:

@@ -22,21 +22,74 @@ from symml.syntax import words
 
 DEEPEST = 256
 MOST_OPERATIONS = 10_000
+MOST_TOKENS = 100_000  # an operation on indexed operands has about ten
 
-DECLARATIONS = frozenset("DIMS DATA PARAM HYPER STATE".split())
-OPENING = frozenset("LPAR LBRACE INDEX_OPEN TEST_OPEN NORM_OPEN BAR_OPEN".split())
+DECLARATIONS = frozenset(["DIMS", "DATA", "PARAM", "HYPER", "STATE"])
+OPENING = frozenset(["LPAR", "LBRACE", "INDEX_OPEN", "TEST_OPEN", "NORM_OPEN", "BAR_OPEN"])
 CLOSING = {"RPAR": ("LPAR",), "RBRACE": ("LBRACE",), "RSQB": ("INDEX_OPEN", "TEST_OPEN")}
 OPERATORS = frozenset(
-    "PLUS MINUS TIMES DIVIDE WIDE_DIVIDE ENTRY_TIMES ENTRY_DIVIDE MATMUL CIRCUMFLEX PRIME AND OR NOT LESS LESS_EQUAL "
-    "GREATER GREATER_EQUAL EQUAL UNEQUAL INDEX_OPEN FUNCTION CALL COUNT_CALL NORM_OPEN BAR_OPEN".split()
+    [
+        "PLUS",
+        "MINUS",
+        "TIMES",
+        "DIVIDE",
+        "WIDE_DIVIDE",
+        "ENTRY_TIMES",
+        "ENTRY_DIVIDE",
+        "MATMUL",
+        "CIRCUMFLEX",
+        "PRIME",
+        "AND",
+        "OR",
+        "NOT",
+        "LESS",
+        "LESS_EQUAL",
+        "GREATER",
+        "GREATER_EQUAL",
+        "UNEQUAL",
+        "FUNCTION",
+        "CALL",
+        "COUNT_CALL",
+        "NORM_OPEN",
+        "BAR_OPEN",
+    ]
 )
 # An operand may end at these, so a bar closes, a minus subtracts, and a factor that follows multiplies.
-ENDING = frozenset("NAME NUMBER RPAR RSQB RBRACE PRIME NORM_CLOSE NORM_ORDER BAR_CLOSE STRING OTHERWISE".split())
-BEGINNING = frozenset("NAME NUMBER CALL COUNT_CALL FUNCTION REDUCE COUNT LPAR TEST_OPEN NORM_OPEN BAR_OPEN".split())
+ENDING = frozenset(
+    [
+        "NAME",
+        "NUMBER",
+        "RPAR",
+        "RSQB",
+        "RBRACE",
+        "PRIME",
+        "NORM_CLOSE",
+        "NORM_ORDER",
+        "BAR_CLOSE",
+        "STRING",
+        "OTHERWISE",
+    ]
+)
+BEGINNING = frozenset(
+    [
+        "NAME",
+        "NUMBER",
+        "CALL",
+        "COUNT_CALL",
+        "FUNCTION",
+        "REDUCE",
+        "COUNT",
+        "LPAR",
+        "TEST_OPEN",
+        "NORM_OPEN",
+        "BAR_OPEN",
+    ]
+)
 # A line that begins with one of these continues the line above.
 LEADING = re.compile(
     r"[+*@^=<>,;)\]}⊙≤≥≠∈−←-]|/|\.[*/]|!=|(subject|from|for|until|where|on|label|columns|seed|stratified|and|or|in|init)\b"
 )
+STATEMENT = re.compile(rf"({'|'.join(words.STATEMENTS)})\b")
 
 
 class AlwaysLexed(PostLex):
@@ -67,6 +120,7 @@ class Layout:
     ended: bool = False  # an operand ends at `before`
     open: tuple[tuple[Token, Token | None], ...] = ()
     operations: int = 0
+    tokens: int = 0
     signs: int = 0
     has_body: bool = False
     cases: bool = False
@@ -95,6 +149,13 @@ class Layout:
         """The innermost open bracket, as the mistake."""
         token = self.open[-1][0]
         return LayoutError(f"'{token}' is never closed", token)
+
+    def within(self) -> str:
+        """The kind of the innermost open bracket, and whether an operand stands before it."""
+        if not self.open:
+            return ""
+        token, before = self.open[-1]
+        return f"{'operand ' if before is not None and before.type in ENDING else ''}{token.type}"
 
     # bars and brackets
 
@@ -133,11 +194,16 @@ class Layout:
             raise LayoutError(
                 f"expression nested deeper than {DEEPEST}", token, fix="define the inner part under a name of its own"
             )
-        listed = token.type == "COMMA" and not (self.open and self.open[-1][0].type == "INDEX_OPEN")
-        self.operations += token.type in OPERATORS or listed or (self.ended and token.type in BEGINNING)
-        if self.operations > MOST_OPERATIONS:
+        self.tokens += 1
+        self.operations += token.type in OPERATORS or (self.ended and token.type in BEGINNING)
+        if self.operations > MOST_OPERATIONS or self.tokens > MOST_TOKENS:
+            many = (
+                f"{MOST_OPERATIONS} operations"
+                if self.operations > MOST_OPERATIONS
+                else f"{MOST_TOKENS} words and marks"
+            )
             raise LayoutError(
-                f"more than {MOST_OPERATIONS} operations in one statement",
+                f"more than {many} in one statement",
                 token,
                 fix="write a reduction such as sum[i] ..., or define parts under names of their own",
             )
@@ -152,7 +218,7 @@ class Layout:
             return [_typed(token, "LINE")]
         if not self.ended or LEADING.match(rest) or (self._is_objective() and not self.has_body):
             return []
-        if self.head.type in DECLARATIONS:
+        if self.head.type in DECLARATIONS and not STATEMENT.match(rest):
             self.ended, self.signs = False, 0
             return [_typed(token, "ITEM")]
         word = re.match(r"\w+|.", rest)[0]
@@ -181,7 +247,7 @@ def _typed(token: Token, kind: str) -> Token:
 def _misplaced(token: Token) -> Token:
     """Words of the language that the lexer read as a name, because no keyword may stand there."""
     if token.type in ("NAME", "CALL") and token.value in words.RESERVED:
-        return _typed(token, "RESERVED")
+        return _typed(token, "RESERVED" if token.type == "NAME" else "RESERVED_CALL")
     if token.type == "NAME" and token.value in words.MISPLACED:
         return _typed(token, "REDUCTION_NAME" if token.value in words.REDUCTIONS else "FUNCTION_NAME")
     return token

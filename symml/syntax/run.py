@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-from symml.syntax.postlex import Layout, LayoutError
+from symml.syntax.postlex import CLOSING, Layout, LayoutError
 
 GOOD_TOKENS = 4  # so many tokens must fit after a mended mistake before a second one in the statement is believed
 MOST_STOPS = 4
+SOFT = ("LABEL", "COLUMNS", "SEED", "STRATIFIED", "SUBSET", "OF")
 WORD = re.compile(r"\w+|.", re.DOTALL)
 
 
@@ -33,6 +34,7 @@ class Stop:
     accepted: frozenset[str]
     beginning: Token | None
     second: bool = False  # `token` is the second one of the statement
+    within: str = ""  # the innermost open bracket
     message: str = ""
     fix: str = ""
     character: bool = False
@@ -56,13 +58,12 @@ class Run:
 
     def finish(self) -> Tree | Stop:
         """Parse to the end, or to the first mistake; then the lexer stands behind the wrong token."""
-        layout = copy(self.layout)
+        layout = copy(self.layout)  # as it was before the token in hand
         try:
             for token in self.parser.lexer_thread.lex(self.parser.parser_state):
-                layout = copy(self.layout)
-                for part in self.layout.take(token):
+                for part in self.layout.take(self._soft(token)):
                     self.feed(part)
-            layout = copy(self.layout)
+                layout = copy(self.layout)
             self.layout.finish()
             return self.parser.feed_eof(self.fed)
         except LayoutError as error:
@@ -86,16 +87,23 @@ class Run:
         self.fed = token
         self.count += 1
 
+    def _soft(self, token: Token) -> Token:
+        """`label` and the like are words only where the parser takes them as such; elsewhere they are names."""
+        if token.type in SOFT and token.type not in self.parser.accepts():
+            return Token.new_borrow_pos("NAME", token.value, token)
+        return token
+
     def _stop(self, token: Token | None, message: str = "", fix: str = "", character: bool = False) -> Stop:
         head = self.layout.head or (token if not character else None)
-        return Stop(self.fed, token, frozenset(self.parser.accepts()), head, self.count == 1, message, fix, character)
+        accepted, second = frozenset(self.parser.accepts()), self.count == 1
+        return Stop(self.fed, token, accepted, head, second, self.layout.within(), message, fix, character)
 
     # mending
 
     def mended(self, stop: Stop) -> tuple[Run, Tree | Stop] | None:
         """The branch that gets furthest after a small repair at the stop, where it gets far enough to be believed."""
-        if stop.token is None or stop.message:
-            return None
+        if stop.token is None or stop.message or stop.token.type in CLOSING:
+            return None  # without a closing bracket that stands there, the rest would only echo
         best: tuple[int, Run, Tree | Stop] | None = None
         for branch in self._branches(stop):
             start = branch.count

@@ -64,4 +64,6 @@ def test_compiled_code_of_every_kind(name, dtype):
     data = {"X": X, "Y": X[:, :2], "y": LABELS, "x": X[:, 0] / 3}
     wanted = {d: data[d] for d in pipeline.load(source)[0].data}
     fits = [pipeline.train(source, pipeline.Options(target=t, dtype=dtype), wanted, 0) for t in ("reference", "cpu")]
-    np.testing.assert_allclose(fits[1].x, fits[0].x, rtol=1e-10 if dtype == "float64" else 2e-5, atol=1e-7 * (dtype == "float32"))
+    np.testing.assert_allclose(
+        fits[1].x, fits[0].x, rtol=1e-10 if dtype == "float64" else 2e-5, atol=1e-7 * (dtype == "float32")
+    )

@@ -1,0 +1,23 @@
+"""Both oracles on one gradient, and what a person reads of them.
+
+proofs = prove(forward, derivative, "loss", w)
+summary(proofs)      "complex step agrees to 3e-16; expansion by sympy agrees to 1e-16"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symml.ir.program import Program, Tensor
+from symml.proof.complex_step import Proof, check_gradient
+from symml.proof.expansion import check_expansion
+
+
+def prove(forward: Program, derivative: Program, output: str, wrt: Tensor) -> tuple[Proof, ...]:
+    """The gradient `d_NAME` of a scalar output against the complex step and against plain sympy."""
+    return (check_gradient(forward, derivative, output, wrt), check_expansion(forward, derivative, output, wrt))
+
+
+def summary(proofs: Sequence[Proof]) -> str:
+    """One line for all."""
+    return "; ".join(map(str, proofs))
