@@ -1,1 +1,1 @@
-"""Program to pieces of a problem, each with its reason."""
+"""Program in, pieces of a problem out, each with its reason (so far: a convexity certificate)."""

@@ -1,31 +1,39 @@
-"""A convexity certificate by composition rules over the statements (Grant, Boyd, Ye, "Disciplined convex programming").
+"""A convexity certificate by composition rules over the statements.
 
-Each tensor gets a curvature with respect to the unknowns; the knowledge about functions is the `shape` of their rows in
-ir/functions.py. Signs of constants come from the domains of data and hyper-parameters by interval arithmetic. What no
-rule covers is `unknown`, with the place that stopped it: never a false "convex".
+Source: Grant, Boyd, Ye, "Disciplined convex programming" (2006). Each tensor gets a curvature with respect to the
+unknowns and an interval of its values. The knowledge about functions is the `shape` of their rows in ir/functions.py;
+signs come from the declared domains. What no rule covers is `unknown`, with the statement that stopped it. The
+claim is sound, never complete: convex over the declared domains, for all data in theirs, where the body is real.
 
-    certify(program, "loss", (w, b))  ->  Certificate("convex", "softplus of an affine map, minus a linear term, ...")
+    certify(program, "loss", (w, b))  ->  Certificate("convex", "softplus of an affine map, minus a linear term", None)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from types import MappingProxyType
 
+import sympy
 from sympy import Expr
 
-from symml.ir.functions import BY_CLASS, FUNCTIONS
-from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor
+from symml.ir.functions import BY_CLASS, FUNCTIONS, canonical
+from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor, accesses, direct_accesses
+from symml.ir.show import BodyPrinter, letters
+from symml.methods import intervals
+from symml.methods.intervals import EVERYTHING, NONNEGATIVE, Interval
 
-FLIP = {"constant": "constant", "affine": "affine", "convex": "concave", "concave": "convex", "unknown": "unknown"}
-REDUCED = {
-    "sum": ("affine", "increasing"),
-    "none": ("affine", "increasing"),
-    "logsumexp": ("convex", "increasing"),
-    "max": ("convex", "increasing"),
-    "min": ("concave", "increasing"),
-}
+FLIP = MappingProxyType({"convex": "concave", "concave": "convex"})
+REDUCED = MappingProxyType(
+    {"logsumexp": ("convex", "increasing"), "max": ("convex", "increasing"), "min": ("concave", "increasing")}
+)
+WORDS = MappingProxyType(
+    {"logsumexp": "log-sum-exp", "max": "the largest", "min": "the smallest", "abs": "the absolute value"}
+)
+EVEN = ("abs", "cosh")  # increasing where the argument is nonnegative, decreasing where it is not positive
+LINEAR = "a linear term"
 
 
 @dataclass(frozen=True)
@@ -38,175 +46,256 @@ class Certificate:
 
     @property
     def convex(self) -> bool:
+        """Whether every minimum is a global one."""
         return self.curvature in ("constant", "affine", "convex")
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What is known of an expression: curvature, whether it is nonnegative, how a person would name it."""
+    """What is known of an expression.
+
+    terms: (is subtracted, how a person names it) of what moves; square: a sum of squares of affine maps, whose root is
+    a norm; why, stopped_at: what made it unknown.
+    """
 
     curvature: str
-    nonnegative: bool = False
-    text: str = ""
-    square: bool = False  # a sum of squares of affine terms: its root is a norm
+    interval: Interval = EVERYTHING
+    terms: tuple[tuple[bool, str], ...] = ()
+    square: bool = False
+    why: str = ""
+    stopped_at: Statement | None = None
+
+    @property
+    def text(self) -> str:
+        """What an outer function is of."""
+        if self.curvature == "affine":
+            return "an affine map"
+        return _sentence(self.terms) if len(self.terms) == 1 else f"a sum of {self.curvature} terms"
 
 
 def certify(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Certificate:
-    """The curvature of a scalar output in all of `wrt` jointly."""
-    facts: dict[Tensor, Fact] = {
-        t: Fact("affine", text="a linear term") if t in wrt else Fact("constant") for t in program.inputs
-    }
-    stopped: tuple[Statement, str] | None = None
+    """The curvature of a scalar output in all of `wrt` jointly; other inputs are constants."""
+    facts: dict[Tensor, Fact] = {}
+    for t in program.inputs:
+        interval = intervals.of_domain(t.domain)
+        facts[t] = Fact("affine", interval, ((False, LINEAR),)) if t in wrt else _constant(interval)
     for s in program.statements:
         fact = _statement(s, facts)
         if s.mode == "+=" and s.out in facts:
-            fact = _added([facts[s.out], fact])
-        if fact.curvature == "unknown" and stopped is None:
-            stopped = (s, fact.text)
+            fact = _sum([facts[s.out], fact])
+        if fact.curvature == "unknown" and fact.stopped_at is None:
+            fact = replace(fact, stopped_at=s)
         facts[s.out] = fact
     final = facts[program.outputs[output]]
-    if final.curvature == "unknown":
-        return Certificate("unknown", stopped[1] if stopped else final.text, stopped[0] if stopped else None)
-    return Certificate(final.curvature, final.text)
+    if final.curvature == "constant":
+        return Certificate("constant", "the unknowns have no part in it")
+    return Certificate(final.curvature, final.why or _sentence(final.terms), final.stopped_at)
 
 
 def _statement(s: Statement, facts: Mapping[Tensor, Fact]) -> Fact:
-    fact = _fact(s.body, facts)
+    """The fact of what one statement writes."""
+    body = _Body(facts, BodyPrinter(letters(s.loops)))
+    chosen = [a.tensor.name for k in s.lhs for a in accesses(k) if facts[a.tensor].curvature != "constant"]
+    if chosen:
+        return _unknown(f"a place chosen by {chosen[0]}, which depends on the unknowns")
+    if s.guard is not None and body(s.guard).curvature != "constant":
+        return _unknown("a condition that depends on the unknowns")
+    fact = body(canonical(s.body))
+    if fact.curvature == "unknown":
+        return fact
+    if s.reduce == "none" and s.is_map:
+        return fact
+    if s.reduce in ("none", "sum"):  # entries may be left at 0, or be added to more than once
+        return replace(fact, interval=intervals.many(fact.interval))
     if fact.curvature == "constant":
-        return fact
+        return _constant(NONNEGATIVE if s.reduce.startswith("arg") or fact.interval[0] >= 0 else EVERYTHING)
     if s.reduce not in REDUCED:
-        return Fact("unknown", text=f"{s.reduce} of an unknown")
-    if s.reduce in ("sum", "none"):
-        return fact
-    return _composed(*REDUCED[s.reduce], fact, {"logsumexp": "log-sum-exp"}.get(s.reduce, s.reduce))
+        return _unknown(f"{s.reduce} of {fact.text}")
+    found = _composed(*REDUCED[s.reduce], fact, s.reduce)
+    low, high = fact.interval
+    return replace(found, interval=(low, math.inf) if s.reduce == "logsumexp" else (low, high))
+
+
+@dataclass(frozen=True)
+class _Body:
+    """The facts of one body's expressions; equal ones are looked at once."""
+
+    facts: Mapping[Tensor, Fact]
+    printer: BodyPrinter
+    known: dict[Expr, Fact] = field(default_factory=dict)
+
+    def __call__(self, e: Expr) -> Fact:
+        if e not in self.known:
+            self.known[e] = self._fact(e)
+        return self.known[e]
+
+    def _fact(self, e: Expr) -> Fact:
+        if isinstance(e, Access):
+            return self._element(e)
+        if isinstance(e, Dim | Index):
+            return _constant((Fraction(isinstance(e, Dim)), math.inf))
+        if e.is_number:
+            return _constant(intervals.of_number(e))
+        if e.is_Add:
+            return self._added(e)
+        if e.is_Mul:
+            return self._scaled([a for a in e.args if not self._moves(a)], list(filter(self._moves, e.args)))
+        if e.is_Pow:
+            p = sympy.Rational(Fraction(float(e.exp))) if e.exp.is_Float else e.exp
+            return _powered(self(e.base), self(e.exp), p, self.printer.doprint(e))
+        return self._function(e)
+
+    def _moves(self, e: Expr) -> bool:
+        return self(e).curvature != "constant"
+
+    def _element(self, e: Access) -> Fact:
+        for k in e.idx:
+            for a in accesses(k):
+                if self._moves(a):
+                    return _unknown(f"an element chosen by {a.tensor.name}, which depends on the unknowns")
+        return self.facts[e.tensor]
+
+    def _added(self, e: Expr) -> Fact:
+        """Terms of one moving factor are collected first: y*f + f - y*f has no sign, f*(1 - y) may have one."""
+        groups: dict[tuple[Expr, ...], list[Expr]] = {}
+        for a in e.args:
+            groups.setdefault(tuple(x for x in sympy.Mul.make_args(a) if self._moves(x)), []).append(a)
+        parts = []
+        for moving, terms in groups.items():
+            if len(terms) == 1 or not moving:
+                parts += map(self, terms)
+            else:
+                weights = (sympy.Mul(*(x for x in sympy.Mul.make_args(a) if x not in moving)) for a in terms)
+                parts.append(self._scaled([sympy.Add(*weights)], list(moving)))
+        return _sum(parts)
+
+    def _scaled(self, fixed: list[Expr], moving: list[Expr]) -> Fact:
+        """A product of constants and of what moves; at most one factor may move."""
+        factor = intervals.point(1)
+        for a in fixed:
+            factor = intervals.times(factor, self(a).interval)
+        if not moving:
+            return _constant(factor)
+        unknown = next((self(m) for m in moving if self(m).curvature == "unknown"), None)
+        if unknown:
+            return unknown
+        if len(moving) > 1:
+            return _unknown(f"a product of two unknowns, {self._name(moving[0])} and {self._name(moving[1])}")
+        fact = self(moving[0])
+        interval = intervals.times(factor, fact.interval)
+        if factor[0] >= 0:
+            return replace(fact, interval=interval)
+        minus = tuple((not subtracted, text) for subtracted, text in fact.terms)
+        if factor[1] <= 0:
+            return Fact(FLIP.get(fact.curvature, fact.curvature), interval, minus)
+        if fact.curvature == "affine":
+            return Fact("affine", interval, fact.terms)
+        loose = next((a for a in fixed if self(a).interval[0] < 0 < self(a).interval[1]), fixed[0])
+        return _unknown(f"{fact.text} times {self._name(loose)}, whose sign is not known")
+
+    def _function(self, e: Expr) -> Fact:
+        args = [self(a) for a in e.args]
+        name = BY_CLASS.get(e.func)
+        unknown = next((a for a in args if a.curvature == "unknown"), None)
+        interval = intervals.of_function(name, [a.interval for a in args])
+        if all(a.curvature == "constant" for a in args):
+            return _constant(interval)
+        if unknown or name is None:
+            return unknown or _unknown(f"{e.func.__name__}, which no rule covers")
+        curvature, monotony = FUNCTIONS[name].shape
+        if len(args) == 1:
+            return replace(_composed(curvature, monotony, args[0], name), interval=interval)
+        if monotony == "increasing" and all(a.curvature in ("constant", "affine", curvature) for a in args):
+            kind = "affine" if all(a.curvature in ("constant", "affine") for a in args) else curvature
+            return Fact(curvature, interval, ((False, f"{WORDS.get(name, name)} of {kind} terms"),))
+        return _unknown(f"{name} of what depends on the unknowns, which is neither convex nor concave")
+
+    def _name(self, e: Expr) -> str:
+        """The tensor of an element, else the text of an expression."""
+        found = direct_accesses(e)
+        return found[0].tensor.name if len(found) == 1 else self.printer.doprint(e)
+
+
+def _powered(base: Fact, exponent: Fact, p: Expr, text: str) -> Fact:
+    """base^p for a number p; c^u for a positive constant c."""
+    if base.curvature == exponent.curvature == "constant":
+        return _constant(intervals.power(base.interval, p) if p.is_Rational else _sign_only(base.interval))
+    if "unknown" in (base.curvature, exponent.curvature):
+        return base if base.curvature == "unknown" else exponent
+    if base.curvature == "constant" and exponent.curvature == "affine" and base.interval[0] > 0:
+        return Fact("convex", NONNEGATIVE, ((False, "an exponential of an affine map"),))
+    if not p.is_Rational or p == 0:
+        return _unknown(f"{text}, which no rule covers")
+    interval, even = intervals.power(base.interval, p), bool(p.is_Integer and int(p) % 2 == 0)
+    affine, nonnegative = base.curvature == "affine", base.interval[0] >= 0
+    upper = affine or (base.curvature == "convex" and nonnegative)
+    if p > 0 and even and (upper or (base.curvature == "concave" and base.interval[1] <= 0)):
+        return Fact("convex", interval, ((False, "a quadratic" if p == 2 else "an even power"),), p == 2 and affine)
+    if p >= 1 and upper and nonnegative:
+        return Fact("convex", interval, ((False, f"a power of {base.text}"),))
+    if sympy.Rational(1, 2) <= p < 1 and base.square:
+        return Fact("convex", interval, ((False, "a norm" if 2 * p == 1 else "a power of a norm"),))
+    if 0 < p < 1 and base.curvature in ("affine", "concave"):
+        return Fact("concave", interval, ((False, f"a root of {base.text}"),))
+    if p < 0 and nonnegative and base.curvature in ("affine", "concave"):
+        return Fact("convex", interval, ((False, f"a reciprocal of {base.text}"),))
+    return _unknown(f"{text}, which no rule covers")
 
 
 def _composed(curvature: str, monotony: str, inner: Fact, name: str) -> Fact:
-    """f(inner): convex where f is convex and inner affine, or f increasing and inner convex (and the mirror images)."""
-    text = f"{name} of {'an affine map' if inner.curvature == 'affine' else inner.text or 'a map'}"
-    if inner.curvature == "affine":
-        return (
-            Fact(curvature, text=text)
-            if curvature != "unknown"
-            else Fact("unknown", text=f"{text}, which is neither convex nor concave")
-        )
-    if monotony == "increasing" and curvature in (inner.curvature, "affine"):
-        return Fact(inner.curvature, text=text)
-    return Fact("unknown", text=f"{name} of a {inner.curvature} term")
+    """f(inner): convex where f is convex and inner affine, or f monotone the right way; and the mirror images."""
+    word = f"{WORDS.get(name, name)} of {inner.text}"
+    if curvature == "unknown":
+        return _unknown(f"{word}, which is neither convex nor concave")
+    if name in EVEN:
+        low, high = inner.interval
+        monotony = "increasing" if low >= 0 else "decreasing" if high <= 0 else monotony
+    wanted = {"increasing": curvature, "decreasing": FLIP[curvature]}.get(monotony)
+    if inner.curvature in ("affine", wanted):
+        return Fact(curvature, terms=((False, word),))
+    return _unknown(f"{word}: {curvature} of {inner.curvature}, which no rule covers")
 
 
-def _fact(e: Expr, facts: Mapping[Tensor, Fact]) -> Fact:
-    if isinstance(e, Access):
-        return facts[e.tensor] if not e.tensor.integer else Fact("constant", True)
-    if e.is_Number or e.is_NumberSymbol or isinstance(e, Dim | Index):
-        return Fact("constant", bool(e.is_nonnegative))
-    if e.is_Add:
-        return _added([_fact(a, facts) for a in e.args])
-    if e.is_Mul:
-        return _scaled(e, facts)
-    if e.is_Pow:
-        return _powered(e, facts)
-    args = [_fact(a, facts) for a in e.args]
-    if all(a.curvature == "constant" for a in args):
-        return Fact("constant", bool(e.is_nonnegative))
-    name = BY_CLASS[e.func]
-    if len(args) == 1:
-        fact = _composed(*FUNCTIONS[name].shape, args[0], name)
-        return Fact(fact.curvature, name in ("exp", "softplus", "relu", "abs", "cosh"), fact.text)
-    want = FUNCTIONS[name].shape[0]
-    if want in ("convex", "concave") and all(a.curvature in ("constant", "affine", want) for a in args):
-        return Fact(want, text=f"{name} of affine maps")
-    return Fact("unknown", text=f"{name} of unknowns")
-
-
-def _added(parts: list[Fact]) -> Fact:
+def _sum(parts: list[Fact]) -> Fact:
+    """The fact of a sum."""
+    interval = intervals.ZERO
+    for p in parts:
+        interval = intervals.plus(interval, p.interval)
     moving = [p for p in parts if p.curvature != "constant"]
     if not moving:
-        return Fact("constant", all(p.nonnegative for p in parts))
+        return _constant(interval)
+    unknown = next((p for p in moving if p.curvature == "unknown"), None)
+    if unknown:
+        return unknown
     kinds = {p.curvature for p in moving} - {"affine"}
-    if len(kinds) > 1 or "unknown" in kinds:
-        bad = next((p for p in moving if p.curvature == "unknown"), None)
-        return Fact("unknown", text=bad.text if bad else "a convex term plus a concave one")
-    texts = list(
-        dict.fromkeys(p.text for p in sorted(moving, key=lambda p: (p.curvature == "affine", p.text)) if p.text)
-    )
-    square = all(p.square for p in parts)
-    return Fact(kinds.pop() if kinds else "affine", all(p.nonnegative for p in parts), ", plus ".join(texts), square)
+    if len(kinds) > 1:
+        first, second = (next(p for p in moving if p.curvature == kind) for kind in ("convex", "concave"))
+        return _unknown(f"a convex term plus a concave one: {_sentence(first.terms)}, and {_sentence(second.terms)}")
+    return Fact(kinds.pop() if kinds else "affine", interval, _terms(moving), all(p.square for p in parts))
 
 
-def _scaled(e: Expr, facts: Mapping[Tensor, Fact]) -> Fact:
-    moving = [a for a in e.args if _fact(a, facts).curvature != "constant"]
-    fixed = [a for a in e.args if a not in moving]
-    low, high = bounds(e.func(*fixed)) if fixed else (1.0, 1.0)
-    if not moving:
-        return Fact("constant", low >= 0)
-    if len(moving) > 1:
-        return Fact("unknown", text=f"a product of unknowns, {' and '.join(str(m)[:40] for m in moving[:2])}")
-    fact = _fact(moving[0], facts)
-    if low >= 0:
-        return Fact(fact.curvature, fact.nonnegative, fact.text, fact.square)
-    if high <= 0:
-        return Fact(FLIP[fact.curvature], text=fact.text)
-    if fact.curvature == "affine":
-        return Fact("affine", text=fact.text)
-    return Fact("unknown", text=f"{fact.text} times a factor of unknown sign")
+def _terms(parts: list[Fact]) -> tuple[tuple[bool, str], ...]:
+    """The names of all parts, each once, what is linear last."""
+    found: dict[str, bool] = {}
+    for subtracted, text in (term for p in parts for term in p.terms):
+        found[text] = subtracted and found.get(text, True)
+    return tuple(sorted(((minus, text) for text, minus in found.items()), key=lambda t: (t[1] == LINEAR, t)))
 
 
-def _powered(e: Expr, facts: Mapping[Tensor, Fact]) -> Fact:
-    base, exponent = _fact(e.base, facts), e.exp
-    if base.curvature == "constant" and _fact(exponent, facts).curvature == "constant":
-        return Fact("constant", bounds(e)[0] >= 0)
-    if (
-        exponent.is_Integer
-        and exponent > 0
-        and int(exponent) % 2 == 0
-        and (base.curvature == "affine" or (base.curvature == "convex" and base.nonnegative))
-    ):
-        return Fact(
-            "convex",
-            True,
-            "a quadratic" if exponent == 2 else "an even power",
-            exponent == 2 and base.curvature == "affine",
-        )
-    if exponent.is_Rational and 0 < exponent < 1:
-        if exponent * 2 == 1 and base.square:
-            return Fact("convex", True, "a norm")
-        return _composed("concave", "increasing", base, "a root")
-    if exponent.is_number and exponent > 1 and base.curvature == "convex" and base.nonnegative:
-        return Fact("convex", True, "a power")
-    return Fact("unknown", text=f"{str(e)[:40]}, which no rule covers")
+def _constant(interval: Interval) -> Fact:
+    """A nonnegative constant is the square of its root."""
+    return Fact("constant", interval, square=interval[0] >= 0)
 
 
-def bounds(e: Expr) -> tuple[float, float]:
-    """An interval that holds a constant expression, from the domains of what it reads."""
-    if e.is_number:
-        return float(e), float(e)
-    if isinstance(e, Dim):
-        return 1.0, math.inf
-    if isinstance(e, Access):
-        d = e.tensor.domain
-        if d.kind == "set":
-            return min(d.values), max(d.values)
-        if d.kind in ("label", "integer"):
-            return 0.0, math.inf
-        return (-math.inf if d.lower is None else d.lower), (math.inf if d.upper is None else d.upper)
-    if e.is_Add:
-        parts = [bounds(a) for a in e.args]
-        return sum(p[0] for p in parts), sum(p[1] for p in parts)
-    if e.is_Mul:
-        low, high = 1.0, 1.0
-        for a in e.args:
-            p = bounds(a)
-            corners = [_times(x, y) for x in (low, high) for y in p]
-            low, high = min(corners), max(corners)
-        return low, high
-    if e.is_Pow and e.exp.is_Integer:
-        low, high = bounds(e.base)
-        if int(e.exp) % 2 == 0 or low >= 0:
-            return 0.0, math.inf
-        return -math.inf, math.inf
-    return (0.0, math.inf) if e.is_nonnegative else (-math.inf, math.inf)
+def _unknown(why: str) -> Fact:
+    return Fact("unknown", why=why)
 
 
-def _times(x: float, y: float) -> float:
-    return 0.0 if x == 0 or y == 0 else x * y
+def _sign_only(interval: Interval) -> Interval:
+    return NONNEGATIVE if interval[0] >= 0 else EVERYTHING
+
+
+def _sentence(terms: tuple[tuple[bool, str], ...]) -> str:
+    """`a quadratic, plus a norm, minus a linear term`."""
+    words = [f"{'minus' if subtracted else 'plus'} {text}" for subtracted, text in terms]
+    return ", ".join(words).removeprefix("plus ")

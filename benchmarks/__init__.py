@@ -1,0 +1,1 @@
+"""Workloads with their peers, side by side in one run: `python -m benchmarks [WORKLOAD ...] [--json]`."""
