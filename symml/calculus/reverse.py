@@ -73,6 +73,7 @@ class _Grown:
 def gradient(program: Program, output: str, wrt: Iterable[Tensor]) -> Program:
     """Extend a program by the gradient of a scalar output; each has the shape of its tensor, outputs `d_NAME`."""
     wrt = tuple(wrt)
+    program = replace(program, inputs=tuple(dict.fromkeys((*program.inputs, *wrt))))
     target = program.outputs[output]
     assert target.shape == (), f"the gradient is of a scalar, {target} is none"
     active = _active(program, target, wrt)

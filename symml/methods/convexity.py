@@ -19,7 +19,7 @@ from types import MappingProxyType
 import sympy
 from sympy import Expr
 
-from symml.ir.functions import BY_CLASS, FUNCTIONS, canonical
+from symml.ir.functions import BY_CLASS, FUNCTIONS
 from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor, accesses, direct_accesses
 from symml.ir.show import BodyPrinter, letters
 from symml.methods import intervals
@@ -100,7 +100,7 @@ def _statement(s: Statement, facts: Mapping[Tensor, Fact]) -> Fact:
         return _unknown(f"a place chosen by {chosen[0]}, which depends on the unknowns")
     if s.guard is not None and body(s.guard).curvature != "constant":
         return _unknown("a condition that depends on the unknowns")
-    fact = body(canonical(s.body))
+    fact = body(s.body)
     if fact.curvature == "unknown":
         return fact
     if s.reduce == "none" and s.is_map:
@@ -134,7 +134,7 @@ class _Body:
             return self._element(e)
         if isinstance(e, Dim | Index):
             return _constant((Fraction(isinstance(e, Dim)), math.inf))
-        if e.is_number:
+        if e.is_Number or e.is_NumberSymbol:
             return _constant(intervals.of_number(e))
         if e.is_Add:
             return self._added(e)
@@ -194,14 +194,16 @@ class _Body:
         return _unknown(f"{fact.text} times {self._name(loose)}, whose sign is not known")
 
     def _function(self, e: Expr) -> Fact:
-        args = [self(a) for a in e.args]
         name = BY_CLASS.get(e.func)
+        if name is None:
+            return _unknown(f"{e}, which no rule covers")
+        args = [self(a) for a in e.args]
         unknown = next((a for a in args if a.curvature == "unknown"), None)
         interval = intervals.of_function(name, [a.interval for a in args])
         if all(a.curvature == "constant" for a in args):
             return _constant(interval)
-        if unknown or name is None:
-            return unknown or _unknown(f"{e.func.__name__}, which no rule covers")
+        if unknown:
+            return unknown
         curvature, monotony = FUNCTIONS[name].shape
         if len(args) == 1:
             return replace(_composed(curvature, monotony, args[0], name), interval=interval)
@@ -219,7 +221,8 @@ class _Body:
 def _powered(base: Fact, exponent: Fact, p: Expr, text: str) -> Fact:
     """base^p for a number p; c^u for a positive constant c."""
     if base.curvature == exponent.curvature == "constant":
-        return _constant(intervals.power(base.interval, p) if p.is_Rational else _sign_only(base.interval))
+        signed = NONNEGATIVE if base.interval[0] >= 0 else EVERYTHING
+        return _constant(intervals.power(base.interval, p) if p.is_Rational else signed)
     if "unknown" in (base.curvature, exponent.curvature):
         return base if base.curvature == "unknown" else exponent
     if base.curvature == "constant" and exponent.curvature == "affine" and base.interval[0] > 0:
@@ -289,10 +292,6 @@ def _constant(interval: Interval) -> Fact:
 
 def _unknown(why: str) -> Fact:
     return Fact("unknown", why=why)
-
-
-def _sign_only(interval: Interval) -> Interval:
-    return NONNEGATIVE if interval[0] >= 0 else EVERYTHING
 
 
 def _sentence(terms: tuple[tuple[bool, str], ...]) -> str:

@@ -101,7 +101,7 @@ def hull(a: Interval, b: Interval) -> Interval:
     return min(a[0], b[0]), max(a[1], b[1])
 
 
-def of_function(name: str | None, args: Sequence[Interval]) -> Interval:
+def of_function(name: str, args: Sequence[Interval]) -> Interval:
     """The values of a function of ir/functions.py, from the intervals of its arguments."""
     low, high = args[0]
     if name in ("max", "min"):

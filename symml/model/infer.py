@@ -68,6 +68,8 @@ def _label_size(node: tree.Expr, low: Lowering) -> Expr | None:
 
 def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
     """The shape of what may stand before `[`, without lowering it; None where only lowering tells."""
+    if isinstance(node, tree.Number):
+        return ()
     if isinstance(node, tree.Name) and (node.id in low.tensors or node.id in low.definitions):
         return low.named(node.id, node.span).shape
     if isinstance(node, tree.Index):
@@ -76,6 +78,17 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
     if isinstance(node, tree.Transpose):
         inner = shape_of(node.arg, low)
         return None if inner is None else inner[::-1]
+    if isinstance(node, tree.Binary):
+        return _joined(node.op, shape_of(node.left, low), shape_of(node.right, low))
     if isinstance(node, tree.Call) and len(node.args) == 1 and (node.function in FUNCTIONS or node.function in ROWWISE):
         return shape_of(node.args[0], low)
     return None
+
+
+def _joined(op: str, a: tuple[Expr, ...] | None, b: tuple[Expr, ...] | None) -> tuple[Expr, ...] | None:
+    """The shape of a sum or product, as far as it can be told without lowering."""
+    if a is None or b is None or op == "^":
+        return a
+    if op in ("+", "-", ".*", "./", "/") or not a or not b:
+        return a if len(a) >= len(b) else b
+    return (*a[:-1], *b[1:])

@@ -213,9 +213,27 @@ def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
         try:
             lowering.define(name, lowering.definitions[name].span)
         except PoisonedName:
-            continue
+            errors += unknown_names(lowering, lowering.definitions[name])
         except SymmlError as error:
             errors.append(error)
+    return errors
+
+
+def unknown_names(low: Lowering, node: tree.Node) -> list[SymmlError]:
+    """The unknown names of an expression that cannot be lowered because of another mistake elsewhere."""
+    parts = list(tree.walk(node))
+    bound = {name.id for part in parts if isinstance(part, tree.Binder) for name in part.names}
+    if isinstance(node, tree.Define):
+        bound |= {k.id for k in (node.target, *node.indices) if isinstance(k, tree.Name)}
+    errors = []
+    for part in parts:
+        if isinstance(part, tree.Name) and part.id not in bound and part.id not in low.definitions:
+            try:
+                low.named(part.id, part.span)
+            except PoisonedName:
+                continue
+            except SymmlError as error:
+                errors.append(error)
     return errors
 
 
@@ -234,7 +252,7 @@ def lower(model: Model) -> Program:
         try:
             outputs[key] = low.output(key, _checked(low, key, node, is_scalar), model.objective)
         except PoisonedName:
-            continue
+            errors += unknown_names(low, node)
         except SymmlError as error:
             errors.append(error)
     if errors:

@@ -2,7 +2,7 @@
 
 high_precision(program, {x: array}, {n: 5}, digits=60)  ->  {tensor: array of mpf, ...}
 truth(program, {x: array}, {n: 5})                      ->  the outputs, digits raised until two settings agree
-ulps(0.1 + 0.2, mpmath.mpf("0.3"))                      ->  0.8
+ulps(numpy.nextafter(1.0, 2.0), mpmath.mpf(1))          ->  1.0
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray
         cells = [row[k].strip() for row in rows]
         numbers = [_number(cell) for cell in cells]
         bad = [(r, c) for r, (c, v) in enumerate(zip(cells, numbers, strict=True), start=2) if v is None]
-        if len(bad) == len(cells):
+        if len(bad) == len(cells) and all(cells):
             columns[title] = np.array(cells)
             continue
         wrong = [

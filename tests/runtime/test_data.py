@@ -1,0 +1,158 @@
+"""Readers and binding: what is accepted, and that each wrong file ends in one clear sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from symml import pipeline
+from symml.errors import DataError, FileError, SymmlError
+from symml.runtime.prepare import column_statistics, split_rows
+from symml.runtime.tables import read_table
+from symml.source import Source
+
+CASES = os.environ.get("SYMML_CASES", "")
+
+
+def wrong(tmp_path, name, content, *words):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError) as caught:
+        read_table(path, tmp_path)
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("a,b\n1,nan\n2,3\n", ("row 2", "'b'", "nan")),
+        ("a,b\n1,2\ninf,3\n1e400,4\n", ("row 3", "row 4", "1e400", "overflows")),
+        ("a,b\n1,\n", ("row 2", "empty")),
+        ("a,b\n1,x\n2,3\n", ("row 2", "'x'")),
+        ("a,b\n1,2,3\n", ("row 2", "3 cells")),
+        ("a,b\n", ("no data rows",)),
+        ("", ("header",)),
+        ("a,a\n1,2\n", ("twice",)),
+    ],
+)
+def test_csv_mistakes_are_named(tmp_path, content, words):
+    wrong(tmp_path, "t.csv", content, *words)
+
+
+def npy(array, **kwargs):
+    buffer = io.BytesIO()
+    np.save(buffer, array, **kwargs)
+    return buffer.getvalue()
+
+
+def test_npy(tmp_path):
+    wrong(tmp_path, "o.npy", npy(np.array([{}]), allow_pickle=True), "pickle")
+    wrong(tmp_path, "h.npy", npy(np.zeros(10)).replace(b"(10,)", b"(9999999,)".ljust(5)[:10]), "npy")
+    wrong(tmp_path, "n.npy", npy(np.array([1.0, np.nan])), "non-finite", "(1,)")
+    (tmp_path / "big.npy").write_bytes(npy(np.asfortranarray(np.arange(6).reshape(2, 3).astype(">i2"))))
+    table = read_table(tmp_path / "big.npy", tmp_path)
+    assert table.columns[""].tolist() == [[0, 1, 2], [3, 4, 5]] and table.notes
+
+
+def test_npz(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.eye(2), y=np.arange(2))
+    assert set(read_table(tmp_path / "a.npz", tmp_path).columns) == {"X", "y"}
+    wrong(tmp_path, "b.npz", b"PK nonsense", "npz")
+
+
+def test_only_regular_files_inside_the_folder(tmp_path):
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    (inside / "link.csv").symlink_to(tmp_path / "secret.csv")
+    os.mkfifo(inside / "pipe.csv")
+    for path in (inside / "link.csv", inside / ".." / "secret.csv", Path("/dev/zero")):
+        with pytest.raises(DataError, match="outside"):
+            read_table(path, inside)
+    with pytest.raises(DataError, match="regular"):
+        read_table(inside / "pipe.csv", inside)
+    with pytest.raises(FileError):
+        read_table(inside / "none.csv", inside)
+
+
+PAGE = "model m\ndims n, d, c\ndata X[n, d] standardised, y[n] in c\nparam W[d, c]\nminimize -1/n sum[i] logsoftmax(X[i] W)[y[i]]\npredict softmax(X W)"
+GOOD = {"X": np.random.default_rng(0).normal(size=(20, 2)), "y": np.array(["a", "b"] * 10)}
+
+
+def train(**changes):
+    return pipeline.train(
+        Source("p.symml", changes.pop("page", PAGE)), pipeline.Options(target="reference"), {**GOOD, **changes}, 0
+    )
+
+
+def test_text_labels_come_back():
+    page = PAGE.replace("predict softmax(X W)", "k[i] = argmax[j] sum[m] X[i, m] W[m, j]\npredict k")
+    fit = train(page=page)
+    assert set(fit.predict()) <= {"a", "b"} and fit.bound.dims["c"] == 2
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"X": np.ones((19, 2))}, ("'y'", "20", "19")),
+        ({"X": np.ones(20)}, ("'X'", "[n, d]")),
+        ({"X": np.full((20, 2), np.nan)}, ("non-finite", "(0, 0)")),
+        ({"X": np.zeros((0, 2)), "y": []}, ("no rows",)),
+        ({"Z": np.ones(3)}, ("'Z'", "is not data of this page")),
+        ({"page": PAGE.replace("c\ndata", "c = 3\ndata"), "y": np.array([0, 1, 2, 3] * 5)}, ("y[3] = 3", "0..2")),
+        ({"page": PAGE.replace("c\ndata", "c = 3\ndata"), "y": np.array([0, -1] * 10)}, ("y[1] = -1",)),
+    ],
+)
+def test_binding_mistakes_are_named(changes, words):
+    with pytest.raises(SymmlError) as caught:
+        train(**changes)
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+
+
+def test_a_data_frame_is_an_array():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(GOOD["X"])
+    assert np.array_equal(train(X=frame, y=pandas.Series(GOOD["y"])).x, train().x)
+
+
+def test_prediction_needs_the_sizes_of_the_fit():
+    fit = train()
+    assert fit.predict({"X": np.ones((3, 2))}).shape == (3, 2)
+    with pytest.raises(DataError, match="'X' has size 5 where d is 2, as bound by the fit"):
+        fit.predict({"X": np.ones((3, 5))})
+
+
+def test_split_is_exact_and_stratified():
+    y = np.repeat([0, 1, 2], [212, 300, 57])
+    train_rows, test_rows = split_rows(569, [0.8, 0.2], 0, y)
+    assert (len(train_rows), len(test_rows)) == (455, 114)
+    assert sorted([*train_rows, *test_rows]) == list(range(569))
+    assert np.abs(np.bincount(y[test_rows]) - 0.2 * np.bincount(y)).max() <= 1
+    assert not np.array_equal(test_rows, split_rows(569, [0.8, 0.2], 1, y)[1])
+
+
+def test_constant_columns_are_centred_only():
+    mean, deviation = column_statistics(np.array([[1.0, 5], [3, 5]]), "standardised")
+    assert mean.tolist() == [2, 5] and deviation.tolist() == [1, 1]
+
+
+@pytest.mark.skipif(not CASES, reason="$SYMML_CASES is not set")
+@pytest.mark.parametrize(
+    "name, word",
+    [
+        ("32_nan_inf.csv", "nan"),
+        ("34_empty.csv", "no data rows"),
+        ("36_huge_header.npy", "claims"),
+        ("37_object_pickle.npy", "pickle"),
+    ],
+)
+def test_hostile_files(name, word):
+    folder = Path(CASES) / "hostile"
+    with pytest.raises(DataError, match=word):
+        read_table(folder / name, folder)

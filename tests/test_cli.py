@@ -1,0 +1,124 @@
+"""The commands as a user calls them: exit codes, one JSON document, light start, interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from check import EXAMPLES
+
+import symml
+
+
+def run(*args, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "symml.cli", *map(str, args)], capture_output=True, text=True, **kwargs
+    )
+
+
+def test_derive_without_a_page():
+    out = run("derive", "-e", "tr(X' A X)", "--wrt", "X")
+    assert out.returncode == 0 and "(A + Aᵀ)X" in out.stdout
+    assert r"\left(A + A^{\top}\right) X" in run("derive", "-e", "tr(X' A X)", "--wrt", "X", "--format", "latex").stdout
+    rows = json.loads(run("derive", "-e", "b' x", "--wrt", "x", "--vector", "b", "--json").stdout)["formulas"]
+    assert rows[0]["latex"] == "b"
+    assert "Sum(" in run("derive", EXAMPLES / "ridge.symml", "--wrt", "w", "--form", "sympy").stdout
+    assert "expansion by sympy agrees" in run("derive", EXAMPLES / "ridge.symml", "--verify").stdout
+
+
+@pytest.mark.parametrize("stage", ["tree", "model", "program", "derivative", "loops", "source"])
+def test_show(stage):
+    out = run("show", EXAMPLES / "ridge.symml", "--stage", stage)
+    assert out.returncode == 0 and len(out.stdout) > 100
+
+
+def page(tmp_path, text):
+    path = tmp_path / "p.symml"
+    path.write_text(text)
+    return path
+
+
+CODES = [
+    ("model m\nparam a\nminimize a + q", 2, "p.symml:3:14: error: unknown name 'q'"),
+    ('model m\ndims n\ndata x[n] from "none.csv"\nparam a\nminimize sum[i] (x[i] - a)^2', 4, "none.csv"),
+    (
+        'model m\ndims n\ndata x[n] from "/etc/passwd"\nparam a\nminimize sum[i] (x[i] - a)^2',
+        2,
+        "outside the page's folder",
+    ),
+    ("model m\nparam a init 0\nminimize log(a)", 3, "not finite"),
+]
+
+
+@pytest.mark.parametrize("text, code, words", CODES, ids=[str(c[1]) + c[2][:12] for c in CODES])
+def test_exit_codes(tmp_path, text, code, words):
+    out = run("run", page(tmp_path, text), cwd=tmp_path)
+    assert out.returncode == code, out.stdout + out.stderr
+    assert words in out.stderr and "Traceback" not in out.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_wrong_usage():
+    for args in (("derive",), ("run", "x.symml", "--target", "tpu"), ("nothing",), ("run",)):
+        out = run(*args)
+        assert out.returncode in (2, 4) and "Traceback" not in out.stderr
+
+
+def test_train_takes_other_data_and_hypers(tmp_path):
+    data = tmp_path / "d.csv"
+    data.write_text((EXAMPLES / "data" / "diabetes.csv").read_text())
+    args = (
+        "train",
+        EXAMPLES / "ridge.symml",
+        "--json",
+        "--set",
+        "lam=0.2",
+        "--data",
+        f"X={data}",
+        "--data",
+        f"y={data}",
+    )
+    document = json.loads(run(*args).stdout)
+    assert document["outcome"]["status"] == "converged" and document["report"]["r2"] < 0.5126
+
+
+def test_a_warm_run_needs_no_sympy(tmp_path):
+    run("run", EXAMPLES / "ridge.symml", "--out", tmp_path)
+    code = (
+        "import sys; sys.modules['sympy'] = None; sys.modules['lark'] = None; "
+        f"sys.argv = ['symml', 'run', {str(EXAMPLES / 'ridge.symml')!r}, '--out', {str(tmp_path)!r}]; "
+        "from symml.cli import main; main()"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert out.returncode == 0 and "r2 = 0.5126" in out.stdout, out.stderr
+
+
+def test_interrupt_returns_at_once(tmp_path):
+    (tmp_path / "data").mkdir()
+    shutil.copy(EXAMPLES / "data" / "digits.csv", tmp_path / "data")
+    path = page(tmp_path, (EXAMPLES / "mlp.symml").read_text().replace("epochs = 30", "epochs = 2000000"))
+    command = [sys.executable, "-m", "symml.cli", "train", str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(15)
+    assert process.poll() is None, process.stderr.read()
+    start = time.time()
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=10)
+    assert process.returncode == 130 and time.time() - start < 1.5
+
+
+def test_python_face():
+    model = symml.load(EXAMPLES / "ridge.symml")
+    assert model.parameters == ("w",) and model.certificate().startswith("convex")
+    assert model.gradient("w")._repr_latex_().startswith(r"$\displaystyle \frac{\partial \ell}{\partial w}")
+    assert all(p.ok for p in model.gradient("w").verify())
+    fit = model.train()
+    assert fit.status == "converged" and fit.predict().shape == (442,)
+    assert fit.predict(X=[[1.0] * 10]).shape == (1,)
+    assert os.environ["SYMML_CACHE"]
