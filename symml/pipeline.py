@@ -147,11 +147,9 @@ def native(a: Analysis, name: str) -> Expr:
 
 def proofs(a: Analysis, name: str) -> tuple:
     """What a gradient was compared with."""
-    from symml.proof.complex_step import check_gradient
-    from symml.proof.expansion import check_expansion
+    from symml.proof.report import prove
 
-    t = next(t for t in a.model.over if t.name == name)
-    return (check_gradient(a.raw, a.derivative, "loss", t), check_expansion(a.raw, a.derivative, "loss", t))
+    return prove(a.raw, a.derivative, "loss", next(t for t in a.model.over if t.name == name))
 
 
 def derivations(
@@ -201,6 +199,13 @@ def plan(a: Analysis) -> Plan:
         if model.row_dim is None:
             raise UnsupportedError(
                 f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span
+            )
+        rowed = [t for t in model.over if model.row_dim in t.shape]
+        if rowed:
+            raise UnsupportedError(
+                f"'{rowed[0].name}' has an entry for each row of the data and cannot be trained on batches",
+                rowed[0].span,
+                fix="train with lbfgs",
             )
         forward, batch = minibatch(a.forward, model.row_dim)
         derivative = simplify(gradient(forward, "loss", model.over))

@@ -74,7 +74,9 @@ def shape(dims: Mapping[str, int], sizes_: list) -> tuple[int, ...]:
     """Named sizes as numbers; refused before anything is allocated where memory would not do."""
     unbound = [s for s in sizes_ if not isinstance(s, int) and s not in dims]
     if unbound:
-        raise DataError(f"the size of '{unbound[0]}' is not known", fix=f"write dims {unbound[0]} = 8, or give data with this dim")
+        raise DataError(
+            f"the size of '{unbound[0]}' is not known", fix=f"write dims {unbound[0]} = 8, or give data with this dim"
+        )
     numbers = tuple(s if isinstance(s, int) else dims[s] for s in sizes_)
     if math.prod(numbers) * 8 > LARGEST_ARRAY:
         raise DataError(
