@@ -74,9 +74,8 @@ def figures(result: Result) -> list[str]:
     gradient = f"   |grad| {o['gradient']:.0e}" if not m["batch"] else ""
     sign = -1 if m["sense"] == "maximize" else 1
     lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
-    lines.append(
-        f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}   {o['status']}   {_time(o['seconds'])}"
-    )
+    steps = f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}"
+    lines.append(f"{steps}   {o['status']}   {_time(o['seconds'])}")
     if result.report:
         lines.append("")
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):

@@ -20,7 +20,7 @@ from sympy import Expr
 from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.functions import FUNCTIONS, KINKED, PIECEWISE_CONSTANT
 from symml.ir.program import Program, Tensor
-from symml.proof.complex_step import BOUND, Proof, chosen_entries, relative
+from symml.proof.complex_step import BOUND, Proof, chosen_entries, least_scale, relative
 from symml.proof.samples import sample, sizes
 
 DIGITS = 30
@@ -40,7 +40,8 @@ def check_expansion(forward: Program, derivative: Program, output: str, wrt: Ten
     point = dict(zip(symbols.flat, exact[wrt].flat, strict=True))
     loss = evaluate(forward, {**values, **exact, wrt: symbols}, dims, arithmetic(point))[forward.outputs[output]].item()
     entries = chosen_entries(symbols.shape, rng, MOST_ENTRIES)
-    worst = max((relative(found[at], _slope(loss, symbols[at], point)) for at in entries), default=0.0)
+    truth = np.array([_slope(loss, symbols[at], point) for at in entries])
+    worst = relative(np.array([found[at] for at in entries]), truth, least_scale(truth, _number(_at(loss, point))))
     return Proof("expansion by sympy", worst, BOUND, len(entries))
 
 
@@ -109,8 +110,11 @@ def _at(e: Expr, point: Point) -> Expr:
 
 def _slope(loss: Expr, x: Expr, point: Point) -> float:
     """d loss / d x at the point; infinite where sympy's derivative is no real number there."""
-    truth = _at(sympy.diff(loss, x), point)
-    return float(truth) if truth.is_Number and truth.is_finite else math.inf
+    return _number(_at(sympy.diff(loss, x), point))
+
+
+def _number(value: Expr) -> float:
+    return float(value) if value.is_Number and value.is_finite else math.inf
 
 
 def _exact(v: float) -> Expr:

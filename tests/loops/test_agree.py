@@ -37,7 +37,8 @@ PAGES = {
     "guard": "dims n\ndata x[n]\nparam m\nminimize sum[i where x[i] > 0] (x[i] - m)^2",
     "product": "dims n\ndata x[n]\nparam a\nminimize prod[i] (1 + a^2 x[i]^2 / 10)",
     "tests": "dims n\ndata x[n]\nparam a\nminimize sum[i] ([x[i] > 0] a + [x[i] <= 0] a^2 - x[i])^2",
-    "functions": "dims n\ndata x[n]\nparam a\nminimize sum[i] (tanh(a x[i]) + relu(a + x[i]) + abs(a - x[i]) + a sin x[i] + max(a, x[i]))",
+    "functions": "dims n\ndata x[n]\nparam a\nu[i] = tanh(a x[i]) + relu(a + x[i])\n"
+    "minimize sum[i] (u[i] + abs(a - x[i]) + a sin x[i] + max(a, x[i]))",
 }
 
 

@@ -132,3 +132,20 @@ def test_many_entries_are_thinned():
     chosen = chosen_entries((20, 20), rng, 64)
     assert len(chosen) == len(set(chosen)) == 64 and chosen == sorted(chosen)
     assert chosen_entries((), rng, 64) == [()] and len(chosen_entries((3, 2), rng, 64)) == 6
+
+
+@pytest.mark.parametrize("factor", [1e-10, 1e10])
+def test_the_size_of_a_loss_hides_nothing(factor):
+    """A wrong sign is seen in a loss of any scale; the right gradient passes."""
+    from dataclasses import replace
+
+    from check import analysis
+
+    a = analysis(
+        f"dims n, d\ndata X[n, d], y[n] in {{0, 1}}\nparam w[d]\nz = X w\nminimize {factor:g} sum[i] (softplus(z[i]) - y[i] z[i])"
+    )
+    (w,) = a.model.over
+    assert check_gradient(a.raw, a.derivative, "loss", w).ok
+    last = a.derivative.statements[-1]
+    wrong = replace(a.derivative, statements=(*a.derivative.statements[:-1], replace(last, body=-last.body)))
+    assert not check_gradient(a.raw, wrong, "loss", w).ok

@@ -80,7 +80,10 @@ def test_only_regular_files_inside_the_folder(tmp_path):
         read_table(inside / "none.csv", inside)
 
 
-PAGE = "model m\ndims n, d, c\ndata X[n, d] standardised, y[n] in c\nparam W[d, c]\nminimize -1/n sum[i] logsoftmax(X[i] W)[y[i]]\npredict softmax(X W)"
+PAGE = (
+    "model m\ndims n, d, c\ndata X[n, d] standardised, y[n] in c\nparam W[d, c]\n"
+    "minimize -1/n sum[i] logsoftmax(X[i] W)[y[i]]\npredict softmax(X W)"
+)
 GOOD = {"X": np.random.default_rng(0).normal(size=(20, 2)), "y": np.array(["a", "b"] * 10)}
 
 
