@@ -14,25 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symml.errors import FileError, NumericError, SpecError, UnsupportedError
+from symml.errors import FileError, NumericError, SpecError
 from symml.source import Source
 
 if TYPE_CHECKING:
     import numpy as np
     from sympy import Expr
 
-    from symml.ir.optimizer import Optimizer
     from symml.ir.program import Program
     from symml.latex.derivation import Formula
-    from symml.loops.plan import Plan
     from symml.methods.convexity import Certificate
-    from symml.model.model import Data, Model
+    from symml.model.model import Model
     from symml.runtime.bind import Bound
     from symml.runtime.launch import Kernel, Watch
 
-FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}}
-BATCH_OPTIONS = {"batch": 32, "epochs": 20, "seed": 0}
-TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 TARGETS = ("reference", "cpu")
 
 
@@ -179,191 +174,12 @@ def derivations(
     return rows
 
 
-# from the derivative to a module
-
-
-def plan(a: Analysis) -> Plan:
-    """The functions of a fit and how parameters start."""
-    from symml.calculus.reverse import gradient
-    from symml.loops.plan import Function, Plan
-    from symml.loops.schedule import schedule
-    from symml.rewrite.dead import prune
-    from symml.rewrite.simplify import simplify
-    from symml.rewrite.stable import stabilise
-    from symml.training.compose import all_dims, minibatch, outputs_as_functions, update_program
-
-    model = a.model
-    method, optimizer = _method(model)
-    derivative, batch = a.derivative, None
-    if optimizer is not None:
-        if model.row_dim is None:
-            raise UnsupportedError(
-                f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span
-            )
-        rowed = [t for t in model.over if model.row_dim in t.shape]
-        if rowed:
-            raise UnsupportedError(
-                f"'{rowed[0].name}' has an entry for each row of the data and cannot be trained on batches",
-                rowed[0].span,
-                fix="train with lbfgs",
-            )
-        forward, batch = minibatch(a.forward, model.row_dim)
-        derivative = simplify(gradient(forward, "loss", model.over))
-    wanted = [k for k in a.program.outputs if k != "loss"]
-    others = {k: simplify(stabilise(prune(a.program, k))) for k in wanted}
-    functions = [Function("value_and_grad", "gradient", schedule(derivative), "loss")]
-    functions += outputs_as_functions(others, {r.name.id: r.part.id if r.part else "" for r in model.reports})
-    dims = all_dims([a.program, derivative, *others.values()], model.over)
-    return Plan(
-        params=model.over,
-        hypers=tuple(h.tensor for h in model.hypers.values()),
-        dims=dims,
-        functions=tuple(functions),
-        starts=_starts(a),
-        algorithm="minibatch" if optimizer else method,
-        optimizer=optimizer,
-        update=update_program(optimizer) if optimizer else None,
-        row=model.row_dim,
-        batch=batch,
-    )
-
-
-def _method(model: Model) -> tuple[str, Optimizer | None]:
-    """The method of the page: an algorithm that reads all rows, or a page of library/optimizers."""
-    from symml.model.library import names, page
-    from symml.model.optimizer import optimizer
-    from symml.syntax.words import nearest
-
-    name = model.train.method if model.train else "lbfgs"
-    known = {**FULL_BATCH_OPTIONS.get(name, {}), **(BATCH_OPTIONS if name not in FULL_BATCH_OPTIONS else {})}
-    if name not in (*FULL_BATCH_OPTIONS, *names("optimizers")):
-        every = (*FULL_BATCH_OPTIONS, *names("optimizers"))
-        raise SpecError(
-            f"unknown method '{name}'", model.train.span, fix=nearest(name, every) or f"known are {', '.join(every)}"
-        )
-    found = None if name in FULL_BATCH_OPTIONS else optimizer(page("optimizers", name))
-    known |= {t.name: v for t, v in found.hypers.items()} if found else {}
-    for option in model.train.options if model.train else {}:
-        if option not in known:
-            raise SpecError(
-                f"'{name}' has no option '{option}'",
-                model.train.span,
-                fix=nearest(option, known) or f"its options are {', '.join(known)}",
-            )
-    return name, found
-
-
-def _starts(a: Analysis) -> tuple:
-    """Each parameter's start; without `init` it is 0 where the problem is convex, else the page must say it."""
-    import sympy
-
-    from symml.loops.plan import Start
-    from symml.model.lower import Lowering
-
-    starts = []
-    low = Lowering(a.model.dims, {h.tensor.name: h.tensor for h in a.model.hypers.values()}, {})
-    missing = [t for t in a.model.over if a.model.params[t.name].init is None]
-    if missing and not (c := certificate(a)).convex:
-        p = a.model.params[missing[0].name]
-        raise SpecError(
-            f"'{missing[0].name}' needs an init: the problem is not certified convex ({c.reason})",
-            p.span,
-            fix=f"such as init normal(0, 0.1), or 0: {missing[0].name} init 0",
-        )
-    for t in a.model.over:
-        init = a.model.params[t.name].init
-        if init is None:
-            starts.append(Start(t, "constant", (sympy.Integer(0),)))
-        else:
-            starts.append(Start(t, init.kind, tuple(low.expression(e, {}).scalar for e in init.args)))
-    return tuple(starts)
-
-
-def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], options: Options) -> dict:
-    """All that a run needs besides the module, as JSON."""
-    model = a.model
-    method = model.train.method if model.train else "lbfgs"
-    given = dict(model.train.options) if model.train else {}
-    optimizer = plan_.optimizer
-    label = a.program.outputs["predict"].domain if "predict" in a.program.outputs else None
-    if "predict" in functions and label is not None and label.kind == "label":
-        functions["predict"]["out"]["label"] = next(
-            (d.tensor.name for d in model.data.values() if d.tensor.domain.size == label.size), ""
-        )
-    c = certificate(a)
-    return {
-        "model": model.name,
-        "formulas": rows,
-        "certificate": {"curvature": c.curvature, "reason": c.reason, "over": [t.name for t in model.over]},
-        "sense": model.objective.sense,
-        "dims": [d.name for d in plan_.dims],
-        "sizes": {d.name: size for d, size in model.sizes.items()},
-        "row": plan_.row.name if plan_.row else None,
-        "batch": plan_.batch.name if plan_.batch else None,
-        "data": [_data(d) for d in model.data.values()],
-        "split": None
-        if model.split is None
-        else {
-            "dim": model.split.dim.name,
-            "parts": [list(p) for p in model.split.parts],
-            "seed": model.split.seed,
-            "by": model.split.stratified_by,
-        },
-        "params": [
-            {"name": t.name, "shape": [int(s) if s.is_Integer else s.name for s in t.shape]} for t in plan_.params
-        ],
-        "hypers": [{"name": h.tensor.name, "value": h.value} for h in model.hypers.values()],
-        "functions": functions,
-        "method": {
-            "name": method,
-            "tolerance": (model.train.tolerance if model.train else None) or TOLERANCE[options.dtype],
-            "options": {**FULL_BATCH_OPTIONS.get(method, BATCH_OPTIONS), **given},
-        },
-        "optimizer": None
-        if optimizer is None
-        else {
-            "state": [optimizer.starts[t] for t in optimizer.state],
-            "counters": [optimizer.starts[t] for t in optimizer.counters],
-            "hypers": [given.get(t.name, v) for t, v in optimizer.hypers.items()],
-        },
-        "reports": [r.name.id for r in model.reports],
-        "parts": [r.part.id if r.part else "" for r in model.reports],
-        "expected": [list(e) for e in model.expected],
-    }
-
-
-def _data(d: Data) -> dict:
-    domain = d.tensor.domain
-    facts = None
-    if domain.kind != "real":
-        facts = {
-            "kind": domain.kind,
-            "lower": domain.lower,
-            "upper": domain.upper,
-            "open": list(domain.open),
-            "values": list(domain.values),
-            "size": None if domain.size is None else (int(domain.size) if domain.size.is_Integer else domain.size.name),
-        }
-    columns = None
-    if d.source is not None and d.source.columns is not None:
-        columns = [int(d.source.columns.low.value), int(d.source.columns.high.value)]
-    return {
-        "name": d.tensor.name,
-        "dims": [int(s) if s.is_Integer else s.name for s in d.tensor.shape],
-        "domain": facts,
-        "transform": d.transform,
-        "source": d.source.path if d.source else None,
-        "label": d.source.label if d.source and len(d.tensor.shape) == 1 else None,
-        "columns": columns,
-        "line": d.span.line,
-    }
-
-
 # kernels
 
 
 def build(source: Source, options: Options) -> tuple[str, dict]:
     """The module's source and manifest, from text."""
+    from symml.assemble import manifest, plan
     from symml.targets import whitelist
     from symml.targets.numba_cpu.config import Config
     from symml.targets.numba_cpu.wrap import module_source
@@ -394,6 +210,7 @@ def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
 
 
 def _reference(source: Source, options: Options) -> Kernel:
+    from symml.assemble import manifest, plan
     from symml.runtime.launch import Kernel
     from symml.targets.numba_cpu.config import Config
     from symml.targets.numba_cpu.wrap import module_source
@@ -485,6 +302,7 @@ def show(source: Source, stage: str, options: Options) -> str:
         return "\n".join(f"{s.span.line:4d}  {s!r}" for s in parse(source).statements)
     if stage == "source":
         return build(source, options)[0]
+    from symml.assemble import plan
     from symml.ir import show as programs
     from symml.loops.show import loop_program
 

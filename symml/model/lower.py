@@ -240,7 +240,7 @@ def unknown_names(low: Lowering, node: tree.Node) -> list[SymmlError]:
 def lower(model: Model) -> Program:
     """The Program of a Model: outputs `loss` (to be minimised), `predict`, and `report NAME` for each report."""
     low = Lowering(model.dims, {t.name: t for t in model.inputs}, model.definitions)
-    errors = lower_all(low, model.definitions)
+    errors = [*lower_all(low, model.definitions), *_unknown_parts(model)]
     outputs: dict[str, Tensor] = {}
     wanted: list[tuple[str, tree.Expr, bool]] = []
     if model.objective:
@@ -268,3 +268,17 @@ def _checked(low: Lowering, key: str, node: tree.Expr, is_scalar: bool) -> Value
             f"{what} is one number, this is a {value.described()}", node.span, fix="reduce it, as in 1/n sum[i] ..."
         )
     return value
+
+
+def _unknown_parts(model: Model) -> list[SymmlError]:
+    """Reports on rows that no split makes."""
+    parts = [name for name, _ in model.split.parts] if model.split else []
+    return [
+        SpecError(
+            f"'{r.part.id}' is no part of a split",
+            r.part.span,
+            fix=nearest(r.part.id, parts) or "write split n into train 0.8, test 0.2",
+        )
+        for r in model.reports
+        if r.part and r.part.id not in parts
+    ]

@@ -171,11 +171,12 @@ def _entries(decl: Mapping, array: np.ndarray, bound: Bound) -> np.ndarray:
         where = [tuple(int(k) for k in w) for w in np.argwhere(~np.isfinite(array))[:OFFENDERS]]
         raise DataError(f"'{name}' has non-finite values at {', '.join(map(str, where))}")
     if domain:
-        _inside(name, array, domain)
+        check_domain(name, array, domain)
     return array
 
 
-def _inside(name: str, array: np.ndarray, domain: Mapping) -> None:
+def check_domain(name: str, array: np.ndarray, domain: Mapping) -> None:
+    """Refuse entries outside a set or an interval, naming the first of them."""
     if domain["kind"] == "set":
         good, text = np.isin(array, domain["values"]), "{" + ", ".join(f"{v:g}" for v in domain["values"]) + "}"
     else:
@@ -188,7 +189,8 @@ def _inside(name: str, array: np.ndarray, domain: Mapping) -> None:
         text = f"{'-inf' if low is None else low}..{'inf' if high is None else high}"
     if not good.all():
         rows = np.argwhere(~good)[:OFFENDERS]
-        listed = ", ".join(f"{name}[{', '.join(map(str, r))}] = {array[tuple(r)]:g}" for r in rows)
+        places = [f"{name}[{', '.join(map(str, r))}]" if len(r) else name for r in rows]
+        listed = ", ".join(f"{place} = {array[tuple(r)]:g}" for place, r in zip(places, rows, strict=True))
         raise DataError(f"{listed}: outside {text}")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from symml.errors import DataError, NumericError
-from symml.runtime.bind import LARGEST_ARRAY, Bound, rows_of
+from symml.runtime.bind import LARGEST_ARRAY, Bound, check_domain, rows_of
 from symml.runtime.drive import run_lbfgs, run_minibatch
 
 Watch = Callable[[int, int, float, float], None]
@@ -58,7 +58,13 @@ def sizes(kernel: Kernel, dims: Mapping[str, int], extra: Mapping[str, int] | No
 
 
 def hypers(kernel: Kernel, values: Mapping[str, float]) -> np.ndarray:
-    """The hyper-parameters in the kernel's order."""
+    """The hyper-parameters in the kernel's order, each inside its domain."""
+    known = [h["name"] for h in kernel.manifest["hypers"]]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise DataError(
+            f"'{unknown[0]}' is not a hyper-parameter of this page", fix=f"its own are {', '.join(known) or 'none'}"
+        )
     out = []
     for h in kernel.manifest["hypers"]:
         value = values.get(h["name"], h["value"])
@@ -66,6 +72,8 @@ def hypers(kernel: Kernel, values: Mapping[str, float]) -> np.ndarray:
             raise DataError(
                 f"the hyper-parameter '{h['name']}' has no value", fix=f"write hyper {h['name']} = 0.1, or give it"
             )
+        if h["domain"]:
+            check_domain(h["name"], np.asarray(float(value)), h["domain"])
         out.append(float(value))
     return np.array(out, np.float64)
 

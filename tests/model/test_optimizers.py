@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from check import page
 
-from symml import pipeline
+from symml import assemble, pipeline
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(40, 3))
@@ -59,6 +59,6 @@ def test_the_comparison_can_fail():
 
 def test_unknown_options_are_refused():
     with pytest.raises(Exception, match="no option 'beta'"):
-        pipeline.plan(
+        assemble.plan(
             pipeline.analyse(page("dims n\ndata x[n]\nparam m\nminimize sum[i] (x[i] - m)^2\ntrain with sgd(beta = 1)"))
         )
