@@ -139,6 +139,11 @@ class Fit:
         return self._result.params
 
     @property
+    def params_in_data_units(self) -> dict[str, np.ndarray]:
+        """Parameters that multiply transformed data, for the data as given: X w = raw X w' + shift."""
+        return self._result.params_in_data_units
+
+    @property
     def history(self) -> list[float]:
         """The loss after each step (full batch) or epoch."""
         return self._result.outcome["history"]

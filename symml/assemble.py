@@ -14,7 +14,7 @@ import sympy
 from symml.calculus.reverse import gradient
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.optimizer import Optimizer
-from symml.ir.program import Domain
+from symml.ir.program import Domain, direct_accesses
 from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
 from symml.methods.convexity import certify
@@ -168,10 +168,30 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
             "counters": [optimizer.starts[t] for t in optimizer.counters],
             "hypers": [given.get(t.name, v) for t, v in optimizer.hypers.items()],
         },
+        "units": _units(a),
         "reports": [r.name.id for r in model.reports],
         "parts": [r.part.id if r.part else "" for r in model.reports],
         "expected": [list(e) for e in model.expected],
     }
+
+
+def _units(a: Analysis) -> list[dict]:
+    """Pairs (data, parameter) that meet only as sum[j] X[i, j] w[j, ...]: there w/deviation is w in the data's own units.
+
+    With X transformed, X w = raw (w/deviation) - mean' (w/deviation); the last term shifts what is added to X w.
+    """
+    transformed = [d.tensor for d in a.model.data.values() if d.transform and len(d.tensor.shape) == 2]
+    found: dict[tuple[str, str], bool] = {}
+    for s in a.raw.statements:
+        read = direct_accesses(s.body)
+        for x in (r for r in read if r.tensor in transformed):
+            others = [r for r in read if r is not x]
+            meets = s.reduce == "sum" and len(others) == 1 and others[0].tensor in a.model.over
+            contracted = meets and s.body == x * others[0] and s.reduced == (x.idx[1],) and others[0].idx[0] is x.idx[1]
+            key = (x.tensor.name, others[0].tensor.name if others else "")
+            found[key] = contracted and found.get(key, True)
+    alone = [data for data, _ in found]
+    return [{"data": x, "param": w} for (x, w), good in found.items() if good and alone.count(x) == 1]
 
 
 def _domain(domain: Domain) -> dict | None:

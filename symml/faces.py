@@ -102,6 +102,7 @@ def document(result: Result) -> dict:
         "outcome": dict(result.outcome),
         "report": dict(result.report),
         "params": {k: np.asarray(v).tolist() for k, v in result.params.items()},
+        "params_in_data_units": {k: np.asarray(v).tolist() for k, v in result.params_in_data_units.items()},
         "notes": list(result.bound.notes),
         "cached": result.cached,
         "seconds": {"prepare": result.prepare_seconds, "train": result.train_seconds},
@@ -111,6 +112,7 @@ def document(result: Result) -> dict:
 def save_run(folder: Path, result: Result) -> Path:
     """Parameters, figures and, where the page predicts, the predictions of all rows."""
     save(folder, result)
+    write_whole(folder / "params.csv", ("\n".join(_parameter_rows(result)) + "\n").encode())
     if "predict" in result.kernel.manifest["functions"]:
         rows = np.atleast_1d(result.predict())
         header = ",".join(
@@ -119,6 +121,17 @@ def save_run(folder: Path, result: Result) -> Path:
         lines = [",".join([str(i), *map(_cell, np.atleast_1d(row))]) for i, row in enumerate(rows)]
         write_whole(folder / "predictions.csv", ("\n".join([header, *lines]) + "\n").encode())
     return folder
+
+
+def _parameter_rows(result: Result) -> list[str]:
+    """Every entry of every parameter, as trained and, where it multiplies transformed data, in the data's units."""
+    units, rows = result.params_in_data_units, ["parameter,index,value,in_data_units"]
+    for name, value in {**result.params, **{k: v for k, v in units.items() if k not in result.params}}.items():
+        for at in np.ndindex(np.shape(value)):
+            own = _cell(float(np.asarray(value)[at])) if name in result.params else ""
+            raw = _cell(float(np.asarray(units[name])[at])) if name in units else ""
+            rows.append(f"{name},{' '.join(map(str, at))},{own},{raw}")
+    return rows
 
 
 def _cell(value: object) -> str:

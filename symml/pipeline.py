@@ -277,6 +277,13 @@ class Result:
 
         return parameters(self.kernel, self.x, self.bound.dims)
 
+    @property
+    def params_in_data_units(self) -> dict:
+        """Parameters that multiply standardised or centred data, in the data's own units, with the shift they bring."""
+        from symml.runtime.launch import in_data_units
+
+        return in_data_units(self.kernel, self.x, self.bound)
+
     def predict(self, values: Mapping[str, object] | None = None) -> np.ndarray:
         """The page's prediction for new values of its inputs, or for the data of the fit."""
         from symml.errors import DataError

@@ -12,6 +12,7 @@ from check import EXAMPLES, NAMES, check_derivative
 from sklearn import linear_model, neural_network
 
 from symml import load, pipeline
+from symml.runtime import launch
 
 
 def symml(*args, **kwargs):
@@ -135,3 +136,45 @@ def test_make_reproduces_the_data(tmp_path):
     subprocess.run([sys.executable, EXAMPLES / "data" / "make.py", tmp_path], check=True)
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (EXAMPLES / "data" / path.name).read_bytes()
+
+
+def test_parameters_in_the_units_of_the_data(tmp_path):
+    _, values = table("diabetes")
+    X, y = values[:, :-1], values[:, -1]
+    fit = load(EXAMPLES / "linear_regression.symml").train()
+    peer = linear_model.LinearRegression().fit(X, y)
+    units = fit.params_in_data_units
+    np.testing.assert_allclose(units["w"], peer.coef_, atol=1e-6)
+    assert fit.params["b"] + units["X w: shift"] == pytest.approx(peer.intercept_, rel=1e-6)
+    symml("run", EXAMPLES / "linear_regression.symml", "--out", tmp_path)
+    lines = (tmp_path / "linear_regression" / "params.csv").read_text().splitlines()
+    assert lines[0] == "parameter,index,value,in_data_units" and len(lines) == 1 + 10 + 1 + 1
+
+
+def test_gradients_of_the_network_are_jaxs():
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50, 8)), rng.integers(0, 10, 50)
+    kernel, _ = pipeline.kernel(pipeline.read(EXAMPLES / "mlp.symml"), pipeline.Options())
+    m = kernel.manifest
+    dims = {"n": 50, "n_batch": 50, "d": 8, "h": 64, "c": 10}
+    data = (launch.sizes(kernel, dims), launch.hypers(kernel, {}), X, y)
+    x = rng.normal(size=8 * 64 + 64 + 64 * 10 + 10) * 0.2
+    g = np.zeros_like(x)
+    value = kernel.module.value_and_grad(x, g, data, launch.buffers(m["functions"]["value_and_grad"], dims))
+
+    def loss(v):
+        p = split(v)
+        z = jax.numpy.tanh(X @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"]
+        return -jax.nn.log_softmax(z)[jax.numpy.arange(50), y].mean()
+
+    def split(v):
+        a, b, c = 8 * 64, 8 * 64 + 64, 8 * 64 + 64 + 640
+        return {"W1": v[:a].reshape(8, 64), "b1": v[a:b], "W2": v[b:c].reshape(64, 10), "b2": v[c:]}
+
+    truth, gradient = jax.value_and_grad(loss)(jax.numpy.asarray(x))
+    assert value == pytest.approx(float(truth), rel=1e-12)
+    np.testing.assert_allclose(g, gradient, atol=1e-10)
+    assert np.abs(g[::-1] - np.asarray(gradient)).max() > 1e-3

@@ -115,6 +115,20 @@ def parameters(kernel: Kernel, x: np.ndarray, dims: Mapping[str, int]) -> dict[s
     return out
 
 
+def in_data_units(kernel: Kernel, x: np.ndarray, bound: Bound) -> dict[str, np.ndarray]:
+    """Parameters that multiply transformed data, in the units of the data as given: w/deviation.
+
+    `X w: shift` is -mean' (w/deviation): what the model adds to raw X times these.
+    """
+    params, out = parameters(kernel, x, bound.dims), {}
+    for pair in kernel.manifest["units"]:
+        mean, deviation = bound.statistics[pair["data"]]
+        raw = (params[pair["param"]].T / deviation).T
+        out[pair["param"]] = raw
+        out[f"{pair['data']} {pair['param']}: shift"] = -mean @ raw
+    return out
+
+
 def vector(kernel: Kernel, params: Mapping[str, object], dims: Mapping[str, int]) -> np.ndarray:
     """Named arrays as the vector."""
     parts = []

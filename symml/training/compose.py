@@ -17,10 +17,6 @@ from symml.loops.program import LoopProgram
 from symml.loops.schedule import schedule
 from symml.names import Names, number
 
-FULL_BATCH = (
-    "lbfgs",
-)  # algorithms of algorithms/ that read all rows at once; pages of library/optimizers read batches
-
 
 def minibatch(program: Program, row: Dim) -> tuple[Program, Dim]:
     """The program of one batch: rows run over m of n, and each sum over rows is scaled by n/m, so that its mean over
