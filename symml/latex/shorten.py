@@ -134,11 +134,10 @@ def _common(factors: list[Expr]) -> Expr:
         shared &= set(sympy.Mul.make_args(f.as_coeff_Mul()[1]))
     numbers = [f.as_coeff_Mul()[0] for f in factors]
     content = ONE
-    plain = all(f.is_number for f in factors)
-    if (shared - {ONE} or plain) and all(x.is_Rational for x in numbers):
-        top = sympy.igcd(*(abs(x.p) for x in numbers))
-        bottom = sympy.ilcm(*(x.q for x in numbers))
-        content = sympy.Rational(top, bottom)
+    if len({abs(x) for x in numbers}) == 1:
+        content = abs(numbers[0])
+    elif shared - {ONE} and all(x.is_Integer for x in numbers):
+        content = sympy.Integer(sympy.igcd(*numbers))
     return content * sympy.Mul(*(s for s in sorted(shared, key=str) if s != 1))
 
 

@@ -96,11 +96,6 @@ def many(a: Interval) -> Interval:
     return (Fraction(0) if a[0] >= 0 else -math.inf), (Fraction(0) if a[1] <= 0 else math.inf)
 
 
-def hull(a: Interval, b: Interval) -> Interval:
-    """Either."""
-    return min(a[0], b[0]), max(a[1], b[1])
-
-
 def of_function(name: str, args: Sequence[Interval]) -> Interval:
     """The values of a function of ir/functions.py, from the intervals of its arguments."""
     low, high = args[0]

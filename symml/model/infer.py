@@ -24,7 +24,7 @@ def index_range(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> E
     """The size of the axes that `name` walks in `nodes`; they must agree."""
     found: dict[Expr, tree.Expr] = {}
     for node in nodes:
-        for part in tree.walk(node):
+        for part in _unshadowed(name.id, node):
             for size in _sizes(name.id, part, low):
                 found.setdefault(size, part)
     if not found:
@@ -41,6 +41,16 @@ def index_range(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> E
             fix="use two indices, or give both arrays the same dim",
         )
     return next(iter(found))
+
+
+def _unshadowed(name: str, node: tree.Node) -> Iterable[tree.Node]:
+    """The parts of an expression where `name` is this index, not that of a reduction inside."""
+    hidden: set[int] = set()
+    for part in tree.walk(node):  # a node comes before what is below it
+        if isinstance(part, tree.Reduction) and any(n.id == name for b in part.binders for n in b.names):
+            hidden.update(id(below) for below in tree.walk(part))
+        if id(part) not in hidden:
+            yield part
 
 
 def _sizes(name: str, node: tree.Expr, low: Lowering) -> Iterable[Expr]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sympy import Expr
-
 from symml.ir.program import Dim, Tensor
 from symml.source import Source, Span
 from symml.syntax import tree
@@ -104,8 +102,3 @@ class Model:
             return self.split.dim
         first = next((d.tensor.shape[0] for d in self.data.values() if d.tensor.shape), None)
         return first if isinstance(first, Dim) else None
-
-
-def size_text(size: Expr) -> str:
-    """A size as the page writes it."""
-    return str(size)
