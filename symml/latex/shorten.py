@@ -134,10 +134,11 @@ def _common(factors: list[Expr]) -> Expr:
         shared &= set(sympy.Mul.make_args(f.as_coeff_Mul()[1]))
     numbers = [f.as_coeff_Mul()[0] for f in factors]
     content = ONE
-    if len({abs(x) for x in numbers}) == 1:
-        content = abs(numbers[0])
-    elif shared - {ONE} and all(x.is_Integer for x in numbers):
-        content = sympy.Integer(sympy.igcd(*numbers))
+    if shared - {ONE} or all(f.is_number for f in factors):
+        if len({abs(x) for x in numbers}) == 1:
+            content = abs(numbers[0])
+        elif all(x.is_Integer for x in numbers):
+            content = sympy.Integer(sympy.igcd(*numbers))
     return content * sympy.Mul(*(s for s in sorted(shared, key=str) if s != 1))
 
 
