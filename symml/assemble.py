@@ -7,14 +7,17 @@ Loaded on a cold run only, so it imports the rooms it joins at the top.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import sympy
 
 from symml.calculus.reverse import gradient
 from symml.errors import SpecError, UnsupportedError
+from symml.ir.evaluate import evaluate
 from symml.ir.optimizer import Optimizer
-from symml.ir.program import Domain, direct_accesses
+from symml.ir.program import Dim, Domain, Program, direct_accesses
 from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
 from symml.methods.convexity import certify
@@ -22,9 +25,11 @@ from symml.model.library import names, page
 from symml.model.lower import Lowering
 from symml.model.model import Data, Model
 from symml.model.optimizer import optimizer
+from symml.model.schedules import inside, scheduled
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
+from symml.source import Span
 from symml.syntax.words import nearest
 from symml.training.compose import all_dims, minibatch, outputs_as_functions, update_program
 
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
 FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}}
 BATCH_OPTIONS = {"batch": 32, "epochs": 20, "seed": 0}
+VALIDATION = "valid"
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 
 
@@ -41,25 +47,13 @@ def plan(a: Analysis) -> Plan:
 
     model = a.model
     method, optimizer = _method(model)
-    derivative, batch = a.derivative, None
-    if optimizer is not None:
-        if model.row_dim is None:
-            raise UnsupportedError(
-                f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span
-            )
-        rowed = [t for t in model.over if model.row_dim in t.shape]
-        if rowed:
-            raise UnsupportedError(
-                f"'{rowed[0].name}' has an entry for each row of the data and cannot be trained on batches",
-                rowed[0].span,
-                fix="train with lbfgs",
-            )
-        forward, batch = minibatch(a.forward, model.row_dim)
-        derivative = simplify(gradient(forward, "loss", model.over))
+    derivative, batch = (a.derivative, None) if optimizer is None else _batch_derivative(a, method)
     wanted = [k for k in a.program.outputs if k != "loss"]
     others = {k: simplify(stabilise(prune(a.program, k))) for k in wanted}
     functions = [Function("value_and_grad", "gradient", schedule(derivative), "loss")]
     functions += outputs_as_functions(others, {r.name.id: r.part.id if r.part else "" for r in model.reports})
+    if (part := _validation_part(model, optimizer)) is not None:
+        functions.append(Function("validation_loss", "value", schedule(a.forward), "loss", part))
     dims = all_dims([a.program, derivative, *others.values()], model.over)
     return Plan(
         params=model.over,
@@ -75,6 +69,68 @@ def plan(a: Analysis) -> Plan:
     )
 
 
+def _validation_part(model: Model, optimizer: Optimizer | None) -> str | None:
+    """The part of the split whose loss chooses the parameters: the one that `until` names, else one named valid."""
+    parts = [name for name, _ in model.split.parts] if model.split else []
+    named = model.train.part if model.train else None
+    if named is None:
+        return VALIDATION if optimizer is not None and VALIDATION in parts[1:] else None
+    if named.id not in parts[1:]:
+        known = ", ".join(parts[1:]) or "none: write split n into train 0.7, valid 0.1, test 0.2"
+        raise SpecError(f"'{named.id}' is no part of the split beside the training part", named.span, fix=known)
+    if optimizer is None:
+        raise UnsupportedError(
+            f"'{model.train.method}' does not stop by the loss on a part of the data",
+            named.span,
+            fix="train on batches, such as with adam(lr = 1e-3)",
+        )
+    return named.id
+
+
+def _batch_derivative(a: Analysis, method: str) -> tuple[Program, Dim]:
+    """Loss and gradient of one batch of rows, and the dim that counts them."""
+    model = a.model
+    if model.row_dim is None:
+        raise UnsupportedError(f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span)
+    rowed = [t for t in model.over if model.row_dim in t.shape]
+    if rowed:
+        raise UnsupportedError(
+            f"'{rowed[0].name}' has an entry for each row of the data and cannot be trained on batches",
+            rowed[0].span,
+            fix="train with lbfgs",
+        )
+    forward, batch = minibatch(a.forward, model.row_dim)
+    return simplify(gradient(forward, "loss", model.over)), batch
+
+
+def interpreted(
+    a: Analysis,
+    values: Mapping[str, np.ndarray],
+    dims: Mapping[str, int],
+    state: np.ndarray | None,
+    scalars: np.ndarray | None,
+    x: np.ndarray,
+) -> Iterator[tuple[Program, Mapping[str, np.ndarray], Mapping[str, int]]]:
+    """What a step runs, as Programs with their inputs by name: the derivative, then the optimiser's update.
+
+    state (a row for each state), scalars (hyper-parameters and counters) and x are those of minibatch.py.
+    """
+    method, optimizer = _method(a.model)
+    if optimizer is None:
+        yield a.derivative, values, dims
+        return
+    derivative, _ = _batch_derivative(a, method)
+    yield derivative, values, dims
+    inputs = {t: np.asarray(values[t.name]) for t in derivative.inputs}
+    sizes = {d: dims[d.name] for d in all_dims([derivative], a.model.over)}
+    found = evaluate(derivative, inputs, sizes)
+    g = np.concatenate([np.ravel(found[derivative.outputs[f"d_{t.name}"]]) for t in a.model.over])
+    given = {optimizer.theta.name: x, optimizer.gradient.name: g}
+    given |= {t.name: state[k] for k, t in enumerate(optimizer.state)}
+    given |= {t.name: scalars[k] for k, t in enumerate((*optimizer.hypers, *optimizer.counters))}
+    yield optimizer.program, given, {"entries": x.shape[0]}
+
+
 def _method(model: Model) -> tuple[str, Optimizer | None]:
     """The method of the page: an algorithm that reads all rows, or a page of library/optimizers."""
 
@@ -86,15 +142,32 @@ def _method(model: Model) -> tuple[str, Optimizer | None]:
             f"unknown method '{name}'", model.train.span, fix=nearest(name, every) or f"known are {', '.join(every)}"
         )
     found = None if name in FULL_BATCH_OPTIONS else optimizer(page("optimizers", name))
-    known |= {t.name: v for t, v in found.hypers.items()} if found else {}
-    for option in model.train.options if model.train else {}:
+    if model.train is None:
+        return name, found
+    domains = {t.name: t.domain for t in found.hypers} if found else {}
+    known |= dict.fromkeys(domains)
+    for option, place in model.train.places.items():
         if option not in known:
             raise SpecError(
                 f"'{name}' has no option '{option}'",
-                model.train.span,
+                place,
                 fix=nearest(option, known) or f"its options are {', '.join(known)}",
             )
-    return name, found
+        if option in model.train.schedules and option not in domains:
+            raise SpecError(f"'{option}' is one number for the whole run", place)
+    for option, value in model.train.options.items():
+        _check_option(option, value, domains.get(option), model.train.places[option])
+    epochs = model.train.options.get("epochs", BATCH_OPTIONS["epochs"])
+    return name, found and scheduled(found, model.train.schedules, epochs)
+
+
+def _check_option(option: str, value: float, domain: Domain | None, place: Span) -> None:
+    """A hyper-parameter lies in its domain; what counts something is a whole number."""
+    if domain is not None and not inside(value, domain):
+        raise SpecError(f"{option} = {value:g} is outside its domain", place)
+    least = {"seed": 0}.get(option, 1)
+    if domain is None and (value != int(value) or value < least):
+        raise SpecError(f"{option} = {value:g} is not a whole number from {least} on", place)
 
 
 def _starts(a: Analysis) -> tuple:
@@ -160,13 +233,14 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
             "name": method,
             "tolerance": (model.train.tolerance if model.train else None) or TOLERANCE[options.dtype],
             "options": {**FULL_BATCH_OPTIONS.get(method, BATCH_OPTIONS), **given},
+            "patience": model.train.patience if model.train else 0,
         },
         "optimizer": None
         if optimizer is None
         else {
             "state": [optimizer.starts[t] for t in optimizer.state],
             "counters": [optimizer.starts[t] for t in optimizer.counters],
-            "hypers": [given.get(t.name, v) for t, v in optimizer.hypers.items()],
+            "hypers": [optimizer.clock.get(t) or given.get(t.name, v) for t, v in optimizer.hypers.items()],
         },
         "units": _units(a),
         "reports": [r.name.id for r in model.reports],

@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 Spec = Annotated[Path, typer.Argument(help="A page, NAME.symml.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Target = Annotated[str, typer.Option(help="cpu or reference.")]
+Target = Annotated[str, typer.Option(help="cpu, cuda or reference.")]
 Dtype = Annotated[str, typer.Option(help="float64 or float32.")]
 Seed = Annotated[int | None, typer.Option(help="Overrides the page's seed.", show_default=False)]
 DataFiles = Annotated[

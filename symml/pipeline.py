@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from symml.ir.program import Program
     from symml.latex.derivation import Formula
+    from symml.loops.plan import Plan
     from symml.methods.convexity import Certificate
     from symml.model.model import Model
     from symml.runtime.bind import Bound
-    from symml.runtime.launch import Kernel, Watch
+    from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
 
-TARGETS = ("reference", "cpu")
+TARGETS = ("reference", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -181,14 +182,25 @@ def build(source: Source, options: Options) -> tuple[str, dict]:
     """The module's source and manifest, from text."""
     from symml.assemble import manifest, plan
     from symml.targets import whitelist
-    from symml.targets.numba_cpu.config import Config
-    from symml.targets.numba_cpu.wrap import module_source
 
     a = analyse(source)
     plan_ = plan(a)
-    text, functions = module_source(plan_, Config(options.dtype, options.boundscheck))
+    text, functions = _module_source(plan_, options)
     whitelist.check(text)
     return text, manifest(a, plan_, functions, formulas(a), options)
+
+
+def _module_source(plan_: Plan, options: Options) -> tuple[str, dict]:
+    """The module of a target: source and manifest of its functions."""
+    if options.target == "cuda":
+        from symml.targets.numba_cuda.config import Config as CudaConfig
+        from symml.targets.numba_cuda.wrap import module_source as cuda_source
+
+        return cuda_source(plan_, CudaConfig(options.dtype))
+    from symml.targets.numba_cpu.config import Config
+    from symml.targets.numba_cpu.wrap import module_source
+
+    return module_source(plan_, Config(options.dtype, options.boundscheck))
 
 
 def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
@@ -198,11 +210,17 @@ def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
 
     if options.target == "reference":
         return _reference(source, options), False
-    folder = cache.entry(cache.key(source.text, options.dtype, str(options.boundscheck)))
+    if options.target == "cuda":
+        from symml.runtime.launch_cuda import require_device
+
+        require_device()
+    folder = cache.entry(cache.key(source.text, options.target, options.dtype, str(options.boundscheck)))
     found = cache.load(folder)
     if found is None:
-        cache.store(folder, *build(source, options))
-    text, facts = found or cache.load(folder)
+        with cache.locked(folder):
+            text, facts = cache.load(folder) or cache.store(folder, *build(source, options))
+    else:
+        text, facts = found
     from symml.targets import whitelist
 
     whitelist.check(text)
@@ -237,24 +255,90 @@ def emit(source: Source, options: Options) -> str:
     return module
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """Where a run's checkpoints go, every how many seconds, and the folder of the run to go on with."""
+
+    checkpoint: Path | None = None
+    resume: Path | None = None
+    every: float = 30.0
+
+
 def train(
-    source: Source, options: Options, values: Mapping[str, object], seed: int | None, watch: Watch | None = None
+    source: Source,
+    options: Options,
+    values: Mapping[str, object],
+    seed: int | None,
+    watch: Watch | None = None,
+    keeping: Keeping | None = None,
 ) -> Result:
     """A page trained on its data; `values` (arrays, frames, Paths by name) go before the files of the page."""
     import time
 
     from symml.runtime import launch
-    from symml.runtime.bind import bind
 
     start = time.perf_counter()
-    k, cached = kernel(source, options)
-    bound = bind(k.manifest, values, Path(source.name).parent, options.dtype)
-    chosen = seed if seed is not None else int(k.manifest["method"]["options"].get("seed", 0))
+    k, cached, bound, chosen = _prepared(source, options, values, seed)
+    p = launch.problem(k, bound, options.hypers, chosen)
     ready = time.perf_counter()
-    x, outcome = launch.train(k, bound, options.hypers, chosen, watch)
+    try:
+        x, outcome = launch.train(p, watch) if keeping is None else _kept(source, options, p, bound, keeping, watch)
+    except launch.DivergedError as error:
+        _explain(source, options, p, error)
+        raise
     stop = time.perf_counter()
     report = launch.report(k, x, bound, options.hypers)
     return Result(k, bound, x, outcome, report, dict(options.hypers), cached, ready - start, stop - ready)
+
+
+def _prepared(
+    source: Source, options: Options, values: Mapping[str, object], seed: int | None
+) -> tuple[Kernel, bool, Bound, int]:
+    """The kernel, whether it was cached, its data and the seed."""
+    from symml.runtime.bind import bind
+
+    k, cached = kernel(source, options)
+    bound = bind(k.manifest, values, Path(source.name).parent, options.dtype)
+    chosen = seed if seed is not None else int(k.manifest["method"]["options"].get("seed", 0))
+    return k, cached, bound, chosen
+
+
+def _kept(
+    source: Source, options: Options, p: Problem, bound: Bound, keeping: Keeping, watch: Watch | None
+) -> tuple[np.ndarray, dict]:
+    """A run that writes checkpoints, from its begin or from where an earlier one stood."""
+    from symml.runtime import checkpoint, launch
+
+    names_ = [h["name"] for h in p.kernel.manifest["hypers"]]
+    hypers = dict(zip(names_, launch.hypers(p.kernel, options.hypers), strict=True))
+    facts = checkpoint.fingerprint(source.text, options.target, options.dtype, p.seed, hypers, bound)
+    folder, saved = keeping.checkpoint or keeping.resume, None
+    if keeping.resume is not None:
+        found = checkpoint.newest(keeping.resume)
+        checkpoint.refuse_other(keeping.resume, found.facts, facts)
+        saved = found.arrays
+    if folder != keeping.resume:
+        checkpoint.refuse_used(folder)
+    with checkpoint.Keeper(folder, keeping.every, facts) as keep:
+        return launch.train(p, watch, keep, saved)
+
+
+def _explain(source: Source, options: Options, p: Problem, error: DivergedError) -> None:
+    """Put the first statement that left the finite numbers, its place and the reason into an error."""
+    from symml import assemble
+    from symml.runtime import launch
+    from symml.training.blame import first_non_finite
+
+    a = analyse(source)
+    names_ = [h["name"] for h in p.kernel.manifest["hypers"]]
+    hypers = dict(zip(names_, launch.hypers(p.kernel, options.hypers), strict=True))
+    values = {**error.arrays, **error.params, **hypers}
+    for program, given, dims in assemble.interpreted(a, values, error.dims, error.state, error.scalars, error.x):
+        found = first_non_finite(program, given, dims, options.dtype)
+        if found is not None:
+            error.message = f"training left the finite numbers at step {error.step}: {found.why}"
+            error.span = found.span
+            return
 
 
 @dataclass(frozen=True)

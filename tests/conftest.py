@@ -14,6 +14,19 @@ def pytest_addoption(parser):
     parser.addoption("--update-goldens", action="store_true", help="write the goldens that differ")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: the long runs, done only with -m full")
+
+
+def pytest_collection_modifyitems(config, items):
+    if "full" in (config.getoption("-m") or ""):
+        return
+    long = [item for item in items if item.get_closest_marker("full")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
 @pytest.fixture
 def golden(request):
     """`golden(text)` compares with tests/goldens/FILE-TEST.txt, or renews it under --update-goldens."""

@@ -144,7 +144,7 @@ class _Body:
         array = self.env[access.tensor]
         if not access.idx:
             return self._lifted(np.asarray(array))[()]
-        return self._lifted(array[tuple(map(self.place, access.idx))])
+        return self._lifted(np.asarray(array[tuple(map(self.place, access.idx))]))[()]
 
     def place(self, k: Expr) -> np.ndarray:
         """An index expression as int64."""

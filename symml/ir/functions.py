@@ -73,6 +73,16 @@ class step(Function):
         return Integer(0)
 
 
+class floor(Function):
+    """The largest whole number that is not above u; its derivative is 0 between its jumps."""
+
+    nargs = 1
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return Integer(0)
+
+
 class relu(Function):
     """max(u, 0), with derivative 0 at 0."""
 
@@ -250,6 +260,15 @@ FUNCTIONS: Mapping[str, Row] = MappingProxyType(
             ("unknown", "increasing"),
             _heaviside,
         ),
+        "floor": Row(
+            floor,
+            lambda u: np.floor(np.real(u)),
+            mpmath.floor,
+            r"\operatorname{floor}",
+            "floor",
+            ("unknown", "increasing"),
+            sympy.floor,
+        ),
         "abs": Row(
             absolute,
             _absolute,
@@ -316,7 +335,7 @@ FUNCTIONS: Mapping[str, Row] = MappingProxyType(
 BY_CLASS: Mapping[type, str] = MappingProxyType(
     {row.symbol: name for name, row in FUNCTIONS.items() if isinstance(row.symbol, type)}
 )
-PIECEWISE_CONSTANT = (step, signum, less, less_equal, equal)
+PIECEWISE_CONSTANT = (step, floor, signum, less, less_equal, equal)
 KINKED = (relu, absolute, maximum, minimum)
 
 

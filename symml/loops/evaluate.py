@@ -36,7 +36,8 @@ def _stream(region: Region, p: LoopProgram, env: dict[Tensor, np.ndarray], dims:
     total = Dim(region.stream.name)
     statements = [s.with_body(s.body.xreplace({region.stream: total})) for s in statements_of(region)]
     rowed = {t for s in statements for t in (s.out, *reads(s)) if t.shape and t.shape[0] == region.stream}
-    kept: dict[Tensor, list[np.ndarray]] = {t: [] for t in rowed if t not in env and t not in p.local}
+    written = {s.out for s in statements if s.out in rowed and s.out not in p.local}
+    kept: dict[Tensor, list[np.ndarray]] = {t: [] for t in rowed if t in written}
     for start in range(0, rows, region.block):
         stop = min(rows, start + region.block)
         block = {t: (a[start:stop] if t in rowed else a) for t, a in env.items()}

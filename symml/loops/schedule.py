@@ -92,7 +92,8 @@ def streamed(program: Program, dim: Dim) -> list[Region]:
         while len(stages) <= stage:
             stages.append(([], []))
         stages[stage][bool(over)].append(s)
-        ready[s.out] = max(ready.get(s.out, 0), stage + (1 if over and over[0] in s.reduced else 0))
+        whole = bool(over) and not (s.out.shape and s.out.shape[0] == dim)  # summed or scattered: done after all rows
+        ready[s.out] = max(ready.get(s.out, 0), stage + (1 if whole else 0))
     regions = []
     done: frozenset[Tensor] = frozenset()
     for outside, inside in stages:

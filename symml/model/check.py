@@ -16,6 +16,7 @@ from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
 from symml.ir.program import REAL, Dim, Domain, Tensor
 from symml.model.constants import number
 from symml.model.model import Data, Hyper, Init, Model, Param, Split, Train
+from symml.model.schedules import definition, is_schedule
 from symml.syntax import tree
 from symml.syntax.words import nearest
 
@@ -312,8 +313,17 @@ def _train(sheet: _Sheet) -> Train | None:
     node = sheet.single.get(tree.Train)
     if node is None:
         return None
-    options = {o.name: number(o.value) for o in node.method.options}
-    return Train(node.method.name.id, options, _tolerance(node.until), node.span)
+    options, schedules, places = {}, {}, {}
+    for o in node.method.options:
+        if o.name in places:
+            raise SpecError(f"a second '{o.name}'", o.value.span)
+        places[o.name] = o.value.span
+        if is_schedule(o.value):
+            definition(o.value)
+            schedules[o.name] = o.value
+        else:
+            options[o.name] = number(o.value)
+    return Train(node.method.name.id, options, _tolerance(node.until), node.span, schedules, places)
 
 
 def _tolerance(node: tree.Expr | None) -> float | None:

@@ -13,7 +13,7 @@ from symml.errors import SpecError
 from symml.syntax import tree
 
 _FOLD = {"+": operator.add, "-": operator.sub, "*": operator.mul, "product": operator.mul, "/": operator.truediv}
-_FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
+FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
 _CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
@@ -40,6 +40,6 @@ def _fold(node: tree.Expr, known: Mapping[str, float]) -> float:
         return _FOLD[node.op](_fold(node.left, known), _fold(node.right, known))
     if isinstance(node, tree.Binary) and node.op == "^":
         return float(_fold(node.left, known)) ** float(_fold(node.right, known))
-    if isinstance(node, tree.Call) and node.function in _FUNCTIONS and len(node.args) == 1:
-        return _FUNCTIONS[node.function](_fold(node.args[0], known))
+    if isinstance(node, tree.Call) and node.function in FUNCTIONS and len(node.args) == 1:
+        return FUNCTIONS[node.function](_fold(node.args[0], known))
     raise SpecError("a number is expected here", node.span)

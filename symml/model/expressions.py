@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from symml.model.lower import Lowering
 
 Env = Mapping[str, Index]
+LARGEST_POWER = 1100  # bits
 
 
 def _number(low: Lowering, node: tree.Number, env: Env) -> Value:
@@ -174,7 +175,14 @@ def _power(low: Lowering, node: tree.Binary, env: Env) -> Value:
         raise SpecError(f"an exponent is a number, this is a {exponent.described()}", node.right.span)
     if base.rank == 2:
         return _matrix_power(low, base, exponent.scalar, node.span)
-    return elementwise(lambda a, k: a**k, base, exponent)
+    return elementwise(lambda a, k: _raised(a, k, node.span), base, exponent)
+
+
+def _raised(a: Expr, k: Expr, span: Span) -> Expr:
+    """a^k; a power of numbers is worked out exactly, so only while it is one that float64 holds."""
+    if a.is_Rational and k.is_Rational and abs(k) * max(abs(a.p).bit_length(), a.q.bit_length()) > LARGEST_POWER:
+        raise SpecError("this power of numbers is not representable in float64", span, fix="work with its logarithm")
+    return a**k
 
 
 def _matrix_power(low: Lowering, base: Value, exponent: Expr, span: Span) -> Value:

@@ -121,7 +121,8 @@ class Lowering:
     def _name(self, tensor: Tensor, loops: tuple[Index, ...], body: Expr, span: Span) -> Tensor:
         """Define a named tensor; a definition that is just the last temporary gives it its name instead of a copy."""
         last = self.statements[-1] if self.statements else None
-        if last and isinstance(body, Access) and body.tensor is last.out and body.idx == loops and last.covers:
+        whole = last is not None and last.covers and last.out.kind == "temp"
+        if whole and isinstance(body, Access) and body.tensor is last.out and body.idx == loops:
             table = dict(zip(last.lhs, loops, strict=True))
             tensor = replace(tensor, domain=last.out.domain)
             self.statements[-1] = replace(reindex(last, table), out=tensor, span=span)

@@ -6,7 +6,7 @@ model.data["X"].tensor.shape == (n, d);   model.train.method == "lbfgs"
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symml.ir.program import Dim, Tensor
 from symml.source import Source, Span
@@ -62,12 +62,19 @@ class Split:
 
 @dataclass(frozen=True)
 class Train:
-    """The method by name, its options as numbers, and the bound on |grad| (None: the method's own)."""
+    """The method by name, its options as numbers or schedules, and the bound on |grad| (None: the method's own).
+
+    `part` is the part of the split whose loss `until` watches, `patience` how many epochs without a lower one end a run.
+    """
 
     method: str
     options: Mapping[str, float]
     tolerance: float | None
     span: Span
+    schedules: Mapping[str, tree.Expr] = field(default_factory=dict)
+    places: Mapping[str, Span] = field(default_factory=dict)
+    part: tree.Name | None = None
+    patience: int = 0
 
 
 @dataclass(frozen=True)

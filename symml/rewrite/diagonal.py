@@ -23,6 +23,7 @@ def unify_diagonals(program: Program) -> Program:
             definitions[s.out] == 1
             and len(s.lhs) == 2
             and s.lhs[0] is s.lhs[1]
+            and isinstance(s.lhs[0], Index)  # one gathered element of the diagonal is not the diagonal
             and s.reduce == "none"
             and s.guard is None
         ):

@@ -65,8 +65,8 @@ def _uses(program: Program) -> Counter[Tensor]:
     """In how many places each tensor is read; the same element twice in one body is one place."""
     uses: Counter[Tensor] = Counter()
     for s in program.statements:
-        uses.update(a.tensor for a in accesses(s.body))
-        uses.update(a.tensor for k in s.lhs for a in accesses(k))
+        parts = (s.body, *s.lhs) if s.guard is None else (s.body, *s.lhs, s.guard)
+        uses.update(a.tensor for part in parts for a in accesses(part))
     return uses
 
 

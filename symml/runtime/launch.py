@@ -1,7 +1,7 @@
 """A kernel's module and its calls: the vector of parameters, tuples of data, buffers, training, prediction, reports.
 
 kernel = Kernel(manifest, module)        module: anything with the emitted functions as attributes
-outcome = train(kernel, bound, dtype, seed)
+x, outcome = train(problem(kernel, bound, hypers, seed))
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import math
 import sys
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from symml.algorithms.philox import BOOTSTRAP, SHUFFLE, philox, shuffle, unit
 from symml.errors import DataError, NumericError
+from symml.runtime import cache
 from symml.runtime.bind import LARGEST_ARRAY, Bound, check_domain, rows_of
 from symml.runtime.drive import run_lbfgs, run_minibatch
 
 Watch = Callable[[int, int, float, float], None]
+Between = Callable[[Mapping[str, np.ndarray]], None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Kernel:
 
 
 def load_module(path: Path, source: str) -> types.ModuleType:
-    """Execute emitted source under its own file name, so that numba can keep what it compiles beside it."""
+    """Execute emitted source under its own file name; what numba compiles is kept beside it, checked when it is read."""
     name = f"symml_kernel_{path.parent.name}"
     if name in sys.modules:
         return sys.modules[name]
@@ -40,6 +43,7 @@ def load_module(path: Path, source: str) -> types.ModuleType:
     module.__file__ = str(path)
     sys.modules[name] = module
     exec(compile(source, str(path), "exec"), module.__dict__)
+    cache.attach(module, path.parent, source)
     return module
 
 
@@ -143,84 +147,188 @@ def vector(kernel: Kernel, params: Mapping[str, object], dims: Mapping[str, int]
 # runs
 
 
-def train(
-    kernel: Kernel, bound: Bound, values: Mapping[str, float], seed: int, watch: Watch | None
-) -> tuple[np.ndarray, dict]:
-    """The trained vector and the outcome of the run."""
+class DivergedError(NumericError):
+    """A run left the finite numbers. `params` are the last finite ones by name, `x` as one vector.
+
+    `step` is the step that failed, `arrays` and `dims` the rows that it read, `state` and `scalars` the optimiser's.
+    """
+
+    def __init__(self, problem: Problem, run: Mapping, step: int, rows: np.ndarray | None) -> None:
+        super().__init__(f"the loss is not finite at step {step}", fix="try a smaller learning rate, or another init")
+        self.step, self.x = step, problem.x.copy()
+        self.params = parameters(problem.kernel, problem.x, problem.dims)
+        self.dims, self.arrays = dict(problem.dims), dict(problem.arrays)
+        self.state, self.scalars = run.get("state"), run.get("scalars")
+        if rows is not None:
+            self.arrays = {k: a[rows] if k in problem.rowed else a for k, a in problem.arrays.items()}
+            self.dims[problem.kernel.manifest["batch"]] = len(rows)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What one fit is given: the arrays of the rows it trains on, the sizes, where the parameters start."""
+
+    kernel: Kernel
+    arrays: Mapping[str, np.ndarray]
+    dims: Mapping[str, int]
+    hypers: Mapping[str, float]
+    seed: int
+    x: np.ndarray
+    validate: Callable[[np.ndarray], float] | None = None
+
+    @property
+    def rowed(self) -> frozenset[str]:
+        """The data that have a row for each row of a batch."""
+        m = self.kernel.manifest
+        return frozenset(d["name"] for d in m["data"] if d["dims"] and d["dims"][0] == m["row"])
+
+
+def problem(
+    kernel: Kernel,
+    bound: Bound,
+    values: Mapping[str, float],
+    seed: int,
+    start: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
+) -> Problem:
+    """The training part of the data, or given `rows` of it; parameters as the page starts them, or at `start`."""
     m = kernel.manifest
     part = next(iter(bound.parts), "")
-    arrays = rows_of(bound, m["data"], m["row"], part)
-    dims = dict(bound.dims)
+    dims, arrays = dict(bound.dims), rows_of(bound, m["data"], m["row"], part)
     if part:
         dims[m["row"]] = len(bound.parts[part])
-    count = sum(math.prod(shape(dims, p["shape"])) for p in m["params"])
-    x = np.zeros(count, kernel.dtype)
-    kernel.module.initialise(x, sizes(kernel, dims), hypers(kernel, values), seed)
-    function = m["functions"]["value_and_grad"]
-    if m["batch"]:
-        outcome = _stochastic(kernel, x, function, arrays, dims, values, seed, watch)
+    x = np.zeros(sum(math.prod(shape(dims, p["shape"])) for p in m["params"]), kernel.dtype)
+    if start is None:
+        kernel.module.initialise(x, sizes(kernel, dims), hypers(kernel, values), seed)
     else:
-        o = m["method"]
-        outcome = run_lbfgs(
-            kernel.module.lbfgs,
-            x,
-            data_tuple(kernel, function, arrays, dims, values),
-            buffers(function, dims),
-            o["tolerance"],
-            int(o["options"]["iterations"]),
-            int(o["options"]["memory"]),
-            watch,
-        )
-    if outcome["status"] == "diverged" or not np.isfinite(x).all():
-        raise NumericError(
-            f"the loss is not finite at step {outcome['steps']}", fix="try a smaller learning rate, or another init"
-        )
-    return x, outcome
+        x[:] = start
+    found = Problem(kernel, arrays, dims, values, seed, x, _validation(kernel, bound, values))
+    if rows is None:
+        return found
+    taken = {k: np.ascontiguousarray(a[rows]) if k in found.rowed else a for k, a in arrays.items()}
+    return replace(found, arrays=taken, dims={**dims, m["row"]: len(rows)})
 
 
-def _stochastic(
-    kernel: Kernel,
-    x: np.ndarray,
-    function: Mapping,
-    arrays: Mapping,
-    dims: dict,
-    values: Mapping,
-    seed: int,
-    watch: Watch | None,
-) -> dict:
+def _validation(kernel: Kernel, bound: Bound, values: Mapping[str, float]) -> Callable[[np.ndarray], float] | None:
+    """The loss on the part of the split that chooses the best parameters, as a function of them."""
     m = kernel.manifest
-    o, opt = m["method"]["options"], m["optimizer"]
-    rows = dims[m["row"]]
-    size = int(min(o["batch"], rows))
-    dims = {**dims, m["batch"]: size}
-    data = data_tuple(kernel, function, arrays, dims, values)
-    rowed = {d["name"] for d in m["data"] if d["dims"] and d["dims"][0] == m["row"]}
-    batch = (
-        data[0].copy(),
-        data[1],
-        *(
-            np.zeros((size, *arrays[n].shape[1:]), arrays[n].dtype) if n in rowed else arrays[n]
-            for n in function["data"]
-        ),
+    function = m["functions"].get("validation_loss")
+    if function is None:
+        return None
+    arrays, dims = _part(m, bound, function["part"])
+    data, work = data_tuple(kernel, function, arrays, dims, values), buffers(function, dims)
+    return lambda x: float(kernel.module.validation_loss(x, data, work))
+
+
+def _part(m: Mapping, bound: Bound, part: str) -> tuple[Mapping[str, np.ndarray], dict[str, int]]:
+    """The arrays and sizes of one part of the split."""
+    arrays = rows_of(bound, m["data"], m["row"], part)
+    return arrays, {**bound.dims, **({m["row"]: len(bound.parts[part])} if part else {})}
+
+
+def train(
+    p: Problem,
+    watch: Watch | None = None,
+    between: Between | None = None,
+    saved: Mapping[str, np.ndarray] | None = None,
+) -> tuple[np.ndarray, dict]:
+    """The trained vector and the outcome of a run; DivergedError where it left the finite numbers.
+
+    `between(arrays)` is called between the pieces of the run, `saved` are arrays that it was called with.
+    """
+    m, last = p.kernel.manifest, {}
+
+    def seen(run: Mapping[str, np.ndarray]) -> None:
+        last.update(run)
+        if between is not None:
+            between(run)
+
+    if saved is not None:
+        _fitting(saved, p.x)
+    with np.errstate(all="ignore"):  # what is not finite is met below, with its place
+        outcome = (_stochastic if m["batch"] else _full_batch)(p, watch, seen, saved)
+    if outcome["status"] == "diverged" or not np.isfinite(p.x).all():
+        step = outcome["steps"]
+        raise DivergedError(p, last, step, batch_rows(p, step) if m["batch"] else None)
+    return p.x, outcome
+
+
+def _fitting(saved: Mapping[str, np.ndarray], x: np.ndarray) -> None:
+    if "x" not in saved or saved["x"].shape != x.shape or saved["x"].dtype != x.dtype:
+        raise DataError("the checkpoint holds parameters of another shape or type", fix="begin again with --checkpoint")
+
+
+def batch_size(p: Problem) -> int:
+    """Rows of a batch: the page's, or all there are."""
+    m = p.kernel.manifest
+    return int(min(m["method"]["options"]["batch"], p.dims[m["row"]]))
+
+
+def batch_rows(p: Problem, step: int) -> np.ndarray:
+    """The rows that a step of stochastic training reads."""
+    n, size = p.dims[p.kernel.manifest["row"]], batch_size(p)
+    in_epoch = -(-n // size)
+    order = np.zeros(n, np.int64)
+    shuffle(order, p.seed, SHUFFLE, step // in_epoch)
+    start = step % in_epoch * size
+    return order[start : start + size]
+
+
+def _full_batch(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    m = p.kernel.manifest
+    function, o = m["functions"]["value_and_grad"], m["method"]
+    return run_lbfgs(
+        p.kernel.module.lbfgs,
+        p.x,
+        data_tuple(p.kernel, function, p.arrays, p.dims, p.hypers),
+        buffers(function, p.dims),
+        o["tolerance"],
+        int(o["options"]["iterations"]),
+        int(o["options"]["memory"]),
+        watch,
+        saved,
+        between,
     )
-    state = np.zeros((max(1, len(opt["state"])), x.shape[0]), x.dtype)
+
+
+def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    m = p.kernel.manifest
+    function = m["functions"]["value_and_grad"]
+    o, opt = m["method"]["options"], m["optimizer"]
+    rows, size, epochs = p.dims[m["row"]], batch_size(p), int(o["epochs"])
+    dims = {**p.dims, m["batch"]: size}
+    data = data_tuple(p.kernel, function, p.arrays, dims, p.hypers)
+    arrays = [(n, p.arrays[n]) for n in function["data"]]
+    own = [np.zeros((size, *a.shape[1:]), a.dtype) if n in p.rowed else a for n, a in arrays]
+    state = np.zeros((max(1, len(opt["state"])), p.x.shape[0]), p.x.dtype)
     for k, start in enumerate(opt["state"]):
         state[k] = start
-    scalars = np.array([*opt["hypers"], *opt["counters"]], np.float64)
+    clock = {"steps": float(epochs * -(-rows // size)), "epochs": float(epochs)}
+    scalars = np.array([*(clock.get(h, h) for h in opt["hypers"]), *opt["counters"]], np.float64)
     return run_minibatch(
-        kernel.module.minibatch,
-        x,
+        p.kernel.module.minibatch,
+        p.x,
         state,
         scalars,
         data,
-        batch,
+        (data[0].copy(), data[1], *own),
         buffers(function, dims),
         size,
         rows,
-        int(o["epochs"]),
-        seed,
+        epochs,
+        p.seed,
         watch,
+        p.validate,
+        m["method"]["patience"],
+        saved,
+        between,
     )
+
+
+def bootstrap_rows(n: int, seed: int, number: int) -> np.ndarray:
+    """n rows of n, drawn with replacement: row i of resample `number` from counter (number, i), whatever came before."""
+    a, b, _, _ = philox(number, np.arange(n), seed, BOOTSTRAP)
+    return np.minimum((unit(a, b) * n).astype(np.int64), n - 1)
 
 
 def report(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, float]) -> dict[str, float]:
@@ -229,9 +337,7 @@ def report(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, flo
     out = {}
     for name in m["reports"]:
         function = m["functions"][f"report_{len(out)}"]
-        part = function["part"] or next(iter(bound.parts), "")
-        arrays = rows_of(bound, m["data"], m["row"], part)
-        dims = {**bound.dims, **({m["row"]: len(bound.parts[part])} if part else {})}
+        arrays, dims = _part(m, bound, function["part"] or next(iter(bound.parts), ""))
         run = getattr(kernel.module, f"report_{len(out)}")
         out[name] = run(x, data_tuple(kernel, function, arrays, dims, values), buffers(function, dims))
     return out

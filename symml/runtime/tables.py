@@ -56,10 +56,11 @@ def _read(path: Path, allowed: Path) -> bytes:
         handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
     except OSError as problem:
         raise FileError(f"cannot open '{path}': {problem.strerror}") from None
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(handle)  # first of all: a folder cannot become a file object
+        raise DataError(f"'{path.name}' is not a regular file")
     with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise DataError(f"'{path.name}' is not a regular file")
         if facts.st_size > LARGEST_FILE:
             raise DataError(f"'{path.name}' has {facts.st_size} bytes; the limit is {LARGEST_FILE}")
         return file.read()
@@ -99,24 +100,22 @@ def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray
         if len(row) != len(header):
             raise DataError(f"'{name}' row {number} has {len(row)} cells, the header has {len(header)}")
     columns: dict[str, np.ndarray] = {}
+    wrong: list[tuple[int, str, str]] = []
     for k, title in enumerate(header):
         cells = [row[k].strip() for row in rows]
         numbers = [_number(cell) for cell in cells]
-        bad = [(r, c) for r, (c, v) in enumerate(zip(cells, numbers, strict=True), start=2) if v is None]
-        if len(bad) == len(cells) and all(cells):
+        if all(cells) and not any(v is not None for v in numbers):
             columns[title] = np.array(cells)
             continue
-        wrong = [
-            (r, c)
-            for r, (c, v) in enumerate(zip(cells, numbers, strict=True), start=2)
-            if v is None or not math.isfinite(v)
-        ]
-        if wrong:
-            listed = "; ".join(f"row {r} column '{title}': {_shown(c)}" for r, c in wrong[:OFFENDERS])
-            raise DataError(
-                f"'{name}' has cells that are not finite numbers: {listed}", fix="mend or remove these rows"
-            )
-        columns[title] = np.array(numbers, dtype=np.float64)
+        pairs = enumerate(zip(cells, numbers, strict=True), start=2)
+        wrong += [(r, title, c) for r, (c, v) in pairs if v is None or not math.isfinite(v)]
+        columns[title] = np.array([math.nan if v is None else v for v in numbers])
+    if wrong:
+        listed = "; ".join(f"row {r} column '{t}': {_shown(c)}" for r, t, c in sorted(wrong)[:OFFENDERS])
+        more = f"; and {len(wrong) - OFFENDERS} more" if len(wrong) > OFFENDERS else ""
+        raise DataError(
+            f"'{name}' has cells that are not finite numbers: {listed}{more}", fix="mend or remove these rows"
+        )
     return columns
 
 

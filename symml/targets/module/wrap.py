@@ -108,7 +108,7 @@ def _splitting(m: Mapping) -> list[str]:
     return [
         f"{INDENT}rows = None",
         f"{INDENT}if model is None:",
-        f"{INDENT * 2}rows = split_rows(sizes[{s['dim']!r}], {[f for _, f in s['parts']]!r}, {s['seed']}, {strata})[0]",
+        f"{INDENT * 2}rows = split_rows(sizes[{s['dim']!r}], {[f for _, f in s['parts']]!r}, {s['seed']}, {strata})",
     ]
 
 
@@ -120,29 +120,27 @@ def _transforming(m: Mapping) -> list[str]:
             lines += [
                 f"{INDENT}if {name!r} in arrays:",
                 f"{INDENT * 2}if {name!r} not in statistics:",
-                f"{INDENT * 3}train = arrays[{name!r}] if rows is None else arrays[{name!r}][rows]",
+                f"{INDENT * 3}train = arrays[{name!r}] if rows is None else arrays[{name!r}][rows[0]]",
                 f"{INDENT * 3}statistics[{name!r}] = column_statistics(train, {d['transform']!r})",
                 f"{INDENT * 2}arrays[{name!r}] = transformed(arrays[{name!r}], *statistics[{name!r}])",
             ]
     return lines
 
 
-def _tuple(function: Mapping, m: Mapping, dtype: str) -> list[str]:
-    """Lines that make `inputs` and `work` of a function from arrays and sizes."""
+def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[str]:
+    """Lines that make `inputs` and `work` of a function from `arrays` and `sizes`, all four names with a prefix."""
     integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] == "label"}
     arrays = "".join(
-        f", np.ascontiguousarray(arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})"
+        f", np.ascontiguousarray({prefix}arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})"
         for n in function["data"]
     )
-    work = "".join(f"np.zeros(({_sizes(b['shape'])}), np.{b['dtype']}), " for b in function["work"])
-    return [
-        f"inputs = (np.array([sizes.get(d, 0) for d in DIMS], np.int64), np.array(hyper, np.float64){arrays})",
-        f"work = ({work})",
-    ]
+    work = "".join(f"np.zeros(({_sizes(b['shape'], prefix)}), np.{b['dtype']}), " for b in function["work"])
+    sizes = f"np.array([{prefix}sizes.get(d, 0) for d in DIMS], np.int64)"
+    return [f"{prefix}inputs = ({sizes}, np.array(hyper, np.float64){arrays})", f"{prefix}work = ({work})"]
 
 
-def _sizes(shape: list) -> str:
-    return "".join(f"{s}, " if isinstance(s, int) else f"sizes[{s!r}], " for s in shape)
+def _sizes(shape: list, prefix: str = "") -> str:
+    return "".join(f"{s}, " if isinstance(s, int) else f"{prefix}sizes[{s!r}], " for s in shape)
 
 
 def _fit(m: Mapping, dtype: str) -> str:
@@ -152,11 +150,12 @@ def _fit(m: Mapping, dtype: str) -> str:
         "*".join(str(s) if isinstance(s, int) else f"sizes[{s!r}]" for s in p["shape"]) or "1" for p in m["params"]
     )
     lines = ["arrays, sizes, labels, statistics, rows = prepare(data, None)"]
+    lines += _validation(m, rowed, dtype)
     if m["split"]:
         lines += [
             f"for name in {tuple(rowed)!r}:",
-            f"{INDENT}arrays[name] = arrays[name][rows]",
-            f"sizes[{row!r}] = rows.shape[0]",
+            f"{INDENT}arrays[name] = arrays[name][rows[0]]",
+            f"sizes[{row!r}] = rows[0].shape[0]",
         ]
     if m["batch"]:
         lines += [
@@ -184,18 +183,39 @@ def _fit(m: Mapping, dtype: str) -> str:
     return _parameters(m) + "\n\n\n" + "\n".join(head + [INDENT + line for line in lines])
 
 
+def _validation(m: Mapping, rowed: list[str], dtype: str) -> list[str]:
+    """Lines that define `validate(x)`, the loss on the part of the split that chooses the parameters; else None."""
+    function = m["functions"].get("validation_loss")
+    if function is None:
+        return ["validate = None"] if m["batch"] else []
+    part = [name for name, _ in m["split"]["parts"]].index(function["part"])
+    return [
+        f"held_arrays = {{name: a[rows[{part}]] if name in {tuple(rowed)!r} else a for name, a in arrays.items()}}",
+        f"held_sizes = {{**sizes, {m['row']!r}: rows[{part}].shape[0]}}",
+        *_tuple(function, m, dtype, "held_"),
+        "",
+        "def validate(x):",
+        f"{INDENT}return float(validation_loss(x, held_inputs, held_work))",
+        "",
+    ]
+
+
 def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
     opt, o = m["optimizer"], m["method"]["options"]
     arrays = "".join(
         f", np.zeros((size, *inputs[{k}].shape[1:]), inputs[{k}].dtype)" if n in rowed else f", inputs[{k}]"
         for k, n in enumerate(function["data"], start=2)
     )
+    epochs = int(o["epochs"])
+    clock = {"steps": f"{epochs} * ((sizes[{m['row']!r}] + size - 1) // size)", "epochs": f"{epochs}"}
+    scalars = ", ".join(clock.get(v) or repr(v) for v in (*opt["hypers"], *opt["counters"]))
     return [
         f"batch = (inputs[0].copy(), inputs[1]{arrays})",
         f"state = np.zeros(({max(1, len(opt['state']))}, x.shape[0]), x.dtype)",
         *(f"state[{k}] = {start!r}" for k, start in enumerate(opt["state"])),
-        f"scalars = np.array({[*opt['hypers'], *opt['counters']]!r}, np.float64)",
-        f"outcome = run_minibatch(minibatch, x, state, scalars, inputs, batch, work, size, sizes[{m['row']!r}], {int(o['epochs'])}, seed, watch)",
+        f"scalars = np.array([{scalars}], np.float64)",
+        f"outcome = run_minibatch(minibatch, x, state, scalars, inputs, batch, work, size, sizes[{m['row']!r}], {epochs}, "
+        f"seed, watch, validate, {m['method']['patience']})",
     ]
 
 

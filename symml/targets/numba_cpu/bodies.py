@@ -19,7 +19,7 @@ from symml.targets.numba_cpu.config import Config
 
 PRIMITIVES = ("exp", "log", "log1p", "expm1", "tanh", "sigmoid", "softplus", "relu", "step")
 RENAMED: Mapping[str, str] = MappingProxyType({"abs": "absolute", "sign": "sign", "max": "maximum", "min": "minimum"})
-NUMPY = ("sin", "cos", "tan", "sinh", "cosh", "arctan")
+NUMPY = ("sin", "cos", "tan", "sinh", "cosh", "arctan", "floor")
 TESTS: Mapping[str, str] = MappingProxyType({"less": "<", "less_equal": "<=", "equal": "=="})
 
 
@@ -76,7 +76,7 @@ class Bodies:
         """An index expression."""
         if isinstance(expr, Access):
             inner = ", ".join(self.index(k, letters) for k in expr.idx)
-            return f"{self.storage[expr.tensor]}[{inner}]"
+            return f"{self.storage[expr.tensor]}[{inner}]" if inner else self.storage[expr.tensor]
         if isinstance(expr, Index):
             return letters[expr]
         if isinstance(expr, Dim):
@@ -173,7 +173,7 @@ class _Writer:
         base, exponent = self.text(expr.base, depth), expr.exp
         if exponent.is_Integer and 2 <= abs(int(exponent)) <= 4:
             if not base.isidentifier():
-                base = self._named(base)
+                base = self._named(base, depth)
             product = "*".join([base] * abs(int(exponent)))
             return f"({product})" if exponent > 0 else f"real(1)/({product})"
         if exponent == -1:
@@ -183,9 +183,9 @@ class _Writer:
             return root if exponent > 0 else f"real(1)/{root}"
         return f"({base})**{self.text(exponent, depth)}"
 
-    def _named(self, text: str) -> str:
+    def _named(self, text: str, depth: int) -> str:
         name = self.bodies.fresh("p")
-        self.scope.lines[len(self.loops)].append(f"{name} = {text}")
+        self.scope.lines[depth].append(f"{name} = {text}")
         return name
 
     def _call(self, name: str, args: list[str]) -> str:
@@ -219,7 +219,7 @@ class _Writer:
             return f"({args[0]}**{args[1]})" if expr.exp != -1 else f"(1.0/{args[0]})"
         name = BY_CLASS[expr.func]
         if name in TESTS:
-            return f"float({args[0]} {TESTS[name]} {args[1]})"
+            return f"(1.0 if {args[0]} {TESTS[name]} {args[1]} else 0.0)"
         if name in PRIMITIVES or name in RENAMED:
             function = f"{RENAMED.get(name, name)}_f64"
             self.bodies.used.add(function)

@@ -271,6 +271,7 @@ class Printer:
         return f"{self._target(s, letters)} {s.mode} {value}"
 
     def _store_scalar(self, s: Statement) -> str:
+        assert s.guard is None, "a guard stands inside loops"
         target = self._target(s, {})
         return f"{target} {s.mode} {self.bodies.scalar(s.body)}"
 
@@ -280,7 +281,10 @@ class Printer:
         loops = tuple(letters)
         scope, (test,) = self.bodies.prepare([s.guard], loops, letters)
         lets = [text for lines in scope.lines for text in lines]
-        return [*lets, f"if {test} != real(0):", INDENT + line]
+        other = (
+            ["else:", f"{INDENT}{self._target(s, letters)} = real(0)"] if s.reduce == "none" and s.mode == "=" else []
+        )
+        return [*lets, f"if {test} != real(0):", INDENT + line, *other]
 
     def _zero(self, t: Tensor) -> list[str]:
         if not t.shape:

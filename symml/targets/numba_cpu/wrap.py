@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sympy import Expr
 
+from symml.ir.optimizer import Optimizer
 from symml.ir.program import Dim, Tensor
 from symml.loops.plan import Function, Plan
 from symml.loops.program import LoopProgram
@@ -38,10 +39,10 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
         functions.append(_text(config.decorator, _gather(plan)))
     if plan.update is not None:
         functions.append(_text(config.decorator, _update(plan, config, used)))
-    algorithms = [_decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator)]
+    algorithms = [decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator)]
     if plan.algorithm:
-        algorithms.append(_decorated((ALGORITHMS / f"{plan.algorithm}.py").read_text(), config.strict_decorator))
-    functions.append(_text(config.strict_decorator, _initial(plan, config)))
+        algorithms.append(decorated((ALGORITHMS / f"{plan.algorithm}.py").read_text(), config.strict_decorator))
+    functions.append(_text(config.strict_decorator, initial(plan, config)))
     head = ["import math", "", "import numpy as np", *primitives(used), "", f"real = np.{config.dtype}"]
     return "\n".join(head) + "\n\n\n" + "\n\n\n".join([*algorithms, *functions]) + "\n", manifest
 
@@ -62,22 +63,28 @@ def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[
     used |= printer.used
     arguments = {"gradient": "x, g, data, work", "value": "x, data, work", "array": "x, data, work, out"}[f.kind]
     lines = [f"def {f.name}({arguments}):", *(INDENT + line for line in (*head, *body, *tail))]
+    return lines, entry(f, config.dtype)
+
+
+def entry(f: Function, dtype: str) -> dict:
+    """The manifest of a function: what it reads, its work arrays, the array it fills."""
+    p = f.program
     out = p.outputs[f.output] if f.kind == "array" else None
-    return lines, {
+    return {
         "kind": f.kind,
         "part": f.part,
         "data": [t.name for t in f.data],
-        "work": [_buffer(t, p, config) for t in p.workspace],
+        "work": [_buffer(t, p, dtype) for t in p.workspace],
         "out": None if out is None else {"shape": _shape(out.shape), "integer": out.integer},
     }
 
 
-def _buffer(t: Tensor, p: LoopProgram, config: Config) -> dict:
+def _buffer(t: Tensor, p: LoopProgram, dtype: str) -> dict:
     shape = _shape(t.shape)
     if t in p.local:
         block = next(r.block for r in p.regions if r.stream == t.shape[0])
         shape[0] = block
-    return {"shape": shape, "dtype": "int64" if t.integer else config.dtype}
+    return {"shape": shape, "dtype": "int64" if t.integer else dtype}
 
 
 def _shape(shape: Iterable[Expr]) -> list[str | int]:
@@ -87,7 +94,7 @@ def _shape(shape: Iterable[Expr]) -> list[str | int]:
 def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str], list[str]]:
     """The variable of each tensor and the lines that bind them."""
     storage: dict[Tensor, str] = {}
-    head = _sizes(plan, [t.name for t in f.data], "data")
+    head = sizes(plan, [t.name for t in f.data], "data")
     for k, t in enumerate(plan.hypers):
         storage[t] = f"v_{t.name}"
         head.append(f"v_{t.name} = hyper[{k}]")
@@ -109,7 +116,8 @@ def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str]
     return storage, head
 
 
-def _sizes(plan: Plan, names: list[str], source: str) -> list[str]:
+def sizes(plan: Plan, names: list[str], source: str) -> list[str]:
+    """Lines that take sizes, hyper-parameters and arrays out of the data's tuple."""
     arrays = "".join(f", v_{name}" for name in names)
     head = [f"sizes, hyper{arrays} = {source}"]
     return head + [f"n_{dim.name} = sizes[{k}]" for k, dim in enumerate(plan.dims)]
@@ -189,7 +197,15 @@ def _gather(plan: Plan) -> list[str]:
 
 def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
     """The optimiser in place: x, g and the rows of `state` are entries, `scalars` its hyper-parameters and counters."""
-    o, p = plan.optimizer, plan.update
+    storage, head, tail = update_storage(plan.optimizer, plan.update)
+    printer = Printer(storage, config)
+    body = printer.program(plan.update)
+    used |= printer.used
+    return ["def update(x, g, state, scalars):", *(INDENT + line for line in (*head, *body, *tail))]
+
+
+def update_storage(o: Optimizer, p: LoopProgram) -> tuple[dict[Tensor, str], list[str], list[str]]:
+    """The variables of an optimiser, the lines that bind them, and those that keep its counters."""
     storage = {o.theta: "x", o.gradient: "g"}
     head = ["n_entries = x.shape[0]"]
     for k, t in enumerate(o.state):
@@ -198,19 +214,14 @@ def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
     for k, t in enumerate((*o.hypers, *o.counters)):
         storage[t] = f"v_{t.name}"
         head.append(f"v_{t.name} = scalars[{k}]")
-    tail = []
     for s in (s for r in p.regions for s in statements_of(r)):
         old = p.in_place.get(s.out)
         storage[s.out] = storage[old] if old is not None and s.out.shape else f"v_{s.out.name}"
-    for k, t in enumerate(o.counters, start=len(o.hypers)):
-        tail.append(f"scalars[{k}] = {storage[o.updates[t]]}")
-    printer = Printer(storage, config)
-    body = printer.program(p)
-    used |= printer.used
-    return ["def update(x, g, state, scalars):", *(INDENT + line for line in (*head, *body, *tail))]
+    tail = [f"scalars[{k}] = {storage[o.updates[t]]}" for k, t in enumerate(o.counters, start=len(o.hypers))]
+    return storage, head, tail
 
 
-def _initial(plan: Plan, config: Config) -> list[str]:
+def initial(plan: Plan, config: Config) -> list[str]:
     """Fill x with the parameters' start."""
     storage = {t: f"v_{t.name}" for t in plan.hypers}
     head = [f"n_{dim.name} = sizes[{k}]" for k, dim in enumerate(plan.dims)]
@@ -272,7 +283,7 @@ def _defined(node: ast.stmt) -> list[str]:
     return []
 
 
-def _decorated(text: str, decorator: str) -> str:
+def decorated(text: str, decorator: str) -> str:
     """A file of algorithms/ without its imports and docstring, each function compiled."""
     tree = ast.parse(text)
     lines = text.splitlines()

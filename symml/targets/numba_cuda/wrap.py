@@ -1,0 +1,286 @@
+"""A Plan as the source of one module for the GPU, and the manifest that says how to call it.
+
+Host functions have the names and arguments of the CPU's module (`minibatch` or `lbfgs`, `predict`, `report_0` ...,
+`initialise`), so the same drivers call them; each launches one kernel of one block. Kernels run `device_` functions:
+the algorithm's own text turned by spmd.py, `value_and_grad`, `gather` and `update` printed from the Plan. Starting values
+and permutations of the host are the CPU's text.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+from symml.ir.program import Tensor
+from symml.loops.plan import Function, Plan
+from symml.loops.program import LoopProgram
+from symml.loops.schedule import statements_of
+from symml.targets.numba_cpu import wrap as cpu
+from symml.targets.numba_cpu.config import Config as CpuConfig
+from symml.targets.numba_cpu.printer import INDENT, size
+from symml.targets.numba_cuda.config import DEVICE, KERNEL, Config
+from symml.targets.numba_cuda.printer import ALONE, BARRIER, Printer
+from symml.targets.numba_cuda.spmd import PREFIX, block_functions, renamed
+
+HERE = Path(__file__).parent
+LIBRARY = ("exp", "log", "log1p", "expm1", "tanh")
+OVERRIDDEN = ("largest", "shuffle", "fill_normal")
+EXCHANGED = {
+    False: ["return cuda.shfl_xor_sync(0xFFFFFFFF, value, offset)"],
+    True: [
+        "buffer = cuda.shared.array(THREADS, np.float64)",
+        "cuda.syncthreads()",
+        "buffer[cuda.threadIdx.x] = value",
+        "cuda.syncthreads()",
+        "return buffer[cuda.threadIdx.x ^ offset]",
+    ],
+}
+ROLES = {
+    "minibatch": "x=both g=both state=both scalars=both data=read batch=work work=work order=work counters=both "
+    "batch_size=number steps=pieces seed=number trace=both",
+    "lbfgs": "x=both g=both memory_s=both memory_y=both rho=both vectors=work scalars=both counters=both trace=both "
+    "data=read work=work iterations=pieces tolerance=number",
+    "gradient": "x=read g=write data=read work=work",
+    "value": "x=read data=read work=work",
+    "array": "x=read data=read work=work out=write",
+}
+
+
+def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
+    """The module's source and its manifest of functions (JSON-able)."""
+    used: set[str] = set()
+    manifest: dict[str, dict] = {}
+    device: list[str] = []
+    plan = replace(plan, functions=tuple(_retiled(f, config.tile) for f in plan.functions))
+    for f in plan.functions:
+        lines, manifest[f.name] = _function(f, plan, config, used)
+        device.append(_text(DEVICE, lines))
+    if plan.batch is not None:
+        device.append(_text(DEVICE, _gather(plan)))
+    if plan.update is not None:
+        device.append(_text(DEVICE, _update(plan, config, used)))
+    head = [
+        "import math",
+        "",
+        "import numpy as np",
+        "from numba import config, cuda, njit",
+        "",
+        f"real = np.{config.dtype}",
+    ]
+    parts = ["\n".join([*head, *config.constants, *_library(), *_exchanged()])]
+    parts += [
+        _host(plan, config),
+        _plain((HERE / "host.py").read_text()),
+        _primitives(used),
+        *_algorithms(plan),
+        *device,
+    ]
+    parts += [_launch(f.name, f.kind) for f in plan.functions]
+    if plan.algorithm:
+        parts.append(_launch(plan.algorithm, plan.algorithm))
+    return "\n\n\n".join(p.strip("\n") for p in parts) + "\n", manifest
+
+
+def _text(decorator: str, lines: list[str]) -> str:
+    return "\n".join([decorator, *lines])
+
+
+def _retiled(f: Function, rows: int) -> Function:
+    """The function with tiles of the block's size in the place of the CPU's."""
+    regions = tuple(replace(r, block=rows) if r.stream is not None else r for r in f.program.regions)
+    return replace(f, program=replace(f.program, regions=regions))
+
+
+# pieces of other files
+
+
+def _library() -> list[str]:
+    """Functions of one number: CUDA's, or numpy's in the simulator."""
+    return [f"{name} = np.{name} if SIMULATED else math.{name}" for name in LIBRARY]
+
+
+def _exchanged() -> list[str]:
+    lines = []
+    for word, simulated in (("if SIMULATED:", True), ("else:", False)):
+        body = [DEVICE, "def device_exchanged(value, offset):", *(INDENT + line for line in EXCHANGED[simulated])]
+        lines += ["", word, *(INDENT + line for line in body)]
+    return lines
+
+
+def _host(plan: Plan, config: Config) -> str:
+    """Philox and the start of the parameters, as the CPU has them."""
+    strict = CpuConfig(config.dtype)
+    text = cpu.decorated((cpu.ALGORITHMS / "philox.py").read_text(), strict.strict_decorator)
+    return text + "\n\n\n" + _text(strict.strict_decorator, cpu.initial(plan, strict))
+
+
+def _primitives(used: set[str]) -> str:
+    nodes = [n for n in ast.parse((HERE / "primitives.py").read_text()).body if isinstance(n, ast.FunctionDef)]
+    wanted = [_text(DEVICE, _lines(n)) for n in nodes if n.name in used]
+    return "\n\n\n".join(["F = np.float32", *wanted])
+
+
+def _algorithms(plan: Plan) -> list[str]:
+    """What blocks do together, Philox, and the algorithm of the plan, as device functions."""
+    tree = [n for n in ast.parse((HERE / "device.py").read_text()).body]
+    constants = [ast.unparse(n) for n in tree if isinstance(n, ast.Assign)]
+    block = [n for n in tree if isinstance(n, ast.FunctionDef)]
+    known = [*(n.name for n in block), "exchanged", "philox", "philox_block", "multiply_high_low", "unit"]
+    functions = [renamed(n, known) for n in block]
+    philox, _ = block_functions((cpu.ALGORITHMS / "philox.py").read_text(), OVERRIDDEN, known)
+    functions = [*philox, *functions]
+    if plan.algorithm:
+        text = (cpu.ALGORITHMS / f"{plan.algorithm}.py").read_text()
+        more, own = block_functions(text, OVERRIDDEN, ("value_and_grad", "gather", "update"))
+        functions, constants = [*functions, *more], [*constants, *own]
+    return ["\n".join(constants), *(_text(DEVICE, _lines(n)) for n in functions)]
+
+
+def _plain(text: str) -> str:
+    """The functions of a file as they are."""
+    lines = text.splitlines()
+    functions = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)]
+    return "\n\n\n".join("\n".join(lines[n.lineno - 1 : n.end_lineno]) for n in functions)
+
+
+def _lines(node: ast.FunctionDef) -> list[str]:
+    return ast.unparse(node).split("\n")
+
+
+# functions
+
+
+def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[list[str], dict]:
+    p = f.program
+    storage, head = _storage(f, plan, p)
+    tail = _outputs(f, plan, storage, head)
+    printer = Printer(storage, config)
+    body = printer.program(p)
+    used |= printer.used
+    arguments = {"gradient": "x, g, data, work", "value": "x, data, work", "array": "x, data, work, out"}[f.kind]
+    lines = [*head, *printer.head, *body, *tail]
+    return [f"def {PREFIX}{f.name}({arguments}):", *(INDENT + line for line in lines)], cpu.entry(f, config.dtype)
+
+
+def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str], list[str]]:
+    """The variable of each tensor and the lines that bind them."""
+    storage: dict[Tensor, str] = {t: f"v_{t.name}" for t in (*plan.hypers, *f.data)}
+    head = cpu.sizes(plan, [t.name for t in f.data], "data")
+    head += [f"v_{t.name} = hyper[{k}]" for k, t in enumerate(plan.hypers)]
+    head += [f"v_{t.name} = float(v_{t.name}[0])" for t in f.data if not t.shape]
+    head += _views("x", plan.params, storage, "v_{}")
+    storage |= {t: f"v_{t.name}" for t in p.workspace}
+    if p.workspace:
+        head.append("(" + "".join(f"v_{t.name}, " for t in p.workspace) + ") = work")
+    defined = {s.out for r in p.regions for s in statements_of(r)}
+    for t in sorted(defined - set(storage), key=lambda t: t.uid):
+        storage[t] = f"v_{t.name}"
+    return storage, head
+
+
+def _views(vector: str, params: tuple[Tensor, ...], storage: dict[Tensor, str], form: str) -> list[str]:
+    """Each parameter's part of the vector, flat; where each begins is at0x, at1x ..."""
+    lines, start = [f"at0{vector} = 0"], f"at0{vector}"
+    for k, t in enumerate(params):
+        name = form.format(t.name)
+        storage.setdefault(t, name)
+        stop = f"at{k + 1}{vector}"
+        lines.append(f"{stop} = {start} + {'*'.join(size(s) for s in t.shape) or '1'}")
+        lines.append(f"{name} = {vector}[{start}:{stop}]" if t.shape else f"{name} = float({vector}[{start}])")
+        start = stop
+    return lines
+
+
+def _outputs(f: Function, plan: Plan, storage: dict[Tensor, str], head: list[str]) -> list[str]:
+    """Bind outputs to where they belong (adds to `head`), and the lines that end the function."""
+    outputs = f.program.outputs
+    if f.kind == "value":
+        return [f"return float({storage[outputs[f.output]]})"]
+    if f.kind == "array":
+        return _array_output(outputs[f.output], storage)
+    bound: dict[Tensor, str] = {}
+    lines = _views("g", plan.params, {}, "g_{}")
+    head += [line for line in lines if "float(" not in line]
+    scalars, tail = [], []
+    for k, t in enumerate(plan.params):
+        d = outputs[f"d_{t.name}"]
+        if not t.shape:
+            scalars.append(f"{INDENT}g[at{k}g] = {storage[d]}")
+        elif d in bound or d in f.program.inputs:
+            tail += _copied(f"g_{t.name}", bound.get(d) or storage[d])
+        else:
+            bound[d] = storage[d] = f"g_{t.name}"
+    tail += [ALONE, *scalars] if scalars else []
+    return [*tail, BARRIER, f"return {storage[outputs[f.output]]}"]
+
+
+def _copied(target: str, source: str) -> list[str]:
+    return [f"for k in range(thread, {target}.shape[0], THREADS):", f"{INDENT}{target}[k] = {source}[k]"]
+
+
+def _array_output(out: Tensor, storage: dict[Tensor, str]) -> list[str]:
+    if not out.shape:
+        return [ALONE, f"{INDENT}out[0] = {storage[out]}"]
+    if out.kind in ("temp", "definition"):
+        storage[out] = "out"
+        return []
+    return _copied("out", storage[out])
+
+
+def _gather(plan: Plan) -> list[str]:
+    """Copy a batch's rows; what has no row axis is passed on."""
+    f = plan.function("value_and_grad")
+    at = [t.name for t in plan.dims].index(plan.batch.name)
+    names = [t.name for t in f.data]
+    rowed = [t for t in f.data if t.shape and t.shape[0] == plan.batch]
+    lines = [
+        "thread = cuda.threadIdx.x",
+        f"sizes, hyper{''.join(f', v_{n}' for n in names)} = data",
+        f"batch_sizes, _{''.join(f', b_{n}' for n in names)} = batch",
+        *(f"n_{dim.name} = sizes[{k}]" for k, dim in enumerate(plan.dims)),
+        "rows = stop - start",
+        "for k in range(thread, sizes.shape[0], THREADS):",
+        f"{INDENT}batch_sizes[k] = rows if k == {at} else sizes[k]",
+    ]
+    for t in rowed:
+        columns = "*".join(map(size, t.shape[1:])) or "1"
+        lines += [
+            f"bits = device_width({columns})",
+            "for r in range(thread >> bits, rows, THREADS >> bits):",
+            f"{INDENT}k = order[start + r]*{columns}",
+            f"{INDENT}for j in range(thread & ((1 << bits) - 1), {columns}, 1 << bits):",
+            f"{INDENT * 2}b_{t.name}[r*{columns} + j] = v_{t.name}[k + j]",
+        ]
+    arrays = "".join(f", b_{t.name}" if t in rowed else f", v_{t.name}" for t in f.data)
+    lines += [BARRIER, f"return batch_sizes, hyper{arrays}"]
+    return [f"def {PREFIX}gather(data, order, start, stop, batch):", *(INDENT + line for line in lines)]
+
+
+def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
+    """The optimiser in place: x, g and the rows of `state` are entries, `scalars` its hyper-parameters and counters."""
+    o, p = plan.optimizer, plan.update
+    storage, head, tail = cpu.update_storage(o, p)
+    printer = Printer(storage, config)
+    body = printer.program(p)
+    used |= printer.used
+    tail = [BARRIER, ALONE, *(INDENT + line for line in tail)] if tail else []
+    lines = [*head, *printer.head, *body, *tail, BARRIER]
+    return [f"def {PREFIX}update(x, g, state, scalars):", *(INDENT + line for line in lines)]
+
+
+# launches
+
+
+def _launch(name: str, kind: str) -> str:
+    """The kernel of a device function, and the host function that copies, launches and copies back."""
+    roles = [pair.split("=") for pair in ROLES[kind].split()]
+    arguments = ", ".join(argument for argument, _ in roles)
+    kernel = [
+        f"def {name}_kernel({arguments}, result):",
+        f"{INDENT}value = {PREFIX}{name}({arguments})" if kind != "array" else f"{INDENT}{PREFIX}{name}({arguments})",
+        *([f"{INDENT}if cuda.threadIdx.x == 0:", f"{INDENT * 2}result[0] = value"] if kind != "array" else []),
+    ]
+    dtype = "np.int64" if kind in ("minibatch", "lbfgs") else "np.float64"
+    words = "".join(f"{role!r}, " for _, role in roles)
+    return _text(KERNEL, kernel) + f"\n\n\n{name} = launched({name}_kernel, ({words}), {dtype}, THREADS)"
