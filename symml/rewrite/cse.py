@@ -21,11 +21,14 @@ def _share_bodies(program: Program) -> Program:
     """`t = sum[i] f(i)` beside a map `r[i] = f(i)` becomes `t = sum[i] r[i]`."""
     definitions = Counter(s.out for s in program.statements)
     maps: dict[tuple, Statement] = {}
+    sizes: set[tuple] = set()  # of the maps: most reductions fit none, and substitution is dear
     canon: dict[tuple, Index] = {}
     new = []
     for s in program.statements:
         if s.reduce == "sum" and s.body.args and len(s.loops) <= MOST_LOOPS:
             for order in itertools.permutations(s.loops):
+                if tuple(k.size for k in order) not in sizes:
+                    continue
                 table = {k: canon.setdefault((p, k.size), Index(f"c{p}", k.size)) for p, k in enumerate(order)}
                 source = maps.get((tuple(k.size for k in order), substitute(s.body, table)))
                 if source is not None:
@@ -33,6 +36,7 @@ def _share_bodies(program: Program) -> Program:
                     break
         elif s.is_map and not is_cheap(s.body) and definitions[s.out] == 1:
             table = {k: canon.setdefault((p, k.size), Index(f"c{p}", k.size)) for p, k in enumerate(s.lhs)}
+            sizes.add(tuple(k.size for k in s.lhs))
             maps.setdefault((tuple(k.size for k in s.lhs), substitute(s.body, table)), s)
         new.append(s)
     return program.with_statements(new)

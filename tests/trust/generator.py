@@ -4,7 +4,8 @@ An expression carries an interval of its values (data within 3.5, parameters wit
 quotient stands only where its argument is known to be in the domain. Names are chosen to collide with what symml and
 its targets make themselves (t1, at1, lse1, d_w, rows, start ...), and index letters mean different dims in turn.
 
-    text(17)        the page of seed 17; the same text on every machine
+    text(17)              the page of seed 17; the same text on every machine
+    text(17, short=True)  one of the same kinds with one definition, at a third of the cost
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ def times(a: Term, b: Term) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
-def text(seed: int) -> str:
+def text(seed: int, short: bool = False) -> str:
     """The page of a seed."""
-    return Writer(random.Random(seed)).page(seed)
+    return Writer(random.Random(seed), short).page(seed)
 
 
 UNARY: tuple[tuple[Callable[[Term], bool], str, Callable[[Term], tuple[float, float]]], ...] = (
@@ -107,6 +108,7 @@ class Writer:
     """One page in the making."""
 
     rng: random.Random
+    short: bool = False
     known: list[Known] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -120,7 +122,7 @@ class Writer:
         sized = [f"{d} = {rng.choice((3, 4))}" if k and rng.random() < 0.2 else d for k, d in enumerate(self.dims)]
         self.lines = [f"model g{seed}", "dims " + ", ".join(sized)]
         self._inputs()
-        for _ in range(rng.choice((1, 2, 2, 3, 3, 4))):
+        for _ in range(1 if self.short else rng.choice((1, 2, 2, 3, 3, 4))):
             self._definition()
         goal = rng.choice(("minimize", "minimize", "minimize", "maximize"))
         params = [t.name for t in self.known if t.kind == "param"]
@@ -158,7 +160,7 @@ class Writer:
             self._declare("hyper", self._add((), 0.4, 1.6, "hyper"), " > 0 = 0.3")
         pairs = [(a, b) for a in dims for b in dims]
         shapes = [rng.choice(pairs), (rng.choice(others),), rng.choice([(), *pairs, *((d,) for d in dims)])]
-        for shape in shapes[: rng.choice((1, 2, 3, 3))]:
+        for shape in shapes[: 1 if self.short else rng.choice((1, 2, 3, 3))]:
             self._declare("param", self._add(shape, -2, 2, "param"), " init 1/2")
 
     # leaves
@@ -344,7 +346,7 @@ class Writer:
         dims = tuple(rng.choice(self.dims) for _ in range(rng.choice((0, 1, 1, 2, 2, 2, 3))))
         letters = rng.sample(LETTERS, len(dims))
         env = dict(zip(letters, dims, strict=True))
-        term = self.scalar(env, rng.choice((2, 3, 3)))
+        term = self.scalar(env, 2 if self.short else rng.choice((2, 3, 3)))
         for k in letters:
             leaf = self._leaf(env, must=k)
             term = self._kept(

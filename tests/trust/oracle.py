@@ -53,10 +53,10 @@ class Case:
     printed: Program | None = None  # what is scheduled and printed in the place of the derivative (negative controls)
 
 
-def judge(seed: int) -> Verdict:
+def judge(seed: int, short: bool = False) -> Verdict:
     """The verdict on the page of a seed."""
     try:
-        found = pipeline.analyse(Source(f"g{seed}.symml", text(seed)))
+        found = pipeline.analyse(Source(f"g{seed}.symml", text(seed, short)))
     except SymmlError as refusal:
         return Verdict(seed, "refused", str(refusal))
     for program in (found.raw, found.forward, found.derivative):
