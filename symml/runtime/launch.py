@@ -291,20 +291,26 @@ def _full_batch(p: Problem, watch: Watch | None, between: Between, saved: Mappin
     )
 
 
+def optimizer_arrays(p: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """What the optimiser of a run keeps before its first step: a row for each state, its hyper-parameters and counters."""
+    m, opt = p.kernel.manifest, p.kernel.manifest["optimizer"]
+    state = np.zeros((max(1, len(opt["state"])), p.x.shape[0]), p.x.dtype)
+    for k, start in enumerate(opt["state"]):
+        state[k] = start
+    epochs = int(m["method"]["options"]["epochs"])
+    clock = {"steps": float(epochs * -(-p.dims[m["row"]] // batch_size(p))), "epochs": float(epochs)}
+    return state, np.array([*(clock.get(h, h) for h in opt["hypers"]), *opt["counters"]], np.float64)
+
+
 def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
     m = p.kernel.manifest
     function = m["functions"]["value_and_grad"]
-    o, opt = m["method"]["options"], m["optimizer"]
-    rows, size, epochs = p.dims[m["row"]], batch_size(p), int(o["epochs"])
+    rows, size, epochs = p.dims[m["row"]], batch_size(p), int(m["method"]["options"]["epochs"])
     dims = {**p.dims, m["batch"]: size}
     data = data_tuple(p.kernel, function, p.arrays, dims, p.hypers)
     arrays = [(n, p.arrays[n]) for n in function["data"]]
     own = [np.zeros((size, *a.shape[1:]), a.dtype) if n in p.rowed else a for n, a in arrays]
-    state = np.zeros((max(1, len(opt["state"])), p.x.shape[0]), p.x.dtype)
-    for k, start in enumerate(opt["state"]):
-        state[k] = start
-    clock = {"steps": float(epochs * -(-rows // size)), "epochs": float(epochs)}
-    scalars = np.array([*(clock.get(h, h) for h in opt["hypers"]), *opt["counters"]], np.float64)
+    state, scalars = optimizer_arrays(p)
     return run_minibatch(
         p.kernel.module.minibatch,
         p.x,
