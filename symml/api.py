@@ -72,14 +72,20 @@ class Model:
         dtype: str = "float64",
         target: str = "cpu",
         hyper: Mapping[str, float] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: str | Path | None = None,
+        every: float = pipeline.EVERY,
         **data: object,
     ) -> Fit:
         """Train on the page's files, or on arrays and data frames given by name: `train(X=..., y=...)`.
 
-        dtype: float64 or float32; target: cpu or reference; hyper: values of hyper-parameters by name.
+        dtype: float64 or float32; target: cpu or reference; hyper: values of hyper-parameters by name; checkpoint: a
+        folder where the run is kept every some seconds; resume: the folder of a run to go on with, to the same bits.
         """
         options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {})
-        return Fit(pipeline.train(self.source, options, data, seed))
+        return Fit(
+            pipeline.train(self.source, options, data, seed, keeping=pipeline.keeping(checkpoint, resume, every))
+        )
 
     def emit(self, dtype: str = "float64") -> str:
         """A standalone module with value_and_grad, fit and predict."""

@@ -157,6 +157,12 @@ def _method(model: Model) -> tuple[str, Optimizer | None]:
             raise SpecError(f"'{option}' is one number for the whole run", place)
     for option, value in model.train.options.items():
         _check_option(option, value, domains.get(option), model.train.places[option])
+    if found is not None and model.train.tolerance is not None:
+        raise UnsupportedError(
+            f"'{name}' sees the gradients of batches only and does not stop by |grad|",
+            model.train.span,
+            fix="until stalled(PART) >= 5, with a part of the split, or train with lbfgs",
+        )
     epochs = model.train.options.get("epochs", BATCH_OPTIONS["epochs"])
     return name, found and scheduled(found, model.train.schedules, epochs)
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from symml import faces, pipeline
-from symml.errors import SpecError, SymmlError
+from symml.errors import NumericError, SpecError, SymmlError
 from symml.source import Source
 
 app = typer.Typer(
@@ -36,6 +36,13 @@ DataFiles = Annotated[
 Hypers = Annotated[
     list[str], typer.Option("--set", metavar="NAME=NUMBER", help="Give a hyper-parameter.", show_default=False)
 ]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="Keep the run in this folder while it goes on.", show_default=False)
+]
+Resume = Annotated[
+    Path | None, typer.Option(help="Go on with the run that this folder keeps, to the same bits.", show_default=False)
+]
+Every = Annotated[float, typer.Option(help="Seconds between two checkpoints.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # of whichever click typer brings
 STAGES = ("tree", "model", "program", "derivative", "loops", "source")
@@ -51,8 +58,9 @@ def main() -> None:
             raise
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from None
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        kept = str(stop.__cause__ or stop)
+        typer.echo(f"interrupted: {kept}" if kept else "interrupted", err=True)
         raise SystemExit(130) from None
     except USAGE as problem:
         problem.show()
@@ -111,12 +119,20 @@ def _progress(quiet: bool) -> Iterator[object]:
 
 
 def _trained(
-    spec: Path, target: str, dtype: str, seed: int | None, data: list[str], given: list[str], quiet: bool
+    spec: Path,
+    options: pipeline.Options,
+    seed: int | None,
+    data: list[str],
+    quiet: bool,
+    keeping: pipeline.Keeping | None,
 ) -> pipeline.Result:
     source = pipeline.read(spec)
-    values = {name: Path(file) for name, file in _pairs(data)}
     with _progress(quiet) as watch:
-        return pipeline.train(source, _options(target, dtype, given), values, seed, watch)
+        return pipeline.train(source, options, _files(data), seed, watch, keeping)
+
+
+def _files(data: list[str]) -> dict[str, object]:
+    return {name: Path(file) for name, file in _pairs(data)}
 
 
 @app.command()
@@ -127,12 +143,20 @@ def run(
     seed: Seed = None,
     data: DataFiles = (),
     given: Hypers = (),
+    checkpoint: Checkpoint = None,
+    resume: Resume = None,
+    every: Every = pipeline.EVERY,
     out: Annotated[Path, typer.Option(help="Where runs are saved.")] = Path("runs"),
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Do what the page asks: formulas, training, report, predictions; saved under runs/NAME."""
-    result = _trained(spec, target, dtype, seed, list(data), list(given), as_json)
+    keeping = pipeline.keeping(checkpoint, resume, every)
+    try:
+        result = _trained(spec, _options(target, dtype, list(given)), seed, list(data), as_json, keeping)
+    except NumericError as error:
+        faces.keep_finite(out, error)
+        raise
     folder = faces.save_run(out / result.kernel.manifest["model"], result)
     if as_json:
         typer.echo(json.dumps({**faces.document(result), "saved": str(folder)}))
@@ -149,11 +173,15 @@ def train(
     seed: Seed = None,
     data: DataFiles = (),
     given: Hypers = (),
+    checkpoint: Checkpoint = None,
+    resume: Resume = None,
+    every: Every = pipeline.EVERY,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train and print the figures; nothing is written."""
-    result = _trained(spec, target, dtype, seed, list(data), list(given), as_json)
+    keeping = pipeline.keeping(checkpoint, resume, every)
+    result = _trained(spec, _options(target, dtype, list(given)), seed, list(data), as_json, keeping)
     if as_json:
         typer.echo(json.dumps(faces.document(result)))
         return

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symml.runtime.save import save, write_whole
+from symml.errors import NumericError
+from symml.runtime.save import save, save_arrays, write_whole
 
 if TYPE_CHECKING:
     from symml.pipeline import Result
@@ -76,6 +77,9 @@ def figures(result: Result) -> list[str]:
     lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
     steps = f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}"
     lines.append(f"{steps}   {o['status']}   {_time(o['seconds'])}")
+    if "best_epoch" in o:
+        part = m["functions"]["validation_loss"]["part"]
+        lines.append(f"kept epoch {o['best_epoch']}, the best on {part}: loss {sign * min(o['validation']):.6g}")
     if result.report:
         lines.append("")
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):
@@ -121,6 +125,16 @@ def save_run(folder: Path, result: Result) -> Path:
         lines = [",".join([str(i), *map(_cell, np.atleast_1d(row))]) for i, row in enumerate(rows)]
         write_whole(folder / "predictions.csv", ("\n".join([header, *lines]) + "\n").encode())
     return folder
+
+
+def keep_finite(out: Path, error: NumericError) -> None:
+    """The last finite parameters of a run that diverged, in a file that the error then names; the start is not kept."""
+    from symml.runtime.launch import DivergedError
+
+    if not isinstance(error, DivergedError) or error.step == 0:
+        return
+    path = save_arrays(out / error.model, "last_finite.npz", {f"param.{k}": v for k, v in error.params.items()})
+    error.fix += f"; the last finite parameters are in {path}"
 
 
 def _parameter_rows(result: Result) -> list[str]:

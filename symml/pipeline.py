@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
 
 TARGETS = ("reference", "cpu", "cuda")
+EVERY = 30.0  # seconds between two checkpoints
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,16 @@ class Keeping:
 
     checkpoint: Path | None = None
     resume: Path | None = None
-    every: float = 30.0
+    every: float = EVERY
+
+
+def keeping(checkpoint: str | Path | None, resume: str | Path | None, every: float = EVERY) -> Keeping | None:
+    """What a user asks of checkpoints; None where nothing."""
+    if not every >= 0.0:
+        raise SpecError(f"checkpoints every {every:g} seconds make no sense", fix="a number of seconds from 0 on")
+    if checkpoint is None and resume is None:
+        return None
+    return Keeping(Path(checkpoint) if checkpoint else None, Path(resume) if resume else None, every)
 
 
 def train(

@@ -323,12 +323,31 @@ def _train(sheet: _Sheet) -> Train | None:
             schedules[o.name] = o.value
         else:
             options[o.name] = number(o.value)
-    return Train(node.method.name.id, options, _tolerance(node.until), node.span, schedules, places)
+    tolerance, part, patience = _until(node.until)
+    return Train(node.method.name.id, options, tolerance, node.span, schedules, places, part, patience)
 
 
-def _tolerance(node: tree.Expr | None) -> float | None:
+def _until(node: tree.Expr | None) -> tuple[float | None, tree.Name | None, int]:
+    """Where a run ends: the bound on |grad|, or the part of the split and how many epochs without a lower loss on it."""
     if node is None:
-        return None
+        return None, None, 0
+    first = node.first if isinstance(node, tree.Compare) else node
+    if not (isinstance(first, tree.Call) and first.function == "stalled"):
+        return _tolerance(node), None, 0
+    fix = "until stalled(valid) >= 5"
+    if len(first.args) != 1 or not isinstance(first.args[0], tree.Name):
+        raise SpecError("stalled takes one name, a part of the split", first.span, fix=fix)
+    if first is node or len(node.rest) != 1 or node.rest[0][0] != ">=":
+        raise SpecError(
+            "stalled(PART), the epochs since the least loss on a part, reaches a number", node.span, fix=fix
+        )
+    epochs = number(node.rest[0][1])
+    if epochs != int(epochs) or epochs < 1:
+        raise SpecError(f"{epochs:g} is not a whole number of epochs from 1 on", node.rest[0][1].span)
+    return None, first.args[0], int(epochs)
+
+
+def _tolerance(node: tree.Expr) -> float:
     shape = isinstance(node, tree.Compare) and isinstance(node.first, tree.Bars) and len(node.rest) == 1
     if not (
         shape
@@ -336,5 +355,9 @@ def _tolerance(node: tree.Expr | None) -> float | None:
         and node.first.arg.id == "grad"
         and node.rest[0][0] in ("<", "<=")
     ):
-        raise UnsupportedError("this stopping rule is not supported yet", node.span, fix="until |grad| < 1e-8")
+        raise UnsupportedError(
+            "this stopping rule is not supported yet",
+            node.span,
+            fix="until |grad| < 1e-8, or until stalled(valid) >= 5: five epochs without a lower loss on that part",
+        )
     return number(node.rest[0][1])

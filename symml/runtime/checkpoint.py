@@ -21,6 +21,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -30,8 +31,10 @@ from symml.errors import DataError, FileError
 from symml.runtime.save import write_whole
 
 KEPT = 2
+# what damaged files raise, JSON of another kind included
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile)
 EVERY = 30.0
-WORDS = {"target": "the target", "dtype": "the dtype", "seed": "the seed"}
+WORDS = {"target": "the target", "dtype": "the dtype", "seed": "the seed", "symml": "the version of symml"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def newest(folder: Path) -> Checkpoint:
     if not found:
         raise FileError(f"'{folder}' holds no checkpoint", fix="begin one with --checkpoint")
     for number in reversed(found):
-        with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        with contextlib.suppress(*UNREADABLE):
             facts = json.loads((folder / f"{number:08d}.json").read_bytes())
             content = (folder / f"{number:08d}.npz").read_bytes()
             if hashlib.sha256(content).hexdigest() == facts.pop("npz_sha256"):
@@ -113,7 +116,16 @@ def fingerprint(page: str, target: str, dtype: str, seed: int, hypers: Mapping[s
     sums = {name: digest(a) for name, a in data.arrays.items()}
     sums |= {f"the part {name}": digest(rows) for name, rows in data.parts.items()}
     hypers = {name: float(v) for name, v in hypers.items()}
-    return {"page": page, "target": target, "dtype": dtype, "seed": seed, "hyper": hypers, "data": sums}
+    version = metadata.version("symml")
+    return {
+        "page": page,
+        "target": target,
+        "dtype": dtype,
+        "seed": seed,
+        "symml": version,
+        "hyper": hypers,
+        "data": sums,
+    }
 
 
 def digest(array: np.ndarray) -> str:
@@ -201,7 +213,7 @@ class Keeper:
             write(self.folder, run, self.facts)
             self.written = time.monotonic()
         if self.interrupted:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"the run is kept, go on with --resume {self.folder}")
 
     def _arm(self) -> None:
         """From here on SIGINT waits for the end of a piece; compiling, before, it interrupts as usual."""

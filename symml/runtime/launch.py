@@ -150,12 +150,13 @@ def vector(kernel: Kernel, params: Mapping[str, object], dims: Mapping[str, int]
 class DivergedError(NumericError):
     """A run left the finite numbers. `params` are the last finite ones by name, `x` as one vector.
 
-    `step` is the step that failed, `arrays` and `dims` the rows that it read, `state` and `scalars` the optimiser's.
+    `model` is the page's name, `step` the step that failed, `arrays` and `dims` the rows that it read, `state` and
+    `scalars` the optimiser's.
     """
 
     def __init__(self, problem: Problem, run: Mapping, step: int, rows: np.ndarray | None) -> None:
         super().__init__(f"the loss is not finite at step {step}", fix="try a smaller learning rate, or another init")
-        self.step, self.x = step, problem.x.copy()
+        self.model, self.step, self.x = str(problem.kernel.manifest["model"]), step, problem.x.copy()
         self.params = parameters(problem.kernel, problem.x, problem.dims)
         self.dims, self.arrays = dict(problem.dims), dict(problem.arrays)
         self.state, self.scalars = run.get("state"), run.get("scalars")

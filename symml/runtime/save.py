@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +29,24 @@ def write_whole(path: Path, content: bytes) -> None:
         raise FileError(f"cannot write '{path}': {problem.strerror}") from None
 
 
-def save(folder: Path, result: object) -> Path:
-    """Parameters, statistics and labels of a fit with its figures."""
+def save_arrays(folder: Path, name: str, arrays: Mapping[str, object]) -> Path:
+    """An npz in a folder, which is made where it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise FileError(f"cannot make the folder '{folder}': {problem.strerror}") from None
+    buffer = io.BytesIO()
+    np.savez(buffer, **{k: np.asarray(v) for k, v in arrays.items()})
+    write_whole(folder / name, buffer.getvalue())
+    return folder / name
+
+
+def save(folder: Path, result: object) -> Path:
+    """Parameters, statistics and labels of a fit with its figures."""
     arrays = {f"param.{k}": np.asarray(v) for k, v in result.params.items()}
     for name, (mean, deviation) in result.bound.statistics.items():
         arrays[f"mean.{name}"], arrays[f"deviation.{name}"] = np.asarray(mean), np.asarray(deviation)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_whole(folder / "params.npz", buffer.getvalue())
+    save_arrays(folder, "params.npz", arrays)
     facts = {
         "model": result.kernel.manifest["model"],
         "dtype": result.kernel.dtype,
