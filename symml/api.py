@@ -87,6 +87,10 @@ class Model:
             pipeline.train(self.source, options, data, seed, keeping=pipeline.keeping(checkpoint, resume, every))
         )
 
+    def restore(self, folder: str | Path, target: str = "cpu") -> Fit:
+        """A saved fit of this page, such as `runs/NAME`; a page that has changed since then is refused."""
+        return Fit(pipeline.restore(self.source, Path(folder), target))
+
     def emit(self, dtype: str = "float64") -> str:
         """A standalone module with value_and_grad, fit and predict."""
         return pipeline.emit(self.source, pipeline.Options(dtype=dtype))
@@ -139,6 +143,11 @@ class Fit:
     def __init__(self, result: pipeline.Result) -> None:
         self._result = result
 
+    @classmethod
+    def load(cls, folder: str | Path, target: str = "cpu") -> Fit:
+        """A saved fit with the page that was saved with it."""
+        return cls(pipeline.restore(None, Path(folder), target))
+
     @property
     def params(self) -> dict[str, np.ndarray]:
         """The parameters by name, in the units of the transformed data."""
@@ -169,11 +178,14 @@ class Fit:
         return self._result.outcome["loss"]
 
     def predict(self, **data: object) -> np.ndarray:
-        """The page's prediction for new rows, `predict(X=rows)`; without data, for the rows of the fit."""
+        """The page's prediction for new rows, `predict(X=rows)`; without data, for the rows of the fit.
+
+        Only what the prediction reads must be given; the columns of a frame are found by the titles of the fit's.
+        """
         return self._result.predict(data)
 
     def save(self, folder: str | Path) -> Path:
-        """Write params.npz and fit.json; returns the folder."""
+        """Write params.npz, fit.json and the page; returns the folder."""
         from symml.runtime.save import save
 
         return save(Path(folder), self._result)

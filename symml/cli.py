@@ -189,6 +189,45 @@ def train(
 
 
 @app.command()
+def predict(
+    spec: Spec,
+    load: Annotated[Path, typer.Option("--load", metavar="DIR", help="The folder of a run.", show_default=False)],
+    data: DataFiles = (),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A .csv, .json or .npy file; without it, CSV on stdout.")
+    ] = None,
+    target: Target = "cpu",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Predict with a saved run for new rows; only the data that the prediction reads must be given."""
+    options = _options(target, "float64", [])
+    found = pipeline.restore(pipeline.read(spec), load, options.target).predict(
+        {name: Path(file) for name, file in _pairs(list(data))}
+    )
+    told = faces.predicted(found, out)
+    facts = {"shape": found.shape, **({"prediction": found.tolist()} if out is None else {"saved": str(out)})}
+    typer.echo(json.dumps(facts) if as_json else told)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.", show_default=False)],
+    form: Annotated[
+        str | None, typer.Option("--format", help="csv, json or npz; by default the ending of --out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; without it, stdout.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write the parameters of a saved run for other programs."""
+    content = faces.exported(folder, form, out)
+    if out is None:
+        typer.echo(content.decode(), nl=False)
+    else:
+        typer.echo(f"wrote {out}")
+
+
+@app.command()
 def check(spec: Spec, as_json: Json = False, debug: Debug = False) -> None:
     """Check names, shapes, indices and domains of a page; all mistakes at once."""
     model, _ = pipeline.load(pipeline.read(spec))

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symml.errors import NumericError
-from symml.runtime.save import save, save_arrays, write_whole
+from symml.errors import DataError, NumericError
+from symml.runtime.export import parameter_lines, parameters, predictions
+from symml.runtime.save import restore, save, save_arrays, write_whole
 
 if TYPE_CHECKING:
     from symml.pipeline import Result
-
-SPREADSHEET_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def screen(result: Result) -> list[str]:
@@ -116,14 +115,10 @@ def document(result: Result) -> dict:
 def save_run(folder: Path, result: Result) -> Path:
     """Parameters, figures and, where the page predicts, the predictions of all rows."""
     save(folder, result)
-    write_whole(folder / "params.csv", ("\n".join(_parameter_rows(result)) + "\n").encode())
+    lines = parameter_lines(result.params, result.params_in_data_units)
+    write_whole(folder / "params.csv", ("\n".join(lines) + "\n").encode())
     if "predict" in result.kernel.manifest["functions"]:
-        rows = np.atleast_1d(result.predict())
-        header = ",".join(
-            ["row", *(["prediction"] if rows.ndim == 1 else [f"prediction_{k}" for k in range(rows.shape[1])])]
-        )
-        lines = [",".join([str(i), *map(_cell, np.atleast_1d(row))]) for i, row in enumerate(rows)]
-        write_whole(folder / "predictions.csv", ("\n".join([header, *lines]) + "\n").encode())
+        write_whole(folder / "predictions.csv", predictions(result.predict(), ".csv"))
     return folder
 
 
@@ -137,23 +132,23 @@ def keep_finite(out: Path, error: NumericError) -> None:
     error.fix += f"; the last finite parameters are in {path}"
 
 
-def _parameter_rows(result: Result) -> list[str]:
-    """Every entry of every parameter, as trained and, where it multiplies transformed data, in the data's units."""
-    units, rows = result.params_in_data_units, ["parameter,index,value,in_data_units"]
-    for name, value in {**result.params, **{k: v for k, v in units.items() if k not in result.params}}.items():
-        for at in np.ndindex(np.shape(value)):
-            own = _cell(float(np.asarray(value)[at])) if name in result.params else ""
-            raw = _cell(float(np.asarray(units[name])[at])) if name in units else ""
-            rows.append(f"{name},{' '.join(map(str, at))},{own},{raw}")
-    return rows
+def predicted(rows: np.ndarray, out: Path | None) -> str:
+    """Predictions as CSV for a screen; with a file, written in the form that its ending says, and told."""
+    if out is None:
+        return predictions(rows, ".csv").decode().rstrip("\n")
+    write_whole(out, predictions(rows, out.suffix))
+    return f"wrote {out}"
 
 
-def _cell(value: object) -> str:
-    """A cell of a CSV file; text that a spreadsheet would run is made text."""
-    if not isinstance(value, str):
-        return f"{value:.10g}" if isinstance(value, float | np.floating) else str(value)
-    text = f"'{value}" if value.startswith(SPREADSHEET_FORMULAS) else value
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text
+def exported(folder: Path, form: str | None, out: Path | None) -> bytes:
+    """The parameters of a saved run in one of the formats, written to `out` where it is given."""
+    form = form or (out.suffix.removeprefix(".") if out else "csv")
+    content = parameters(restore(folder), form)
+    if out is not None:
+        write_whole(out, content)
+    elif form == "npz":
+        raise DataError("an npz file is not text for a screen", fix="give --out FILE.npz")
+    return content
 
 
 def write(path: Path, text: str) -> None:

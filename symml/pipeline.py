@@ -298,7 +298,8 @@ def train(
         raise
     stop = time.perf_counter()
     report = launch.report(k, x, bound, options.hypers)
-    return Result(k, bound, x, outcome, report, dict(options.hypers), cached, ready - start, stop - ready)
+    seconds = (ready - start, stop - ready)
+    return Result(k, bound, x, outcome, report, dict(options.hypers), cached, *seconds, source.text)
 
 
 def _prepared(
@@ -364,6 +365,7 @@ class Result:
     cached: bool
     prepare_seconds: float
     train_seconds: float
+    page: str
 
     @property
     def params(self) -> dict:
@@ -387,12 +389,25 @@ class Result:
         functions = self.kernel.manifest["functions"]
         if "predict" not in functions:
             raise DataError("the page predicts nothing", fix="write: predict p")
-        bound = self.bound
-        if values:
-            bound = bind_again(
-                self.kernel.manifest, functions["predict"]["data"], values, self.bound, self.kernel.dtype
-            )
+        bound, read = self.bound, functions["predict"]["data"]
+        if values or any(name not in bound.arrays for name in read):
+            bound = bind_again(self.kernel.manifest, read, values or {}, bound, self.kernel.dtype)
         return launch.predict(self.kernel, self.x, bound, self.hypers)
+
+
+def restore(source: Source | None, folder: Path, target: str = "cpu") -> Result:
+    """A saved fit, ready to predict; its page is the given one, which must be that of the fit, or the one in the folder."""
+    from symml.runtime import launch, save
+
+    saved = save.restore(folder)
+    if source is None:
+        source = Source(str(folder / "page.symml"), saved.page)
+    save.refuse_other_page(folder, saved.page, source.text)
+    facts = saved.facts
+    k, cached = kernel(source, Options(target=target, dtype=facts["dtype"], hypers=facts["hyper"]))
+    bound = save.fitted(folder, saved, k)
+    x = launch.vector(k, saved.params, bound.dims)
+    return Result(k, bound, x, facts, facts["report"], facts["hyper"], cached, 0.0, 0.0, source.text)
 
 
 def show(source: Source, stage: str, options: Options) -> str:

@@ -7,14 +7,14 @@ A declaration is JSON: {"name", "dims": [...], "domain": {...} or null, "transfo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from symml.errors import DataError
-from symml.runtime.frames import as_array
+from symml.runtime.frames import as_array, titles
 from symml.runtime.prepare import column_statistics, split_rows, transformed
 from symml.runtime.tables import OFFENDERS, Table, read_table
 
@@ -23,13 +23,17 @@ LARGEST_ARRAY = 2**36
 
 @dataclass
 class Bound:
-    """Arrays as the kernel wants them; `labels` are the values behind label codes, `parts` the rows of a split."""
+    """Arrays as the kernel wants them; `labels` are the values behind label codes, `parts` the rows of a split.
+
+    `columns` are the titles of a matrix's columns, where its file or frame has them: a prediction finds them by title.
+    """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     dims: dict[str, int] = field(default_factory=dict)
     labels: dict[str, list] = field(default_factory=dict)
     parts: dict[str, np.ndarray] = field(default_factory=dict)
     statistics: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    columns: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -49,19 +53,40 @@ def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: s
 
 
 def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object], fitted: Bound, dtype: str) -> Bound:
-    """Data of a prediction: only `names`, the row dim rebinds, labels and statistics are those of the fit."""
-    row = manifest.get("row")
+    """Data of a prediction: only `names`, the row dim rebinds; labels, statistics and titles of columns are those of the fit.
+
+    What has no row for each row of the data and is not given is that of the fit.
+    """
+    row = manifest["row"]
     again = Bound(
-        dims={k: v for k, v in fitted.dims.items() if k != row}, labels=fitted.labels, statistics=fitted.statistics
+        dims={k: v for k, v in fitted.dims.items() if k != row},
+        labels=fitted.labels,
+        statistics=fitted.statistics,
+        columns=dict(fitted.columns),
     )
     decls = [d for d in manifest["data"] if d["name"] in names]
-    raw = _gather([{**d, "source": None} for d in decls], values, Path("."), again)
+    kept = [d for d in decls if d["name"] not in values and row not in d["dims"] and d["name"] in fitted.arrays]
+    again.arrays |= {d["name"]: fitted.arrays[d["name"]] for d in kept}
+    fresh = [{**d, "source": None} for d in decls if d not in kept]
+    raw = _gather(fresh, values, Path("."), again, [{**d, "source": None} for d in manifest["data"]])
     owner = {k: "the fit" for k in again.dims}
-    for decl in decls:
+    for decl in fresh:
         _sizes(decl, raw[decl["name"]], again, owner)
-    for decl in decls:
+    if row is not None:
+        again.dims.setdefault(row, fitted.dims[row])
+        if again.dims[row] != fitted.dims[row]:
+            _refuse_rowed(manifest["params"], row)
+    for decl in fresh:
         again.arrays[decl["name"]] = _prepared(decl, _entries(decl, raw[decl["name"]], again), again, dtype)
     return again
+
+
+def _refuse_rowed(params: list, row: str) -> None:
+    rowed = [p["name"] for p in params if row in p["shape"]]
+    if rowed:
+        raise DataError(
+            f"'{rowed[0]}' has entries for the {row} of the fit only", fix="give as many rows as the fit had"
+        )
 
 
 def rows_of(bound: Bound, decls: list, row: str | None, part: str) -> dict[str, np.ndarray]:
@@ -76,28 +101,54 @@ def rows_of(bound: Bound, decls: list, row: str | None, part: str) -> dict[str, 
 # where values come from
 
 
-def _gather(decls: list, values: Mapping[str, object], folder: Path, bound: Bound) -> dict[str, np.ndarray]:
-    unknown = [name for name in values if name not in {d["name"] for d in decls}]
+def _gather(
+    decls: list, values: Mapping[str, object], folder: Path, bound: Bound, every: list | None = None
+) -> dict[str, np.ndarray]:
+    """The values of `decls`, of `every` declaration of the page (by default the same)."""
+    every = decls if every is None else every
+    unknown = [name for name in values if name not in {d["name"] for d in every}]
     if unknown:
         raise DataError(
-            f"'{unknown[0]}' is not data of this page", fix=f"its data are {', '.join(d['name'] for d in decls)}"
+            f"'{unknown[0]}' is not data of this page", fix=f"its data are {', '.join(d['name'] for d in every)}"
         )
     tables: dict[str, Table] = {}
     raw = {}
     for decl in decls:
         name = decl["name"]
         if name in values and not isinstance(values[name], Path):
-            raw[name] = as_array(values[name], name)
+            raw[name] = _from_value(decl, values[name], bound)
         elif name in values:
-            raw[name] = _from_table(decl, decls, _table(values[name], values[name].parent, tables, bound))
+            raw[name] = _from_table(decl, every, _table(values[name], values[name].parent, tables, bound), bound)
         elif decl["source"] is None:
             raise DataError(
                 f"no value for '{name}'",
                 fix=f'give it: {name}=array in Python, --data {name}=FILE, or from "FILE" on the page',
             )
         else:
-            raw[name] = _from_table(decl, decls, _table(folder / decl["source"], folder, tables, bound))
+            raw[name] = _from_table(decl, every, _table(folder / decl["source"], folder, tables, bound), bound)
     return raw
+
+
+def _from_value(decl: Mapping, value: object, bound: Bound) -> np.ndarray:
+    """An array or a frame; a frame's columns are those of the fit where both have titles."""
+    name, own = decl["name"], titles(value)
+    if own is None or len(decl["dims"]) != 2:
+        return as_array(value, name)
+    wanted = bound.columns.setdefault(name, own)
+    if wanted != own:
+        _refuse_absent(name, "the frame", wanted, own)
+        value = value[wanted]
+    return as_array(value, name)
+
+
+def _refuse_absent(name: str, place: str, wanted: list[str], columns: Iterable[str]) -> None:
+    absent = [title for title in wanted if title not in columns]
+    if absent:
+        raise DataError(
+            f"{place} lacks the column '{absent[0]}' that '{name}' was trained with"
+            + (f", and {len(absent) - 1} more" if absent[1:] else ""),
+            fix=f"'{name}' has {', '.join(wanted[:12])}",
+        )
 
 
 def _table(path: Path, allowed: Path, tables: dict[str, Table], bound: Bound) -> Table:
@@ -107,10 +158,10 @@ def _table(path: Path, allowed: Path, tables: dict[str, Table], bound: Bound) ->
     return tables[str(path)]
 
 
-def _from_table(decl: Mapping, decls: list, table: Table) -> np.ndarray:
+def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.ndarray:
     """Rule 8: a vector takes the column of its own name or label, a matrix all remaining numeric columns."""
     name, columns = decl["name"], table.columns
-    if not table.is_csv:
+    if not table.titled:
         if name not in columns and "" not in columns:
             raise DataError(f"'{table.path.name}' has no member '{name}'", fix=f"it has {', '.join(columns)}")
         return columns.get(name, columns.get(""))
@@ -122,7 +173,10 @@ def _from_table(decl: Mapping, decls: list, table: Table) -> np.ndarray:
                 fix=f'it has {", ".join(list(columns)[:12])}; name one: label "..."',
             )
         return columns[title]
-    if decl["columns"]:
+    if name in bound.columns:
+        chosen = bound.columns[name]
+        _refuse_absent(name, f"'{table.path.name}'", chosen, columns)
+    elif decl["columns"]:
         first, last = decl["columns"]
         chosen = list(columns)[first - 1 : last]
         if last > len(columns) or first < 1:
@@ -135,6 +189,7 @@ def _from_table(decl: Mapping, decls: list, table: Table) -> np.ndarray:
         raise DataError(
             f"'{name}' needs numeric columns, and '{table.path.name}' has {'text in ' + texts[0] if texts else 'none'}"
         )
+    bound.columns[name] = chosen
     return np.column_stack([columns[c] for c in chosen])
 
 

@@ -27,6 +27,16 @@ def as_array(value: object, name: str) -> np.ndarray:
     return array
 
 
+def titles(value: object) -> list[str] | None:
+    """The titles of a frame's columns, where all are text and none comes twice."""
+    columns = getattr(value, "columns", None)
+    if columns is None or not hasattr(value, "to_numpy"):
+        return None
+    named = list(columns)
+    good = named and all(isinstance(c, str) for c in named) and len(set(named)) == len(named)
+    return named if good else None
+
+
 def _plain(array: np.ndarray, name: str) -> np.ndarray:
     """Object arrays of text or numbers (pandas makes them) as plain ones."""
     if all(isinstance(v, str) for v in array.flat):

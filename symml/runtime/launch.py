@@ -361,4 +361,8 @@ def predict(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, fl
         x, data_tuple(kernel, function, bound.arrays, bound.dims, values), buffers(function, bound.dims), out
     )
     label = function["out"].get("label")
-    return np.array(bound.labels[label])[out] if function["out"]["integer"] and label in bound.labels else out
+    if not function["out"]["integer"] or label not in bound.labels:
+        return out
+    if out.size and out.max() >= len(bound.labels[label]):
+        raise DataError(f"the page predicts the code {out.max()}, and '{label}' has {len(bound.labels[label])} labels")
+    return np.array(bound.labels[label])[out]

@@ -12,12 +12,14 @@ import math
 import os
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from symml.errors import DataError, FileError
+from symml.runtime import parquet
 
 LARGEST_FILE = 2**34
 OFFENDERS = 3
@@ -25,28 +27,35 @@ OFFENDERS = 3
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns (CSV), or named arrays (npy: the one array under ""; npz: members)."""
+    """Named columns (CSV, Parquet), or named arrays (npy: the one array under ""; npz: members)."""
 
     path: Path
     columns: dict[str, np.ndarray]
-    is_csv: bool
+    titled: bool
     notes: tuple[str, ...] = ()
 
 
 def read_table(path: Path, allowed: Path) -> Table:
-    """A CSV, npy or npz file; raises FileError (cannot be opened) or DataError (wrong content)."""
-    text = _read(path, allowed)
+    """A CSV, npy, npz or Parquet file; raises FileError (cannot be opened) or DataError (wrong content)."""
+    content = read_bytes(path, allowed)
     if path.suffix == ".npy":
-        array, notes = _npy(text, path.name)
+        array, notes = _npy(content, path.name)
         return Table(path, {"": array}, False, notes)
     if path.suffix == ".npz":
-        return _npz(text, path)
+        return _npz(content, path)
     if path.suffix == ".csv":
-        return Table(path, _csv(text, path.name), True)
-    raise DataError(f"'{path.name}' is of a kind that is not read", fix="csv, npy and npz are")
+        return Table(path, _csv(content, path.name), True)
+    if path.suffix == ".parquet":
+        return Table(path, parquet.columns(content, path.name), True)
+    raise DataError(f"'{path.name}' is of a kind that is not read", fix="csv, npy, npz and parquet are")
 
 
-def _read(path: Path, allowed: Path) -> bytes:
+def read_npz(path: Path, allowed: Path) -> Table:
+    """An npz file whatever its ending, under the same rules."""
+    return _npz(read_bytes(path, allowed), path)
+
+
+def read_bytes(path: Path, allowed: Path) -> bytes:
     """The bytes of a regular file inside the allowed folder; nothing else is opened."""
     real = Path(os.path.realpath(path))
     root = Path(os.path.realpath(allowed))
@@ -149,7 +158,7 @@ def _npy(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     notes = []
     if not dtype.isnative or order == "F":
         notes.append(f"'{name}' was converted from {dtype.str} in {order} order")
-    native = np.ascontiguousarray(array).astype(np.float64 if dtype.kind == "f" else np.int64)
+    native = np.array(array, np.float64 if dtype.kind == "f" else np.int64, order="C")
     _finite(native, name)
     return native, tuple(notes)
 
@@ -182,8 +191,11 @@ def _npz(data: bytes, path: Path) -> Table:
     for member in members:
         if not member.filename.endswith(".npy") or member.file_size > LARGEST_FILE:
             raise DataError(f"'{path.name}' has the member '{member.filename[:60]}', which is no array of allowed size")
-        with archive.open(member) as file:
-            content = file.read(member.file_size + 1)
+        try:
+            with archive.open(member) as file:
+                content = file.read(member.file_size + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):  # damaged, encrypted, of a strange compression
+            raise DataError(f"'{path.name}': the member '{member.filename[:60]}' cannot be unpacked") from None
         if len(content) > member.file_size:
             raise DataError(f"'{path.name}': the member '{member.filename}' is larger than it declares")
         columns[member.filename.removesuffix(".npy")], more = _npy(content, f"{path.name}:{member.filename}")
