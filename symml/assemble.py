@@ -113,13 +113,17 @@ def interpreted(
 ) -> Iterator[tuple[Program, Mapping[str, np.ndarray], Mapping[str, int]]]:
     """What a step runs, as Programs with their inputs by name: the derivative, then the optimiser's update.
 
+    Before them stands the loss as the page writes it, which no step runs: its statements are the page's own.
+
     state (a row for each state), scalars (hyper-parameters and counters) and x are those of minibatch.py.
     """
     method, optimizer = _method(a.model)
     if optimizer is None:
+        yield a.raw, values, dims
         yield a.derivative, values, dims
         return
     derivative, _ = _batch_derivative(a, method)
+    yield minibatch(a.raw, a.model.row_dim)[0], values, dims
     yield derivative, values, dims
     inputs = {t: np.asarray(values[t.name]) for t in derivative.inputs}
     sizes = {d: dims[d.name] for d in all_dims([derivative], a.model.over)}

@@ -6,11 +6,12 @@ Exit codes: 0 done, 2 wrong spec or data, 3 numeric failure, 4 a file cannot be 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -45,6 +46,7 @@ Resume = Annotated[
 Every = Annotated[float, typer.Option(help="Seconds between two checkpoints.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # of whichever click typer brings
+INTERRUPTED = 130
 STAGES = ("tree", "model", "program", "derivative", "loops", "source")
 
 
@@ -52,16 +54,17 @@ def main() -> None:
     """The entry point; a user's mistake ends in one message on stderr and its exit code."""
     debug = "--debug" in sys.argv
     try:
-        raise SystemExit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # typer has turned the KeyboardInterrupt into its code
+            _leave_interrupted()
+        raise SystemExit(code)
     except SymmlError as error:
         if debug:
             raise
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from None
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        kept = str(stop.__cause__ or stop)
-        typer.echo(f"interrupted: {kept}" if kept else "interrupted", err=True)
-        raise SystemExit(130) from None
+    except (KeyboardInterrupt, typer.Abort):
+        _leave_interrupted()
     except USAGE as problem:
         problem.show()
         raise SystemExit(2) from None
@@ -75,6 +78,14 @@ def main() -> None:
     except MemoryError:
         typer.echo("error: there is not enough memory for this page and its data", err=True)
         raise SystemExit(2) from None
+
+
+def _leave_interrupted() -> NoReturn:
+    """End now: what is to be kept is kept, and a Python with a compiler loaded takes up to a second to end by itself."""
+    typer.echo("interrupted", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def _options(target: str, dtype: str, given: list[str]) -> pipeline.Options:
@@ -127,8 +138,13 @@ def _trained(
     keeping: pipeline.Keeping | None,
 ) -> pipeline.Result:
     source = pipeline.read(spec)
-    with _progress(quiet) as watch:
-        return pipeline.train(source, options, _files(data), seed, watch, keeping)
+    try:
+        with _progress(quiet) as watch:
+            return pipeline.train(source, options, _files(data), seed, watch, keeping)
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            typer.echo(str(stop), err=True)
+        raise
 
 
 def _files(data: list[str]) -> dict[str, object]:

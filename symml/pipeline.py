@@ -344,9 +344,13 @@ def _explain(source: Source, options: Options, p: Problem, error: DivergedError)
     names_ = [h["name"] for h in p.kernel.manifest["hypers"]]
     hypers = dict(zip(names_, launch.hypers(p.kernel, options.hypers), strict=True))
     values = {**error.arrays, **error.params, **hypers}
-    for program, given, dims in assemble.interpreted(a, values, error.dims, error.state, error.scalars, error.x):
+    programs = assemble.interpreted(a, values, error.dims, error.state, error.scalars, error.x)
+    written = first_non_finite(*next(programs), options.dtype)
+    for program, given, dims in programs:
         found = first_non_finite(program, given, dims, options.dtype)
         if found is not None:
+            # statements of the derivative are merged ones: where the page's own statement fails alike, it is named
+            found = written if written is not None and written.event == found.event else found
             error.message = f"training left the finite numbers at step {error.step}: {found.why}"
             error.span = found.span
             return

@@ -14,6 +14,7 @@ import pytest
 from check import EXAMPLES
 
 import symml
+from symml.runtime import checkpoint
 
 
 def run(*args, **kwargs):
@@ -99,18 +100,64 @@ def test_a_warm_run_needs_no_sympy(tmp_path):
     assert out.returncode == 0 and "r2 = 0.5126" in out.stdout, out.stderr
 
 
-def test_interrupt_returns_at_once(tmp_path):
+def long_run(tmp_path):
     (tmp_path / "data").mkdir()
     shutil.copy(EXAMPLES / "data" / "digits.csv", tmp_path / "data")
-    path = page(tmp_path, (EXAMPLES / "mlp.symml").read_text().replace("epochs = 30", "epochs = 2000000"))
-    command = [sys.executable, "-m", "symml.cli", "train", str(path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    time.sleep(15)
-    assert process.poll() is None, process.stderr.read()
-    start = time.time()
+    return page(tmp_path, (EXAMPLES / "mlp.symml").read_text().replace("epochs = 30", "epochs = 20000"))
+
+
+def interrupt(process, ready):
+    """SIGINT to a process that is `ready`; its exit code, and how long it took."""
+    begun = time.monotonic()
+    while not ready() and time.monotonic() - begun < 240:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    time.sleep(0.3)
+    start = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=10)
-    assert process.returncode == 130 and time.time() - start < 1.5
+    process.wait(timeout=30)
+    return process.returncode, time.monotonic() - start
+
+
+def test_interrupt_returns_at_once_and_keeps_the_run(tmp_path):
+    path, folder = long_run(tmp_path), tmp_path / "ck"
+    command = [sys.executable, "-m", "symml.cli", "train", str(path)]
+    process = subprocess.Popen([*command, "--checkpoint", str(folder)], stderr=subprocess.PIPE, text=True)
+    code, seconds = interrupt(process, lambda: folder.is_dir() and any(folder.glob("*.json")))
+    told = process.stderr.read()
+    assert code == 130 and seconds < 1.0, (code, seconds, told)
+    assert told.strip() == f"the run is kept, go on with --resume {folder}\ninterrupted"
+    first = int(checkpoint.newest(folder).arrays["counters"][0])
+    assert first > 0
+    process = subprocess.Popen([*command, "--resume", str(folder)], stderr=subprocess.PIPE, text=True)
+    code, seconds = interrupt(process, lambda: checkpoint.numbers(folder)[-1] > 2)
+    assert code == 130 and seconds < 1.0
+    assert int(checkpoint.newest(folder).arrays["counters"][0]) > first, "it did not go on"
+
+
+def test_interrupt_without_a_checkpoint(tmp_path):
+    """The progress of the run tells that it trains: a module that reports its first piece in the place of a terminal."""
+    ready = tmp_path / "ready"
+    code = (
+        "import sys, pathlib; from symml import cli, pipeline; train = pipeline.train\n"
+        f"def watched(source, options, values, seed, watch, keeping):\n"
+        f"    return train(source, options, values, seed, lambda *_: pathlib.Path({str(ready)!r}).touch(), keeping)\n"
+        f"pipeline.train = watched; sys.argv = ['symml', 'train', {str(long_run(tmp_path))!r}]; cli.main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    code, seconds = interrupt(process, ready.exists)
+    assert code == 130 and seconds < 1.0
+    assert process.stderr.read().strip() == "interrupted"
+
+
+def test_checkpoints_that_make_no_sense(tmp_path):
+    path = EXAMPLES / "ridge.symml"
+    for args, code, words in (
+        (("--checkpoint", tmp_path, "--every", "-1"), 2, "make no sense"),
+        (("--resume", tmp_path / "none"), 4, "holds no checkpoint"),
+    ):
+        out = run("train", path, *args)
+        assert out.returncode == code and words in out.stderr and "Traceback" not in out.stderr
 
 
 def test_python_face():

@@ -1,7 +1,7 @@
 """Which statement left the finite numbers first, and why: a Program again by the interpreter, statement by statement.
 
     first_non_finite(program, {"X": array, "w": array}, {"n": 5, "d": 3}, "float32")
-        ->  Blame(span of the statement, "exp(812.4) overflows at i = 3, in 'p'")
+        ->  Blame(span of the statement, "exp(812.4) overflows at i = 3", "'p'")
 
 Slow, and for the error path only.
 """
@@ -25,10 +25,15 @@ ENTRIES = 2**24  # a statement with more loop points is not interpreted: memory
 
 @dataclass(frozen=True)
 class Blame:
-    """The statement's place on the page, and what happened there in one clause."""
+    """The statement's place on the page, what happened there in one clause, and what the statement defines."""
 
     span: Span | None
-    why: str
+    event: str
+    defines: str
+
+    @property
+    def why(self) -> str:
+        return f"{self.event}, in {self.defines}"
 
 
 def first_non_finite(
@@ -52,7 +57,7 @@ def first_non_finite(
                 continue
             env[s.out] = np.asarray(env[s.out]).astype(dtype)
             if not np.isfinite(env[s.out]).all():
-                return Blame(s.span, f"{_why(s, env, sizes)}, in {_what(s.out)}")
+                return Blame(s.span, _why(s, env, sizes), _what(s.out))
     return None
 
 
