@@ -133,7 +133,15 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
     flags = [f for f in item.flags if kind != "data" or f not in TRANSFORMS]
     if flags:
         raise UnsupportedError(f"'{flags[0]}' is not supported yet for {kind}", item.span)
+    if item.choice is not None:
+        raise UnsupportedError(
+            "the choice of a hyper-parameter is not supported yet", item.choice.span, fix="give it a value: = 1e-2"
+        )
     if kind == "data":
+        if source is not None and source.columns is not None and not _numbered(source.columns):
+            raise UnsupportedError(
+                "columns by name are not supported yet", source.columns.span, fix="count them: columns 1..30"
+            )
         if item.value is not None or item.init is not None:
             raise SpecError("data have no value on the page", item.span, fix='name a file: from "..."')
         transform = next((f for f in item.flags if f in TRANSFORMS), "")
@@ -150,6 +158,11 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
         sheet.params[item.name.id] = Param(tensor, _init(item), item.span)
     else:
         _hyper(sheet, item, tensor)
+
+
+def _numbered(columns: tree.Expr) -> bool:
+    ends = (columns.low, columns.high) if isinstance(columns, tree.Range) else ()
+    return bool(ends) and all(isinstance(e, tree.Number) and isinstance(e.value, int) for e in ends)
 
 
 def _hyper(sheet: _Sheet, item: tree.Declaration, tensor: Tensor) -> None:

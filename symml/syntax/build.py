@@ -235,6 +235,12 @@ class Build:
     def set_literal(self, parts: list) -> tree.Expr:
         return tree.SetLiteral(_expressions(parts), span=self.span(*parts))
 
+    def builder(self, parts: list) -> tree.Expr:
+        """`{i in S, j where cond}`: the first name and its set stand bare, the others are binders."""
+        name, domain = (p for p in parts[:4] if isinstance(p, tree.Node))
+        last = parts[-2] if isinstance(parts[-3], Token) and parts[-3].type == "WHERE" else None
+        return tree.SetBuilder(self.grouped_binders([(name, domain), *parts]), last, span=self.span(*parts))
+
     def interval(self, parts: list) -> tree.Expr:
         low, high = _expressions(parts)
         return tree.Interval(low, high, (str(parts[0]) == "[", str(parts[-1]) == "]"), span=self.span(*parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from lark import Token
@@ -9,7 +10,10 @@ from lark import Token
 from symml.errors import SpecError
 from symml.syntax import tree
 from symml.syntax.build import Build
-from symml.syntax.words import ascii_mark
+from symml.syntax.words import ascii_mark, nearest
+
+ROLES = ("weight", "lengths")
+SENSES = ("smallest", "largest")
 
 
 def _nodes(parts: list, kind: type = tree.Node) -> list:
@@ -60,8 +64,34 @@ class BuildStatements(Build):
             flags,
             facts.get("value"),
             facts.get("init"),
-            span=self.span(name, *(p for p in rest if isinstance(p, tree.Node)), *facts.get("shape", ())),
+            next((p for p in rest if isinstance(p, tree.Choice)), None),
+            span=self.span(name, *(p for p in rest if isinstance(p, tree.Name)), *facts.get("shape", ())),
         )
+
+    def role(self, parts: list) -> tree.Declaration:
+        """`weight w[n]`: the role is the first of the flags."""
+        role, *rest = parts
+        if role.id not in ROLES:
+            fix = nearest(role.id, ROLES, cutoff=0.7)
+            if fix:
+                raise SpecError(f"'{role.id}' is no role of data", role.span, fix=fix)
+            raise SpecError("names are separated by commas", rest[0].span, fix="write a comma before this name")
+        item = self.item(rest)
+        return replace(item, flags=(role.id, *item.flags), span=self.span(role, item))
+
+    def choice(self, parts: list) -> tree.Choice:
+        """`chosen by smallest rmse on valid`."""
+        names, part = _nodes(parts, tree.Name), None
+        if any(isinstance(p, Token) and p.type == "ON" for p in parts):
+            *names, part = names
+        *sense, name = names
+        if len(sense) > 1 or (sense and sense[0].id not in SENSES):
+            raise SpecError(
+                "a hyper-parameter is chosen by one reported figure",
+                names[0].span,
+                fix="write chosen by smallest NAME, or chosen by largest NAME",
+            )
+        return tree.Choice(sense[0].id if sense else "", name, part, span=self.span(*parts))
 
     def subset(self, parts: list) -> tuple[str, tuple]:
         return "bound", ("subset", parts[2])
@@ -77,7 +107,7 @@ class BuildStatements(Build):
         kinds = [p.type for p in parts if isinstance(p, Token) and p.type in ("LABEL", "COLUMNS")]
         if len(kinds) != len(set(kinds)):
             raise SpecError(f"a second '{kinds[-1].lower()}' of one 'from'", self.span(*parts), fix="keep one of them")
-        columns = next((p for p in parts if isinstance(p, tree.Range)), None)
+        columns = next((p for p in parts if isinstance(p, tree.Range | tree.SetLiteral)), None)
         return tree.From(texts["FROM"], texts.get("LABEL"), columns, span=self.span(*parts))
 
     def declare_data(self, parts: list) -> tree.Declare:
@@ -130,12 +160,16 @@ class BuildStatements(Build):
 
     def definition_cases(self, parts: list) -> tree.Define:
         target, indices, _ = self._target(parts)
+        cases = self._cases(parts)
+        return tree.Define(target, indices, cases, span=self.span(target, cases))
+
+    def _cases(self, parts: list) -> tree.Cases:
         rows = tuple(p for p in parts if isinstance(p, tuple) and p[0] != "shape")
         place = next(p for p in parts if isinstance(p, Token) and p.type == "CASES")
         for value, test in rows[:-1]:
             if test is None:
                 raise SpecError("'otherwise' is the last case", value.span, fix="write it below the others")
-        return tree.Define(target, indices, tree.Cases(rows, span=self.span(place)), span=self.span(target, place))
+        return tree.Cases(rows, span=self.span(place))
 
     def case(self, parts: list) -> tuple[tree.Expr, tree.Expr | None]:
         value, *test = _nodes(parts, tree.Expr)
@@ -158,6 +192,9 @@ class BuildStatements(Build):
         name = next(p for p in parts if isinstance(p, Token) and p.type == "CALL")
         return tree.Function(self.name(name), self._parameters(parts), parts[-1], span=self.span(name, parts[-1]))
 
+    def function_cases(self, parts: list) -> tree.Function:
+        return self.function([*parts, self._cases(parts)])
+
     def distributed(self, parts: list) -> tree.Distributed:
         target, indices, (value, *_) = self._target(parts)
         ranges = self.grouped_binders([p for p in parts if isinstance(p, tuple) and p[0] != "shape"])
@@ -167,7 +204,8 @@ class BuildStatements(Build):
         return tree.Update(parts[0], parts[2], span=self.span(parts[0], parts[2]))
 
     def iteration(self, parts: list) -> tree.Iterate:
-        return tree.Iterate(parts[1], parts[3], parts[5], span=self.span(*parts))
+        target, indices, (value, *start, until) = self._target(parts[1:])
+        return tree.Iterate(target, value, until, indices, start[0] if start else None, span=self.span(*parts))
 
     def growth(self, parts: list) -> tree.Growth:
         return tree.Growth(parts[2], tuple(_nodes(parts, tree.Option)), span=self.span(*parts))
@@ -198,8 +236,15 @@ class BuildStatements(Build):
         return tree.Method(name, tuple(_nodes(parts, tree.Option)), span=name.span)
 
     def training(self, parts: list) -> tree.Train:
-        tests = _nodes(parts, tree.Expr)
-        return tree.Train(parts[2], tests[0] if tests else None, span=self.span(parts[0], parts[2]))
+        """`train with METHOD until TEST keep best on PART`."""
+        words = {p.type: k for k, p in enumerate(parts) if isinstance(p, Token)}
+        until = parts[words["UNTIL"] + 1] if "UNTIL" in words else None
+        keep = None
+        if "KEEP" in words:
+            what, keep = parts[words["KEEP"] + 1], parts[-1]
+            if what.id != "best":
+                raise SpecError(f"'{what.id}' cannot be kept", what.span, fix=f"write keep best on {keep.id}")
+        return tree.Train(parts[2], until, keep, span=self.span(parts[0], parts[2]))
 
     def inference(self, parts: list) -> tree.Infer:
         return tree.Infer(parts[2], span=self.span(*parts))

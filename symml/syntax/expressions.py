@@ -156,6 +156,14 @@ class SetLiteral(Expr):
 
 
 @dataclass(frozen=True)
+class SetBuilder(Expr):
+    """`{i in n where y[i] = 1}`."""
+
+    binders: tuple[Binder, ...]
+    where: Expr | None
+
+
+@dataclass(frozen=True)
 class Interval(Expr):
     """`(0, 1)`, `[0, 1)` as a domain."""
 

@@ -30,6 +30,7 @@ from symml.syntax.expressions import Norm as Norm
 from symml.syntax.expressions import Number as Number
 from symml.syntax.expressions import Range as Range
 from symml.syntax.expressions import Reduction as Reduction
+from symml.syntax.expressions import SetBuilder as SetBuilder
 from symml.syntax.expressions import SetLiteral as SetLiteral
 from symml.syntax.expressions import Text as Text
 from symml.syntax.expressions import Transpose as Transpose
@@ -56,7 +57,8 @@ class Declaration(Node):
 
     `bound` is `(op, expr)` for `> 0`, `("in", domain)` for `in {0, 1}`, `in simplex`, `in K`, `in (0, 1)`,
     `("subset", n)` for `subset of n`, and `("~", D)` for the argument `z ~ D` of a function;
-    `flags` are bare words such as `standardised`, `undirected`, `symmetric`; `init` is the expression after `init`.
+    `flags` are bare words such as `standardised`, `missing allowed`, and the role of `weight w[n]`; `init` is the
+    expression after `init`; `choice` is what follows `chosen by`.
     """
 
     name: Name
@@ -65,15 +67,25 @@ class Declaration(Node):
     flags: tuple[str, ...] = ()
     value: Expr | None = None
     init: Expr | None = None
+    choice: Choice | None = None
+
+
+@dataclass(frozen=True)
+class Choice(Node):
+    """`chosen by smallest rmse on valid`: the reported figure that settles a hyper-parameter; sense "" is unsaid."""
+
+    sense: str
+    name: Name
+    part: Name | None = None
 
 
 @dataclass(frozen=True)
 class From(Node):
-    """`from "path" label "column" columns 1..30`."""
+    """`from "path" label "column" columns 1..30`; columns also `"a".."b"` (a Range of Text) or `{"a", "b"}`."""
 
     path: str
     label: str | None = None
-    columns: Range | None = None
+    columns: Range | SetLiteral | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +145,11 @@ class Objective(Statement):
 
 @dataclass(frozen=True)
 class Train(Statement):
-    """`train with METHOD until TEST`."""
+    """`train with METHOD until TEST keep best on PART`."""
 
     method: Method
     until: Expr | None = None
+    keep: Name | None = None
 
 
 @dataclass(frozen=True)
@@ -217,11 +230,13 @@ class Infer(Statement):
 
 @dataclass(frozen=True)
 class Iterate(Statement):
-    """`iterate x <- ... until TEST`."""
+    """`iterate x[i] <- ... from START until TEST`."""
 
     target: Name
     value: Expr
     until: Expr
+    indices: tuple[Expr, ...] = ()
+    start: Expr | None = None
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,21 @@ def test_use_define_iterate_infer_cases():
     assert (rows[0][0], rows[1][1]) == (expr("-r[i]^2/2"), None)
 
 
+def test_roles_choices_sets_and_starts():
+    data = one('data X[n] missing allowed, weight w[n] > 0, lengths L[N] in 1..T  from "a" columns {"x", "y"}')
+    assert [i.flags for i in data.items] == [("missing", "allowed"), ("weight",), ("lengths",)]
+    assert data.sources[0][1].columns.items[1].value == "y"
+    choice = one("hyper lam in {1, 2} chosen by smallest rmse on valid").items[0].choice
+    assert (choice.sense, choice.name, choice.part) == ("smallest", name("rmse"), name("valid"))
+    chosen = one("S = {i in n, j in m where i < j}").value
+    assert ([b.names[0].id for b in chosen.binders], chosen.where.rest) == (["i", "j"], (("<", name("j")),))
+    assert one("S = {1, 2}").value == tree.SetLiteral((number(1), number(2)), span=NOWHERE)
+    iterate = one("iterate x[i] <- x[i]/2 from y until ||x|| < 1")
+    assert (iterate.indices, iterate.start, iterate.until) == ((name("i"),), name("y"), expr("[||x|| < 1]").test)
+    assert one("train with adam until |grad| < 1 keep best on valid").keep == name("valid")
+    assert one("define h(r) = cases\n  r  if r > 0\n  0  otherwise").value.rows[1] == (number(0), None)
+
+
 def test_a_from_serves_the_names_before_it():
     data = one('data X[n, d], y[n] from "a.csv" label "y"\n  Z[n] from "b.csv" columns 1..30\n  q[n]')
     assert [([i.name.id for i in group], origin and origin.path) for group, origin in data.sources] == [
