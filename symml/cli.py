@@ -1,6 +1,6 @@
 """The command line: the only file that prints or exits.
 
-Exit codes: 0 done, 2 wrong spec or data, 3 numeric failure, 4 a file cannot be read or written, 130 interrupted.
+Exit codes: 0 done, 2 wrong spec or data, 3 numeric failure, 4 a file or a device cannot be used, 130 interrupted.
 """
 
 from __future__ import annotations

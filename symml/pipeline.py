@@ -251,7 +251,7 @@ def emit(source: Source, options: Options) -> str:
     from symml.targets.module.wrap import standalone
 
     text, facts = build(source, options)
-    module = standalone(text, facts, options.dtype)
+    module = standalone(text, facts, options.dtype, options.target)
     whitelist.check(module)
     return module
 

@@ -16,6 +16,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: the long runs, done only with -m full")
+    config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU, skipped where there is none")
 
 
 def pytest_collection_modifyitems(config, items):

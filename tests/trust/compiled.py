@@ -30,8 +30,8 @@ BOUND = 1e-10
 NAME = "value_and_grad"
 
 
-def printed(c: Case) -> tuple[str, dict, Plan]:
-    """A module that holds the gradient function only, its manifest and its plan."""
+def printed(c: Case, source: Callable[[Plan, Config], tuple] = module_source) -> tuple[str, dict, Plan]:
+    """A module that holds the gradient function only, its manifest and its plan; `source` prints it for a target."""
     a = c.analysis
     program = c.printed or a.derivative
     function = Function(NAME, "gradient", schedule(program), "loss")
@@ -39,7 +39,7 @@ def printed(c: Case) -> tuple[str, dict, Plan]:
     dims = all_dims([a.program, program], a.model.over)
     starts = tuple(Start(t, "constant", (sympy.Integer(0),)) for t in a.model.over)
     plan = Plan(a.model.over, hypers, dims, (function,), starts, "")
-    text, functions = module_source(plan, Config())
+    text, functions = source(plan, Config())
     whitelist.check(text)
     return text, functions[NAME], plan
 

@@ -39,4 +39,6 @@ class Config:
             "TILE_COLUMNS = 1 << (BITS + 1) // 2",
             "TILE_ROWS = THREADS // TILE_COLUMNS",
             "TILE_DEPTH = 4 if SIMULATED else 16",
+            "LEFT = TILE_DEPTH * 4 * TILE_ROWS",
+            "RIGHT = TILE_DEPTH * 4 * TILE_COLUMNS",
         ]

@@ -1,11 +1,11 @@
-"""How the host calls a kernel: arrays to the device, one launch of one block, arrays back. Printed into modules.
+"""How the host calls a kernel: arrays to the device, one launch of one block, arrays back. Printed into modules, which
+import cuda.
 
 minibatch = launched(minibatch_kernel, ("both", ..., "read", "pieces"), np.int64, 256)
 status = minibatch(x, g, ..., data, 0.1, steps)
 """
 
 import numpy as np
-from numba import cuda
 
 
 def launched(kernel, roles, dtype, threads):

@@ -1,7 +1,8 @@
 """LoopPrograms as the text of device functions that a block of threads runs together. Total and dumb.
 
 The loop nests are those of the CPU's printer; here some of their loops are shared out over the threads. Every array is
-flat. Scalars are plain variables, computed by every thread. A block barrier stands after each item that writes arrays.
+flat. Scalars are plain variables, computed by every thread. A block barrier stands at the head, since the caller may have
+read what is written here, and after each item that writes arrays.
 
     maps, products, extremes     the last loop of the result over lanes, the one before over rows of threads
     sum into a scalar            every thread a part of the loops, then device_block_sum
@@ -49,7 +50,7 @@ class Printer(LoopPrinter):
         self.bodies = FlatBodies(storage, config, self.names.fresh, self.used)
         self.layouts: dict[str, tuple[str, str, str, str]] = {}
         self.ranges: dict[Index, str] = {}
-        self.head: list[str] = ["thread = cuda.threadIdx.x"]
+        self.head: list[str] = [BARRIER, "thread = cuda.threadIdx.x"]
 
     # regions
 
@@ -59,7 +60,10 @@ class Printer(LoopPrinter):
         if region.stream is None:
             return lines + [line for item in region.items for line in self.item(item)]
         n = f"n_{region.stream.name}"
-        lines += [f"for start in range(0, {n}, {region.block}):", f"{INDENT}rows = min({region.block}, {n} - start)"]
+        lines += [
+            f"for start in range(0, {n}, {region.block}):",
+            f"{INDENT}rows = device_min({region.block}, {n} - start)",
+        ]
         self.extents = {region.stream: "rows"}
         views = {t: self.names.fresh("b") for t in self._rowed(region) if t not in p.local}
         block = [f"{view} = {self.storage[t]}[{_entries(t, 'start')}:]" for t, view in views.items()]
@@ -98,19 +102,28 @@ class Printer(LoopPrinter):
         a = f"{self.storage[g.a]}, " + (f"1, {rows}" if g.transpose_a else f"{depth}, 1")
         b = f"{self.storage[g.b]}, " + (f"1, {depth}" if g.transpose_b else f"{columns}, 1")
         scale = f"real({self.bodies.scalar(g.scale)})"
-        return [f"device_product({a}, {b}, {self.storage[g.statement.out]}, {rows}, {columns}, {depth}, {scale})"]
+        return [
+            f"device_product({a}, {b}, {self.storage[g.statement.out]}, {rows}, {columns}, {depth}, {scale}, shared)"
+        ]
 
     # sums
 
     def _total(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
-        """A scalar: the parts of the threads, put together over the block."""
+        """A scalar, or an entry at a fixed place: the parts of the threads, put together over the block."""
         letters = self._letters(loops)
         scope, (text,) = self.bodies.prepare([s.body], loops, letters)
         part = self.names.fresh("s")
         inner = self._guarded(s, f"{part} += {text}", letters)
         lines = self._mapped(loops, lambda: self._loops(loops, letters, scope, inner))
-        value = f"device_block_sum({part})"
-        return [f"{part} = real(0)", *lines, f"{self.storage[s.out]} {s.mode} {value}"]
+        value = f"device_block_sum({part}, shared)"
+        if not s.lhs:
+            return [f"{part} = real(0)", *lines, f"{self.storage[s.out]} {s.mode} {value}"]
+        return [
+            f"{part} = real(0)",
+            *lines,
+            f"{part} = {value}",
+            *self._alone([f"{self._target(s, {})} {s.mode} {part}"]),
+        ]
 
     def _vector_sum(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
         """A vector of sums. Where memory runs along the summed loop, a part of a warp walks it; else threads stand side by
@@ -131,7 +144,7 @@ class Printer(LoopPrinter):
         }
         sums = [*scope.lines[1], *self._nested(loops[1:], letters, scope.lines[2:], [f"{part} += {text}"])]
         self.ranges = {}
-        total = f"device_lane_sum({part}, {lanes})" if along else f"device_row_sum({part}, {bits})"
+        total = f"device_lane_sum({part}, {lanes}, shared)" if along else f"device_row_sum({part}, {bits}, shared)"
         first = f"{lane} == 0" if along else f"{row} == 0"
         body = [
             f"{letters[o]} = {base} + {row if along else lane}",
@@ -168,7 +181,7 @@ class Printer(LoopPrinter):
         if key not in self.layouts:
             names = tuple(self.names.fresh(stem) for stem in ("bits", "lane", "row", "lanes"))
             bits, lane, row, lanes = self.layouts[key] = names
-            covered = f"min({extent}, {most})" if most else extent
+            covered = f"device_min({extent}, {most})" if most else extent
             self.head += [f"{bits} = device_width({covered})", f"{lanes} = 1 << {bits}"]
             self.head += [f"{lane} = thread & ({lanes} - 1)", f"{row} = thread >> {bits}"]
         return self.layouts[key]

@@ -4,14 +4,15 @@
     for i in range(n):                           part1 = 0.0
         total += a[i] * b[i]          ->         for i in range(cuda.threadIdx.x, n, THREADS):
                                                      part1 += a[i] * b[i]
-                                                 total += device_block_sum(part1)
+                                                 total += device_block_sum(part1, shared)
 
-Arrays are shared, local names are each thread's own and equal in all threads; so control flow is uniform. Three rules:
+Arrays are shared, local names are each thread's own and equal in all threads; so control flow is uniform. Rules:
 
 1. A loop whose steps are independent is shared out: its body stores only at the loop's own place (last index) and adds to
    local names, reads what it stores at that place only, and calls nothing but functions of numbers.
 2. Any other store to an array is done by thread 0, between two barriers.
-3. `name = np.zeros(m)` becomes shared memory of SCRATCH numbers, set to zero.
+3. `name = np.zeros(m)` becomes the block's scratch of SCRATCH numbers, set to zero; one such line in a module.
+4. A function of the block is given `shared`, and begins with a barrier where it may store (printed functions do).
 
 Everything else runs in every thread. What the algorithm means does not change; sums are taken in another, fixed order.
 """
@@ -24,52 +25,58 @@ from collections.abc import Iterable
 
 from symml.names import Names
 
-PURE = ("float", "int", "abs", "min", "max")
 PREFIX = "device_"
+PURE = ("float", "int", "abs", f"{PREFIX}min", f"{PREFIX}max")
+SHARED = "shared"
 SCRATCH = 64
 
 
-def block_functions(text: str, provided: Iterable[str], known: Iterable[str]) -> tuple[list[ast.stmt], list[str]]:
-    """The functions of a text for a block, less those of `provided`; and its constants, as source.
-
-    Calls of the text's own functions and of `known` get the prefix of device functions.
-    """
-    tree = ast.parse(text)
-    own = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name not in set(provided)]
-    renamed = {*known, *provided, *(n.name for n in own)}
-    constants = [ast.unparse(n) for n in tree.body if isinstance(n, ast.Assign)]
-    return [_Block(renamed).function(n) for n in own], constants
+def definitions(text: str) -> tuple[list[ast.FunctionDef], list[str]]:
+    """The functions of a text, and its constants as source."""
+    tree = ast.parse(text).body
+    return [n for n in tree if isinstance(n, ast.FunctionDef)], [
+        ast.unparse(n) for n in tree if isinstance(n, ast.Assign)
+    ]
 
 
-def renamed(node: ast.AST, names: Iterable[str]) -> ast.AST:
+def block_function(node: ast.FunctionDef, alone: Iterable[str], together: Iterable[str]) -> ast.FunctionDef:
+    """An algorithm's function for a block. `alone` are the names of device functions that a thread calls by itself,
+    `together` of those that the block calls, this one among them."""
+    node = renamed(node, alone, together)
+    node.args.args.append(ast.arg(SHARED))
+    return _Block().function(node)
+
+
+def renamed(node: ast.FunctionDef, alone: Iterable[str], together: Iterable[str]) -> ast.FunctionDef:
     """A copy that calls device functions by their names there."""
-    return _Renaming(set(names)).visit(copy.deepcopy(node))
+    return _Renaming(frozenset(alone), frozenset(together)).visit(copy.deepcopy(node))
 
 
 class _Renaming(ast.NodeTransformer):
-    def __init__(self, names: set[str]) -> None:
-        self.names = names
+    def __init__(self, alone: frozenset[str], together: frozenset[str]) -> None:
+        self.alone, self.together = alone, together
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        node.name = PREFIX + node.name if node.name in self.names else node.name
+        node.name = PREFIX + node.name
         self.generic_visit(node)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
-        if isinstance(node.func, ast.Name) and node.func.id in self.names:
-            node.func.id = PREFIX + node.func.id
         self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in self.alone | self.together:
+            if node.func.id in self.together and SHARED not in map(ast.unparse, node.args):
+                node.args.append(ast.Name(SHARED, ast.Load()))
+            node.func.id = PREFIX + node.func.id
         return node
 
 
 class _Block:
     """Rewrites the statements of one function."""
 
-    def __init__(self, names: set[str]) -> None:
-        self.names, self.fresh = names, Names()
+    def __init__(self) -> None:
+        self.fresh = Names()
 
     def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        node = renamed(node, self.names)
         if isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
             node.body = node.body[1:]
         node.body = self._statements(node.body)
@@ -102,7 +109,7 @@ class _Block:
                 node.target.id = parts[node.target.id]
         stores = any(_stores(node) for node in loop.body)
         before = ast.parse("\n".join(f"{part} = 0.0" for part in parts.values())).body
-        after = "\n".join(f"{name} += {PREFIX}block_sum({part})" for name, part in parts.items())
+        after = "\n".join(f"{name} += {PREFIX}block_sum({part}, {SHARED})" for name, part in parts.items())
         around = _barrier() if stores else []
         return [*around, *before, loop, *around, *ast.parse(after).body]
 
@@ -119,8 +126,8 @@ class _Block:
         name, extent = ast.unparse(node.targets[0]), ast.unparse(node.value.args[0])
         at = self.fresh.fresh("at")
         lines = [
+            f"_, _, _, _, {name} = {SHARED}",
             "cuda.syncthreads()",
-            f"{name} = cuda.shared.array({SCRATCH}, np.float64)",
             f"for {at} in range(cuda.threadIdx.x, {extent}, THREADS):\n    {name}[{at}] = 0.0",
             "cuda.syncthreads()",
         ]

@@ -21,20 +21,27 @@ from symml.targets.numba_cpu.config import Config as CpuConfig
 from symml.targets.numba_cpu.printer import INDENT, size
 from symml.targets.numba_cuda.config import DEVICE, KERNEL, Config
 from symml.targets.numba_cuda.printer import ALONE, BARRIER, Printer
-from symml.targets.numba_cuda.spmd import PREFIX, block_functions, renamed
+from symml.targets.numba_cuda.spmd import PREFIX, SCRATCH, SHARED, block_function, definitions, renamed
 
 HERE = Path(__file__).parent
 LIBRARY = ("exp", "log", "log1p", "expm1", "tanh")
-OVERRIDDEN = ("largest", "shuffle", "fill_normal")
+DRAWN = ("multiply_high_low", "philox", "philox_block", "unit")
 EXCHANGED = {
     False: ["return cuda.shfl_xor_sync(0xFFFFFFFF, value, offset)"],
     True: [
-        "buffer = cuda.shared.array(THREADS, np.float64)",
+        "_, parts, _, _, _ = shared",
         "cuda.syncthreads()",
-        "buffer[cuda.threadIdx.x] = value",
+        "parts[cuda.threadIdx.x] = value",
         "cuda.syncthreads()",
-        "return buffer[cuda.threadIdx.x ^ offset]",
+        "return parts[cuda.threadIdx.x ^ offset]",
     ],
+}
+MEMORY = {
+    "sums": ("THREADS", "real"),
+    "parts": ("THREADS", "np.float64"),
+    "left": ("LEFT", "real"),
+    "right": ("RIGHT", "real"),
+    "scratch": (SCRATCH, "np.float64"),
 }
 ROLES = {
     "minibatch": "x=both g=both state=both scalars=both data=read batch=work work=work order=work counters=both "
@@ -103,7 +110,11 @@ def _library() -> list[str]:
 def _exchanged() -> list[str]:
     lines = []
     for word, simulated in (("if SIMULATED:", True), ("else:", False)):
-        body = [DEVICE, "def device_exchanged(value, offset):", *(INDENT + line for line in EXCHANGED[simulated])]
+        body = [
+            DEVICE,
+            "def device_exchanged(value, offset, shared):",
+            *(INDENT + line for line in EXCHANGED[simulated]),
+        ]
         lines += ["", word, *(INDENT + line for line in body)]
     return lines
 
@@ -122,19 +133,23 @@ def _primitives(used: set[str]) -> str:
 
 
 def _algorithms(plan: Plan) -> list[str]:
-    """What blocks do together, Philox, and the algorithm of the plan, as device functions."""
-    tree = [n for n in ast.parse((HERE / "device.py").read_text()).body]
-    constants = [ast.unparse(n) for n in tree if isinstance(n, ast.Assign)]
-    block = [n for n in tree if isinstance(n, ast.FunctionDef)]
-    known = [*(n.name for n in block), "exchanged", "philox", "philox_block", "multiply_high_low", "unit"]
-    functions = [renamed(n, known) for n in block]
-    philox, _ = block_functions((cpu.ALGORITHMS / "philox.py").read_text(), OVERRIDDEN, known)
-    functions = [*philox, *functions]
+    """What a block does together, Philox, and the algorithm of the plan, as device functions."""
+    philox = [n for n in definitions((cpu.ALGORITHMS / "philox.py").read_text())[0] if n.name in DRAWN]
+    device, constants = definitions((HERE / "device.py").read_text())
+    together = {"exchanged", "value_and_grad", "gather", "update", *(n.name for n in device if _is_together(n))}
+    alone = {n.name for n in (*philox, *device)} - together
+    functions = [renamed(n, alone, together) for n in (*philox, *device)]
     if plan.algorithm:
-        text = (cpu.ALGORITHMS / f"{plan.algorithm}.py").read_text()
-        more, own = block_functions(text, OVERRIDDEN, ("value_and_grad", "gather", "update"))
-        functions, constants = [*functions, *more], [*constants, *own]
+        own, more = definitions((cpu.ALGORITHMS / f"{plan.algorithm}.py").read_text())
+        own = [n for n in own if n.name not in together]  # `largest` is the block's
+        together |= {n.name for n in own}
+        functions += [block_function(n, alone, together) for n in own]
+        constants = [*constants, *more]
     return ["\n".join(constants), *(_text(DEVICE, _lines(n)) for n in functions)]
+
+
+def _is_together(node: ast.FunctionDef) -> bool:
+    return SHARED in [a.arg for a in node.args.args]
 
 
 def _plain(text: str) -> str:
@@ -158,9 +173,11 @@ def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[
     printer = Printer(storage, config)
     body = printer.program(p)
     used |= printer.used
-    arguments = {"gradient": "x, g, data, work", "value": "x, data, work", "array": "x, data, work, out"}[f.kind]
+    arguments = ", ".join(pair.split("=")[0] for pair in ROLES[f.kind].split())
     lines = [*head, *printer.head, *body, *tail]
-    return [f"def {PREFIX}{f.name}({arguments}):", *(INDENT + line for line in lines)], cpu.entry(f, config.dtype)
+    return [f"def {PREFIX}{f.name}({arguments}, {SHARED}):", *(INDENT + line for line in lines)], cpu.entry(
+        f, config.dtype
+    )
 
 
 def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str], list[str]]:
@@ -235,6 +252,7 @@ def _gather(plan: Plan) -> list[str]:
     names = [t.name for t in f.data]
     rowed = [t for t in f.data if t.shape and t.shape[0] == plan.batch]
     lines = [
+        BARRIER,
         "thread = cuda.threadIdx.x",
         f"sizes, hyper{''.join(f', v_{n}' for n in names)} = data",
         f"batch_sizes, _{''.join(f', b_{n}' for n in names)} = batch",
@@ -254,7 +272,7 @@ def _gather(plan: Plan) -> list[str]:
         ]
     arrays = "".join(f", b_{t.name}" if t in rowed else f", v_{t.name}" for t in f.data)
     lines += [BARRIER, f"return batch_sizes, hyper{arrays}"]
-    return [f"def {PREFIX}gather(data, order, start, stop, batch):", *(INDENT + line for line in lines)]
+    return [f"def {PREFIX}gather(data, order, start, stop, batch, {SHARED}):", *(INDENT + line for line in lines)]
 
 
 def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
@@ -264,9 +282,9 @@ def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
     printer = Printer(storage, config)
     body = printer.program(p)
     used |= printer.used
-    tail = [BARRIER, ALONE, *(INDENT + line for line in tail)] if tail else []
+    tail = [ALONE, *(INDENT + line for line in tail)] if tail else []
     lines = [*head, *printer.head, *body, *tail, BARRIER]
-    return [f"def {PREFIX}update(x, g, state, scalars):", *(INDENT + line for line in lines)]
+    return [f"def {PREFIX}update(x, g, state, scalars, {SHARED}):", *(INDENT + line for line in lines)]
 
 
 # launches
@@ -276,11 +294,13 @@ def _launch(name: str, kind: str) -> str:
     """The kernel of a device function, and the host function that copies, launches and copies back."""
     roles = [pair.split("=") for pair in ROLES[kind].split()]
     arguments = ", ".join(argument for argument, _ in roles)
+    call = f"{PREFIX}{name}({arguments}, ({', '.join(MEMORY)}))"
+    stored = [f"value = {call}", ALONE.replace("thread", "cuda.threadIdx.x"), f"{INDENT}result[0] = value"]
     kernel = [
-        f"def {name}_kernel({arguments}, result):",
-        f"{INDENT}value = {PREFIX}{name}({arguments})" if kind != "array" else f"{INDENT}{PREFIX}{name}({arguments})",
-        *([f"{INDENT}if cuda.threadIdx.x == 0:", f"{INDENT * 2}result[0] = value"] if kind != "array" else []),
+        *(f"{array} = cuda.shared.array({count}, {dtype})" for array, (count, dtype) in MEMORY.items()),
+        *([call] if kind == "array" else stored),
     ]
+    text = _text(KERNEL, [f"def {name}_kernel({arguments}, result):", *(INDENT + line for line in kernel)])
     dtype = "np.int64" if kind in ("minibatch", "lbfgs") else "np.float64"
     words = "".join(f"{role!r}, " for _, role in roles)
-    return _text(KERNEL, kernel) + f"\n\n\n{name} = launched({name}_kernel, ({words}), {dtype}, THREADS)"
+    return text + f"\n\n\n{name} = launched({name}_kernel, ({words}), {dtype}, THREADS)"

@@ -1,0 +1,252 @@
+"""The CUDA target without a GPU: values in numba's simulator, PTX for compute capability 9.0, races, refusals.
+
+What needs a GPU stands in test_cuda_gpu.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import block
+import cuda_pages
+import numpy as np
+import ptx_lint
+import pytest
+from trust import compiled, oracle
+from trust.generator import text as generated
+
+from symml import pipeline
+from symml.errors import SymmlError
+from symml.runtime import drive, launch
+from symml.runtime.bind import bind
+from symml.source import Source
+from symml.targets.numba_cuda.config import Config
+from symml.targets.numba_cuda.wrap import module_source
+
+HERE = Path(__file__).parent
+DTYPES = ("float64", "float32")
+BOUND = {"float64": 1e-10, "float32": 1e-4}
+FIRST_GENERATED = 60_000
+GENERATED = 40
+
+
+def child(*args: object, simulated: bool = False, **kwargs: object) -> subprocess.CompletedProcess:
+    """cuda_child.py, or with a module's name that, in a process of its own."""
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
+    env |= {"NUMBA_ENABLE_CUDASIM": "1"} if simulated else {}
+    return subprocess.run(
+        [sys.executable, *map(str, args)], capture_output=True, text=True, env=env, timeout=600, **kwargs
+    )
+
+
+def document(*args: object, simulated: bool = False) -> object:
+    out = child(HERE / "cuda_child.py", *args, simulated=simulated)
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout)
+
+
+@pytest.fixture(scope="module")
+def cpu():
+    """The CPU's fits in double precision, the truth of all others."""
+    return {n: pipeline.train(cuda_pages.page(n), pipeline.Options(), cuda_pages.DATA[n], 0) for n in cuda_pages.NAMES}
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Source and manifest of each page and precision."""
+    made = {}
+    for name in cuda_pages.NAMES:
+        for dtype in DTYPES:
+            text, facts = pipeline.build(cuda_pages.page(name), pipeline.Options(target="cuda", dtype=dtype))
+            made[name, dtype] = (text, json.loads(json.dumps(facts)))
+    return made
+
+
+# values
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", cuda_pages.NAMES)
+def test_the_simulator_trains_to_what_the_cpu_trains(cpu, name, dtype):
+    found, truth = document("train", name, dtype, simulated=True), cpu[name]
+    bound = BOUND[dtype]
+    steps = min(len(found["history"]), len(truth.outcome["history"]))
+    assert steps > 1 and (dtype == "float32" or found["status"] == truth.outcome["status"])
+    np.testing.assert_allclose(found["history"][:steps], truth.outcome["history"][:steps], rtol=bound)
+    np.testing.assert_allclose(found["x"], truth.x, rtol=bound, atol=bound)
+    np.testing.assert_allclose(found["predicted"], truth.predict(), rtol=bound, atol=bound)
+    assert found["report"] == pytest.approx(truth.report, abs=1e-7)
+
+
+@pytest.mark.parametrize("name", cuda_pages.NAMES)
+def test_a_standalone_module_trains_in_the_simulator_without_symml(cpu, tmp_path, name):
+    (tmp_path / "page.symml").write_text(cuda_pages.page(name).text)
+    out = child("-m", "symml.cli", "emit", tmp_path / "page.symml", "--target", "cuda", "-o", tmp_path / "emitted.py")
+    assert out.returncode == 0, out.stderr
+    found = document("module", tmp_path / "emitted.py", name, simulated=True)
+    np.testing.assert_allclose(found["x"], cpu[name].x, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(found["predicted"], cpu[name].predict(), rtol=1e-10, atol=1e-10)
+    assert found["history"][0] == pytest.approx(cpu[name].outcome["history"][0], rel=1e-12)
+
+
+# races
+
+
+def fit(built, name: str, dtype: str, order=None, dropped=frozenset()) -> tuple[np.ndarray, dict, block.Cuda]:
+    """A page trained by a block whose accesses are watched; `order(threads)` says who runs first."""
+    text, facts = built[name, dtype]
+    module = block.load(text, order or (lambda n: list(range(n))), dropped)
+    kernel = launch.Kernel(facts, module, dtype)
+    bound = bind(facts, cuda_pages.DATA[name], cuda_pages.EXAMPLES, dtype)
+    x, _ = launch.train(launch.problem(kernel, bound, {}, 0))
+    found = {"predicted": launch.predict(kernel, x, bound, {}), "report": launch.report(kernel, x, bound, {})}
+    return x, found, module.cuda
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", cuda_pages.NAMES)
+def test_no_two_threads_meet_between_barriers(built, cpu, name, dtype):
+    """And so threads in any order give the same bits: in order, backwards, and drawn anew after every barrier."""
+    rng = np.random.default_rng(1)
+    x, found, _ = fit(built, name, dtype)
+    for order in (lambda n: list(reversed(range(n))), lambda n: rng.permutation(n).tolist()):
+        again, other, _ = fit(built, name, dtype, order)
+        assert np.array_equal(x, again) and found["report"] == other["report"]
+        assert np.array_equal(found["predicted"], other["predicted"])
+    np.testing.assert_allclose(x, cpu[name].x, rtol=BOUND[dtype], atol=BOUND[dtype])
+
+
+@pytest.mark.parametrize("name, least", [("logistic_regression", 5), ("mlp", 8)])
+def test_missing_barriers_are_seen(built, name, least):
+    """The negative control: without one of its barriers (every second is tried), a module is caught. Some barriers are
+    there for any page and not needed on this one."""
+    text, _ = built[name, "float64"]
+    seen = 0
+    for line in block.barriers(text)[::2]:
+        try:
+            fit(built, name, "float64", dropped=frozenset([line]))
+        except block.RaceError:
+            seen += 1
+    assert seen >= least
+
+
+def test_a_race_is_seen_in_any_order():
+    """Threads that add into one entry, and a barrier that some threads miss."""
+    head = "@cuda.jit\ndef k_kernel(a):\n    thread = cuda.threadIdx.x\n"
+    add = block.load(head + "    a[0] += thread\n")
+    with pytest.raises(block.RaceError, match="write"):
+        add.k_kernel[1, 4](add.cuda.to_device(np.zeros(1)))
+    some = block.load(head + "    if thread > 0:\n        cuda.syncthreads()\n")
+    with pytest.raises(block.RaceError, match="different barriers"):
+        some.k_kernel[1, 4](some.cuda.to_device(np.zeros(1)))
+    own = block.load(head + "    a[thread] = thread\n    cuda.syncthreads()\n    a[thread] += a[0] * 0\n")
+    with pytest.raises(block.RaceError, match="read"):
+        own.k_kernel[1, 4](own.cuda.to_device(np.zeros(4)))
+
+
+@pytest.mark.parametrize("name", cuda_pages.NAMES)
+def test_a_launch_does_many_steps(built, cpu, monkeypatch, name):
+    """A run is cut by time alone: a launch that compiles, one of one step, one of the rest; predict and report follow."""
+    monkeypatch.setattr(drive, "PIECE", math.inf)
+    x, _, cuda = fit(built, name, "float64")
+    assert cuda.launches == 3 + 2
+    monkeypatch.setattr(drive, "PIECE", 0.0)
+    again, _, cuda = fit(built, name, "float64")
+    assert cuda.launches == 1 + cpu[name].outcome["steps"] + 2
+    assert np.array_equal(x, again), "the cuts of a run change its bits"
+
+
+def test_generated_pages_give_the_interpreters_gradients():
+    """value_and_grad of generated pages, every access watched, threads in drawn orders, over several tiles of rows."""
+    rng = np.random.default_rng(2)
+    wrong, done, seed = [], 0, FIRST_GENERATED
+    while done < GENERATED:
+        seed += 1
+        try:
+            a = pipeline.analyse(Source("page.symml", generated(seed)))
+        except SymmlError:
+            continue
+        case = oracle.case(a, seed, rows=(5, 17, 40)[seed % 3], entries=1)
+        text, facts, plan = compiled.printed(case, lambda plan, _: module_source(plan, Config(tile=16)))
+        module = block.load(text, lambda n: rng.permutation(n).tolist())
+        wrong += compiled.differing(case, compiled.called(module.value_and_grad, case, facts, plan))
+        done += 1
+    assert wrong == []
+
+
+# PTX
+
+
+def needs_compiler() -> None:
+    out = child("-c", "from numba.cuda.cudadrv import nvvm; print(nvvm.is_available())")
+    if out.stdout.strip() != "True":
+        pytest.skip("numba finds no libNVVM: install the CUDA toolkit, or set CUDA_HOME to one")
+
+
+@pytest.mark.parametrize("name", cuda_pages.NAMES)
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.full)])
+def test_every_kernel_compiles_for_capability_9(tmp_path, name, dtype):
+    """No double precision where an f32 training walks over data, no stack, no spills, no atomics."""
+    needs_compiler()
+    kernels = document("ptx", name, dtype, tmp_path)
+    algorithm = {"logistic_regression": "lbfgs", "mlp": "minibatch"}[name]
+    assert kernels == sorted(f"{k}_kernel" for k in (algorithm, "predict", "report_0", "value_and_grad"))
+    text = (tmp_path / "module.py").read_text()
+    for kernel in kernels:
+        path = tmp_path / f"{kernel}.ptx"
+        ptx = path.read_text()
+        assert ptx_lint.complaints(ptx, text if dtype == "float32" else "") == [], kernel
+        assert not ptx_lint.assembled(path, Config().threads), kernel
+    whole = (tmp_path / f"{algorithm}_kernel.ptx").read_text()
+    assert "shfl.sync.bfly" in whole and whole.count("fma.rn.f32" if dtype == "float32" else "fma.rn.f64") > 16
+
+
+FAULTS = {
+    "m = left[": "m = 1.0 * left[",
+    "s1 = real(0)": "s1 = 0.0",
+    "for p in range(4)": "for p in range(device_min(4, rows))",
+    "out[i * columns + j] = scale * sums[p, q]": "cuda.atomic.add(out, i * columns + j, scale * sums[p, q])",
+}
+
+
+def test_the_lint_sees_each_fault(tmp_path):
+    """The negative control: a double factor in the product, a double sum in a loop, a dynamic index into registers, an
+    atomic."""
+    needs_compiler()
+    changes = [word for pair in FAULTS.items() for word in pair]
+    document("ptx", "mlp", "float32", tmp_path, "predict_kernel", *changes)
+    path = tmp_path / "predict_kernel.ptx"
+    found = ptx_lint.complaints(path.read_text(), (tmp_path / "module.py").read_text())
+    for words in ("product:", "predict:", "a thread's own memory", "an atomic"):
+        assert any(line.startswith(words) for line in found), (words, found)
+    if (said := ptx_lint.assembled(path, Config().threads)) is not None:
+        assert any("stack" in line for line in said), said
+
+
+# what a user meets
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_without_a_gpu_one_message_says_so(tmp_path, command):
+    if child("-c", "from numba import cuda; print(cuda.is_available())").stdout.strip() == "True":
+        pytest.skip("there is a GPU")
+    out = child("-m", "symml.cli", command, cuda_pages.EXAMPLES / "ridge.symml", "--target", "cuda", cwd=tmp_path)
+    assert out.returncode == 4 and out.stdout == ""
+    message, fix = out.stderr.splitlines()
+    assert message.startswith("error: no CUDA") and "--target cpu" in fix and fix.startswith("  fix: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_one_module_imports_numba_cuda():
+    package = Path(pipeline.__file__).parent
+    texts = {p.relative_to(package).as_posix(): p.read_text() for p in package.rglob("*.py")}
+    names = [
+        p for p, text in texts.items() if re.search(r"^ *(from numba import .*cuda|import numba.*cuda)", text, re.M)
+    ]
+    assert names == ["runtime/launch_cuda.py"]
