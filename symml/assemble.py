@@ -17,13 +17,13 @@ from symml.calculus.reverse import gradient
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.optimizer import Optimizer
-from symml.ir.program import Dim, Domain, Program, direct_accesses
+from symml.ir.program import Dim, Domain, Program, direct_accesses, flat
 from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
 from symml.methods.convexity import certify
 from symml.model.library import names, page
 from symml.model.lower import Lowering
-from symml.model.model import Data, Model
+from symml.model.model import Data, Graph, Model
 from symml.model.optimizer import optimizer
 from symml.model.schedules import inside, scheduled
 from symml.rewrite.dead import prune
@@ -31,7 +31,7 @@ from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.source import Span
 from symml.syntax.words import nearest
-from symml.training.compose import all_dims, minibatch, outputs_as_functions, update_program
+from symml.training.compose import all_dims, couples_rows, minibatch, outputs_as_functions, update_program
 
 if TYPE_CHECKING:
     from symml.pipeline import Analysis, Options
@@ -47,7 +47,7 @@ def plan(a: Analysis) -> Plan:
 
     model = a.model
     method, optimizer = _method(model)
-    derivative, batch = (a.derivative, None) if optimizer is None else _batch_derivative(a, method)
+    derivative, batch = _batch_derivative(a, optimizer)
     wanted = [k for k in a.program.outputs if k != "loss"]
     others = {k: simplify(stabilise(prune(a.program, k))) for k in wanted}
     functions = [Function("value_and_grad", "gradient", schedule(derivative), "loss")]
@@ -61,7 +61,7 @@ def plan(a: Analysis) -> Plan:
         dims=dims,
         functions=tuple(functions),
         starts=_starts(a),
-        algorithm="minibatch" if optimizer else method,
+        algorithm=method if optimizer is None else "descent" if batch is None else "minibatch",
         optimizer=optimizer,
         update=update_program(optimizer) if optimizer else None,
         row=model.row_dim,
@@ -87,20 +87,15 @@ def _validation_part(model: Model, optimizer: Optimizer | None) -> str | None:
     return named.id
 
 
-def _batch_derivative(a: Analysis, method: str) -> tuple[Program, Dim]:
-    """Loss and gradient of one batch of rows, and the dim that counts them."""
-    model = a.model
-    if model.row_dim is None:
-        raise UnsupportedError(f"'{method}' trains on batches of rows, and the data have no row dim", model.train.span)
-    rowed = [t for t in model.over if model.row_dim in t.shape]
-    if rowed:
-        raise UnsupportedError(
-            f"'{rowed[0].name}' has an entry for each row of the data and cannot be trained on batches",
-            rowed[0].span,
-            fix="train with lbfgs",
-        )
-    forward, batch = minibatch(a.forward, model.row_dim)
-    return simplify(gradient(forward, "loss", model.over)), batch
+def _batch_derivative(a: Analysis, optimizer: Optimizer | None) -> tuple[Program, Dim | None]:
+    """Loss and gradient of a step and the dim that counts the rows of a batch: None where a step needs all rows."""
+    row = a.model.row_dim
+    if optimizer is None or row is None or any(row in t.shape for t in a.model.over):
+        return a.derivative, None
+    if couples_rows(a.forward, row) is not None:
+        return a.derivative, None
+    forward, batch = minibatch(a.forward, row)
+    return simplify(gradient(forward, "loss", a.model.over)), batch
 
 
 def interpreted(
@@ -224,6 +219,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "row": plan_.row.name if plan_.row else None,
         "batch": plan_.batch.name if plan_.batch else None,
         "data": [_data(d) for d in model.data.values()],
+        "graphs": [_graph(g) for g in model.graphs.values()],
         "split": None
         if model.split is None
         else {
@@ -266,7 +262,7 @@ def _units(a: Analysis) -> list[dict]:
     """
     transformed = [d.tensor for d in a.model.data.values() if d.transform and len(d.tensor.shape) == 2]
     found: dict[tuple[str, str], bool] = {}
-    for s in a.raw.statements:
+    for s in flat(a.raw.statements):
         read = direct_accesses(s.body)
         for x in (r for r in read if r.tensor in transformed):
             others = [r for r in read if r is not x]
@@ -290,6 +286,16 @@ def _domain(domain: Domain) -> dict | None:
         "open": list(domain.open),
         "values": list(domain.values),
         "size": None if size is None else int(size) if size.is_Integer else size.name,
+    }
+
+
+def _graph(g: Graph) -> dict:
+    return {
+        "name": g.name,
+        "nodes": g.nodes.name,
+        "source": g.source.path if g.source else None,
+        "undirected": g.undirected,
+        "self_loops": g.self_loops,
     }
 
 

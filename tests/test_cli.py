@@ -53,7 +53,7 @@ CODES = [
         2,
         "outside the page's folder",
     ),
-    ("model m\nparam a init 0\nminimize log(a)", 3, "not finite"),
+    ("model m\nparam a init 0\nminimize log(a)", 3, "left the finite numbers"),
 ]
 
 

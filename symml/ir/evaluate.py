@@ -8,6 +8,7 @@ Another arithmetic (plain sympy, mpmath) is another `Arithmetic`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ import sympy
 from sympy import Expr
 
 from symml.ir.functions import BY_CLASS, FUNCTIONS
-from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor
+from symml.ir.ops import OPS
+from symml.ir.program import Access, Dim, Index, Iterate, Library, Node, Program, Scan, Statement, Tensor, outs
 from symml.ir.reducers import REDUCERS
 
 
@@ -24,14 +26,20 @@ from symml.ir.reducers import REDUCERS
 class Arithmetic:
     """How numbers, functions and reductions are computed: the seam between the interpreter and its oracles.
 
-    number: a number of a body (dims and indices are Integers there); dtype: None for numpy's own, `object` for numbers
-    of another kind, whose inputs the caller converts; integer tensors stay int64 in every arithmetic.
+    number: a number of a body (dims and indices are Integers there); library: an operation on whole arrays; small: is
+    a gap below a tolerance; dtype: None for numpy's own, `object` for numbers of another kind, whose inputs the caller
+    converts; integer tensors stay int64 in every arithmetic.
     """
 
     number: Callable[[Expr], object]
     function: Callable[[str], Callable]
     reduce: Callable[[str, np.ndarray, tuple[int, ...]], np.ndarray]
+    library: Callable[[str], Callable]
+    small: Callable[[np.ndarray, float], bool] = lambda gap, tolerance: bool(abs(gap) < tolerance)
     dtype: type | None = None
+
+
+NUMBERS = {0.0: sympy.Integer(0), 1.0: sympy.Integer(1), math.inf: sympy.oo, -math.inf: -sympy.oo}
 
 
 def _float(value: Expr) -> float | int:
@@ -42,6 +50,7 @@ NUMPY = Arithmetic(
     number=_float,
     function=lambda name: FUNCTIONS[name].numpy,
     reduce=lambda kind, a, axis: REDUCERS[kind].numpy(a, axis),
+    library=lambda op: OPS[op].numpy,
 )
 
 
@@ -50,8 +59,8 @@ def evaluate(
 ) -> dict[Tensor, np.ndarray]:
     """All tensors of a program; `values` gives every input (shapes as declared), `dims` every size."""
     env = dict(values)
-    for statement in program.statements:
-        run(statement, env, dims, arithmetic)
+    for node in program.statements:
+        run(node, env, dims, arithmetic)
     return env
 
 
@@ -60,36 +69,86 @@ def extent(size: Expr, dims: Mapping[Dim, int]) -> int:
     return int(size.xreplace({d: sympy.Integer(v) for d, v in dims.items()})) if not size.is_Integer else int(size)
 
 
-def run(statement: Statement, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int], arithmetic: Arithmetic) -> None:
-    """One statement: the body on the whole grid of its loops, the reduction, then the store."""
+def run(node: Node, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int], arithmetic: Arithmetic) -> None:
+    """One node; what it defines is put into `env`."""
+    if isinstance(node, Statement):
+        _statement(node, env, dims, arithmetic, {})
+    elif isinstance(node, Library):
+        found = arithmetic.library(node.op)(*(np.asarray(env[t]) for t in node.args))
+        env.update(zip(node.outs, found, strict=True))
+    elif isinstance(node, Scan):
+        _scan(node, env, dims, arithmetic)
+    else:
+        _iterate(node, env, dims, arithmetic)
+
+
+def _scan(scan: Scan, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int], arithmetic: Arithmetic) -> None:
+    """Every statement at every step, in arrays that hold all steps."""
+    for t in outs(scan):
+        old = env.get(t)  # the first elements, which are kept as they were for whoever else holds the array
+        env[t] = _zeros(t, dims, arithmetic) if old is None else old.copy()
+    steps = range(extent(scan.step.size, dims))
+    for k in reversed(steps) if scan.reverse else steps:
+        for s in scan.statements:
+            _statement(s, env, dims, arithmetic, {scan.step: np.asarray(k)})
+
+
+def _iterate(node: Iterate, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int], arithmetic: Arithmetic) -> None:
+    for x, start, _ in node.states:
+        env[x] = np.asarray(env[start])
+    for _ in range(node.most):
+        for inner in node.statements:
+            run(inner, env, dims, arithmetic)
+        gap = env[node.gap]
+        env.update({x: np.asarray(env[new]) for x, _, new in node.states})
+        if arithmetic.small(gap, node.tolerance):
+            break
+
+
+def _zeros(t: Tensor, dims: Mapping[Dim, int], arithmetic: Arithmetic) -> np.ndarray:
+    shape = tuple(extent(size, dims) for size in t.shape)
+    return np.full(shape, 0 if t.integer else arithmetic.number(sympy.Integer(0)), _dtype(t, np.float64, arithmetic))
+
+
+def _dtype(t: Tensor, of_value: np.dtype | type, arithmetic: Arithmetic) -> np.dtype | type:
+    return np.int64 if t.integer else arithmetic.dtype or np.result_type(of_value, np.float64)
+
+
+def _statement(
+    statement: Statement,
+    env: dict[Tensor, np.ndarray],
+    dims: Mapping[Dim, int],
+    arithmetic: Arithmetic,
+    outer: Mapping[Index, np.ndarray],
+) -> None:
+    """The body on the whole grid of its loops, the reduction, then the store; `outer` is the step of a scan."""
     sizes = [extent(k.size, dims) for k in statement.loops]
     rank = len(sizes)
     grid = {
         k: np.arange(size).reshape([-1 if a == axis else 1 for a in range(rank)])
         for axis, (k, size) in enumerate(zip(statement.loops, sizes, strict=True))
     }
-    body = _Body(env, dims, grid, arithmetic)
+    body = _Body(env, dims, {**grid, **outer}, arithmetic)
     value = np.broadcast_to(np.asarray(body(statement.body)), sizes)
     if statement.guard is not None:
-        assert statement.reduce in ("sum", "none"), "a guard stands at sums only"
-        value = np.where(body(statement.guard), value, body(sympy.Integer(0)))
+        neutral = arithmetic.number(NUMBERS[REDUCERS[statement.reduce].neutral])
+        value = np.where(body(statement.guard), value, neutral)
     axes = tuple(a for a, k in enumerate(statement.loops) if k in statement.reduced and statement.reduce != "none")
     if axes:
         value = arithmetic.reduce(statement.reduce, value, axes)
         for a in axes:
             value = np.expand_dims(value, a)
-    _store(statement, value, body, env, dims, arithmetic)
+    _store(statement, value, body, env, bool(outer))
 
 
-def _store(
-    statement: Statement, value: np.ndarray, body: _Body, env: dict, dims: Mapping[Dim, int], arithmetic: Arithmetic
-) -> None:
-    shape = tuple(extent(size, dims) for size in statement.out.shape)
-    other = arithmetic.dtype or np.result_type(value.dtype, np.float64)
-    dtype = np.int64 if statement.out.integer else other
-    old = env.get(statement.out) if statement.mode == "+=" else None
-    zero = body(sympy.Integer(0))
-    target = np.full(shape, zero, dtype) if old is None else old.astype(np.result_type(old.dtype, dtype))
+def _store(statement: Statement, value: np.ndarray, body: _Body, env: dict, in_place: bool) -> None:
+    """Write or add the elements; a statement that leaves elements out keeps those that are there."""
+    dtype = _dtype(statement.out, value.dtype, body.arithmetic)
+    old = env.get(statement.out) if statement.mode == "+=" or in_place or not statement.covers else None
+    if old is None:
+        target = _zeros(statement.out, body.dims, body.arithmetic).astype(dtype)
+    else:
+        target = old.astype(np.result_type(old.dtype, dtype), copy=not in_place)
     at = np.broadcast_arrays(*map(body.place, statement.lhs), np.zeros(value.shape, bool))
     where = at[:-1]
     value = np.broadcast_to(value, at[-1].shape) if where else value.reshape(())[()]

@@ -1,13 +1,19 @@
-"""The Program: a sequence of indexed map-reduce statements in the accumulate form.
+"""The Program: a sequence of indexed map-reduce statements in the accumulate form, and three nodes beside them.
 
-    program   ::= inputs, statements, outputs                      each tensor is defined by one run of statements
+    program   ::= inputs, nodes, outputs                           a tensor is complete before another node reads it
+    node      ::= statement | library | scan | iterate
     statement ::= out[lhs ...]  (= | +=)  reduce  body  over loops  where guard
     reduce    ::= none | sum | prod | max | min | logsumexp | argmax | argmin
+    library   ::= outs = op(args)                                  whole tensors, a row of ir/ops.py
+    scan      ::= for s = 0, 1, ... (or back), statements          a recurrence; its tensors hold every step
+    iterate   ::= x = start, then x = next(x) until a test         a fixed point
     lhs, access index ::= integer sympy expression over Index symbols, Dims and integer accesses (a gather)
     body      ::= sympy expression over Accesses, Dims and Indexes, with the functions of ir/functions.py
 
 `=` writes each element once, `+=` adds into a tensor that starts at zero; the loops that the left side does not
-hold are reduced. Several `+=` statements of one tensor stand together and form one definition.
+hold are reduced. Several `+=` statements of one tensor form one definition. Within a scan the index of the steps is
+bound outside the loops of its statements; what they write may be read at earlier steps, and statements before the
+scan give the first elements.
 
     i, j = Index("i", n), Index("j", d)
     Statement(z, (i,), "=", "sum", (i, j), X[i, j] * w[j])
@@ -15,7 +21,7 @@ hold are reduced. Several `+=` statements of one tensor stand together and form 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import sympy
@@ -61,7 +67,7 @@ class Index(Symbol):
 class Domain:
     """What a declaration says of the entries.
 
-    kind: real, interval (lower, upper, open ends), set (values), label (codes 0..size-1), integer.
+    kind: real, interval (lower, upper, open ends), set (values), subset (0 or 1), label (codes 0..size-1), integer.
     """
 
     kind: str = "real"
@@ -154,29 +160,110 @@ class Statement:
 
     @property
     def covers(self) -> bool:
-        """The left side is distinct plain indices: every element is written, once for each reduced loop."""
-        return len(set(self.lhs)) == len(self.lhs) and all(isinstance(k, Index) for k in self.lhs)
+        """The left side is distinct plain indices over whole axes: every element is written, once a reduced loop."""
+        whole = zip(self.lhs, self.out.shape, strict=True)
+        return len(set(self.lhs)) == len(self.lhs) and all(isinstance(k, Index) and k.size == n for k, n in whole)
 
     def with_body(self, body: Expr) -> Statement:
         return self if body is self.body or body == self.body else replace(self, body=body)
 
 
 @dataclass(frozen=True)
+class Scan:
+    """The statements once for each value of `step`, upward or, with `reverse`, downward."""
+
+    step: Index
+    reverse: bool
+    statements: tuple[Statement, ...]
+    span: Span | None = field(default=None, compare=False)
+
+    def with_statements(self, statements: Iterable[Statement]) -> Scan:
+        return _changed(self, statements)
+
+
+@dataclass(frozen=True)
+class Library:
+    """`outs = op(args)` on whole tensors; `op` is a row of ir/ops.py."""
+
+    op: str
+    outs: tuple[Tensor, ...]
+    args: tuple[Tensor, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """x = start; then the statements give `next` from x, and x = next, until `gap` < tolerance or `most` rounds.
+
+    states: (x, start, next) for each tensor that moves; gap: a scalar among what the statements define. After the node,
+    each x is the last one. What the statements define besides is not read outside.
+    """
+
+    states: tuple[tuple[Tensor, Tensor, Tensor], ...]
+    statements: tuple[Statement | Library, ...]
+    gap: Tensor
+    tolerance: float
+    most: int
+    span: Span | None = field(default=None, compare=False)
+
+    def with_statements(self, statements: Iterable[Statement | Library]) -> Iterate:
+        return _changed(self, statements)
+
+
+Node = Statement | Scan | Library | Iterate
+
+
+def _changed(node: Program | Scan | Iterate, statements: Iterable) -> Program | Scan | Iterate:
+    """The node with other statements; itself where all are the same objects."""
+    new = tuple(statements)
+    same = len(new) == len(node.statements) and all(a is b for a, b in zip(new, node.statements, strict=True))
+    return node if same else replace(node, statements=new)
+
+
+@dataclass(frozen=True)
 class Program:
-    """Inputs, statements in order, and the named tensors that are asked for."""
+    """Inputs, nodes in order, and the named tensors that are asked for."""
 
     inputs: tuple[Tensor, ...]
-    statements: tuple[Statement, ...]
+    statements: tuple[Node, ...]
     outputs: Mapping[str, Tensor]
 
-    def with_statements(self, statements: Iterable[Statement]) -> Program:
-        new = tuple(statements)
-        same = len(new) == len(self.statements) and all(a is b for a, b in zip(new, self.statements, strict=True))
-        return self if same else replace(self, statements=new)
+    def with_statements(self, statements: Iterable[Node]) -> Program:
+        return _changed(self, statements)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Inputs, then the defined tensors in order of definition."""
-        return (*self.inputs, *dict.fromkeys(s.out for s in self.statements))
+        return (*self.inputs, *dict.fromkeys(t for node in self.statements for t in outs(node)))
+
+    def mapped(self, change: Callable[[Statement], Statement]) -> Program:
+        """The program with every statement changed, those inside of scans and iterations too."""
+        return self.with_statements(mapped(node, change) for node in self.statements)
+
+
+def mapped(node: Node, change: Callable[[Statement], Statement]) -> Node:
+    """A node with each of its statements changed."""
+    if isinstance(node, Statement):
+        return change(node)
+    return node if isinstance(node, Library) else node.with_statements(mapped(s, change) for s in node.statements)
+
+
+def flat(nodes: Iterable[Node]) -> Iterator[Statement]:
+    """All statements, those inside of scans and iterations too."""
+    for node in nodes:
+        if isinstance(node, Statement):
+            yield node
+        elif not isinstance(node, Library):
+            yield from flat(node.statements)
+
+
+def outs(node: Node) -> tuple[Tensor, ...]:
+    """The tensors that a node defines, or adds to."""
+    if isinstance(node, Statement):
+        return (node.out,)
+    if isinstance(node, Library):
+        return node.outs
+    inside = dict.fromkeys(t for s in node.statements for t in outs(s))
+    return tuple(inside) if isinstance(node, Scan) else (*(x for x, _, _ in node.states), *inside)
 
 
 def accesses(expr: Expr) -> tuple[Access, ...]:
@@ -195,10 +282,21 @@ def direct_accesses(expr: Expr) -> tuple[Access, ...]:
     return tuple(sorted(expr.atoms(Access), key=lambda a: (a.name, a.tensor.uid)))
 
 
-def reads(statement: Statement) -> tuple[Tensor, ...]:
-    """The tensors that a statement reads, in a stable order."""
-    parts = [statement.body, *statement.lhs, *([statement.guard] if statement.guard is not None else [])]
-    return tuple(dict.fromkeys(a.tensor for part in parts for a in accesses(part)))
+def parts(statement: Statement) -> tuple[Expr, ...]:
+    """Every expression of a statement that reads elements."""
+    return (statement.body, *statement.lhs, *(() if statement.guard is None else (statement.guard,)))
+
+
+def reads(node: Node) -> tuple[Tensor, ...]:
+    """The tensors that a node reads, its own earlier elements included, in a stable order."""
+    if isinstance(node, Statement):
+        return tuple(dict.fromkeys(a.tensor for part in parts(node) for a in accesses(part)))
+    if isinstance(node, Library):
+        return node.args
+    inside = [t for s in node.statements for t in reads(s)]
+    if isinstance(node, Iterate):
+        inside = [*(start for _, start, _ in node.states), *inside]
+    return tuple(dict.fromkeys(inside))
 
 
 def substitute(expr: Expr, mapping: Mapping[Expr, Expr]) -> Expr:
@@ -224,6 +322,25 @@ def reindex(statement: Statement, mapping: Mapping[Expr, Expr]) -> Statement:
         body=substitute(statement.body, mapping),
         guard=None if statement.guard is None else substitute(statement.guard, mapping),
     )
+
+
+def read_instead(statement: Statement, other: Mapping[Tensor, Tensor]) -> Statement:
+    """The statement reading other tensors in the place of some."""
+    if not any(t in other for t in reads(statement)):
+        return statement
+    guard = None if statement.guard is None else elsewhere(statement.guard, other)
+    lhs = tuple(elsewhere(k, other) for k in statement.lhs)
+    return replace(statement, lhs=lhs, body=elsewhere(statement.body, other), guard=guard)
+
+
+def elsewhere(expr: Expr, other: Mapping[Tensor, Tensor]) -> Expr:
+    """An expression reading other tensors in the place of some, in gathered indices too."""
+    table = {}
+    for a in expr.atoms(Access):
+        b = Access(other.get(a.tensor, a.tensor), tuple(elsewhere(k, other) for k in a.idx))
+        if b != a:
+            table[a] = b
+    return expr.xreplace(table) if table else expr
 
 
 def refresh(statement: Statement) -> Statement:

@@ -5,6 +5,7 @@ REDUCERS["logsumexp"].numpy(array, axes=(1,))
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -43,10 +44,10 @@ def _extreme(choose: Callable) -> Callable:
 
 @dataclass(frozen=True)
 class Reducer:
-    """One reduction: value over axes, neutral element (None: an empty range is refused), print, integer result."""
+    """One reduction: value over axes, neutral element (what a guard leaves out counts as it), print, integer result."""
 
     numpy: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
-    neutral: float | None
+    neutral: float
     latex: str
     text: str
     integer: bool = False
@@ -54,13 +55,13 @@ class Reducer:
 
 REDUCERS: Mapping[str, Reducer] = MappingProxyType(
     {
-        "none": Reducer(lambda a, axis: a, None, "", ""),
+        "none": Reducer(lambda a, axis: a, 0.0, "", ""),
         "sum": Reducer(lambda a, axis: np.sum(a, axis=axis), 0.0, r"\sum", "sum"),
         "prod": Reducer(lambda a, axis: np.prod(a, axis=axis), 1.0, r"\prod", "prod"),
-        "max": Reducer(_extreme(np.argmax), None, r"\max", "max"),
-        "min": Reducer(_extreme(np.argmin), None, r"\min", "min"),
-        "logsumexp": Reducer(_logsumexp, None, r"\operatorname{logsumexp}", "logsumexp"),
-        "argmax": Reducer(_arg(np.argmax), None, r"\operatorname{argmax}", "argmax", integer=True),
-        "argmin": Reducer(_arg(np.argmin), None, r"\operatorname{argmin}", "argmin", integer=True),
+        "max": Reducer(_extreme(np.argmax), -math.inf, r"\max", "max"),
+        "min": Reducer(_extreme(np.argmin), math.inf, r"\min", "min"),
+        "logsumexp": Reducer(_logsumexp, -math.inf, r"\operatorname{logsumexp}", "logsumexp"),
+        "argmax": Reducer(_arg(np.argmax), -math.inf, r"\operatorname{argmax}", "argmax", integer=True),
+        "argmin": Reducer(_arg(np.argmin), math.inf, r"\operatorname{argmin}", "argmin", integer=True),
     }
 )

@@ -12,7 +12,7 @@ from sympy import Expr
 from sympy.printing.str import StrPrinter
 
 from symml.ir.functions import BY_CLASS, FUNCTIONS
-from symml.ir.program import Access, Index, Program, Statement, Tensor
+from symml.ir.program import Access, Index, Library, Node, Program, Scan, Statement, Tensor
 
 LETTERS = "ijklmpqrstuvabcdefgh"
 
@@ -50,15 +50,30 @@ class BodyPrinter(StrPrinter):
         return f"{row.text}({', '.join(self._print(a) for a in expr.args)})"
 
 
-def statement(s: Statement) -> str:
-    """One statement as a line."""
-    printer = BodyPrinter(letters(s.loops))
+def statement(s: Statement, outer: tuple[Index, ...] = ()) -> str:
+    """One statement as a line; `outer` is the step of the scan around it."""
+    printer = BodyPrinter(letters((*outer, *s.loops)))
     left = printer._print_Access(Access(s.out, s.lhs)).ljust(8)
     over = ", ".join(printer.doprint(k) for k in s.reduced)
     head = f"{s.reduce}[{over}] " if s.reduce != "none" else ""
     where = f"  where {printer.doprint(s.guard)}" if s.guard is not None else ""
     loops = ", ".join(f"{printer.doprint(k)} < {k.size}" for k in s.loops)
     return f"{left} {s.mode} {head}{printer.doprint(s.body)}{where}" + (f"    for {loops}" if loops else "")
+
+
+def node(n: Node) -> list[str]:
+    """A node as lines."""
+    if isinstance(n, Statement):
+        return [statement(n)]
+    if isinstance(n, Library):
+        return [f"{', '.join(t.name for t in n.outs)} = {n.op}({', '.join(t.name for t in n.args)})"]
+    if isinstance(n, Scan):
+        head = f"scan {n.step.name} < {n.step.size}{' downward' if n.reverse else ''}:"
+        return [head, *(f"  {statement(s, (n.step,))}" for s in n.statements)]
+    starts = ", ".join(f"{x.name} = {start.name}" for x, start, _ in n.states)
+    moves = ", ".join(f"{x.name} = {new.name}" for x, _, new in n.states)
+    head = f"iterate {starts}; then {moves} until {n.gap.name} < {n.tolerance:g}, at most {n.most} times:"
+    return [head, *(f"  {line}" for inner in n.statements for line in node(inner))]
 
 
 def declaration(t: Tensor) -> str:
@@ -68,5 +83,5 @@ def declaration(t: Tensor) -> str:
 
 def program(p: Program) -> str:
     """The whole program."""
-    lines = [declaration(t) for t in p.inputs] + [statement(s) for s in p.statements]
+    lines = [declaration(t) for t in p.inputs] + [line for n in p.statements for line in node(n)]
     return "\n".join([*lines, "outputs " + ", ".join(f"{name} = {t.name}" for name, t in p.outputs.items())])

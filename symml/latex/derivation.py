@@ -62,6 +62,7 @@ def _matrix(program: Program, t: Tensor, sample: Sample) -> Formula:
     if not error <= BOUND:
         raise NoForm(t.name)
     where = [_line(tensor_name(u, LATEX), tensor_name(u, TEXT), tree) for u, tree in lines.items()]
+    where += _step_by_step(program, recogniser.opaque, [main, *lines.values()])
     where += _one_hots([main, *lines.values()])
     return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", count(main), error)
 
@@ -73,6 +74,14 @@ def _named(u: Tensor) -> bool:
 
 def _line(left_latex: str, left_text: str, tree: Node) -> tuple[str, str]:
     return f"{left_latex} = {write(tree, LATEX)}", f"{left_text} = {write(tree, TEXT)}"
+
+
+def _step_by_step(program: Program, opaque: frozenset[Tensor], trees: list[Node]) -> list[tuple[str, str]]:
+    """The recurrences and definitions by cases that formulas name, with what those need, in index form."""
+    named = {u for tree in trees for u in leaves(tree) if u in opaque}
+    needed = {v for u in named for v in (u, *index_form.needed(program, u))}
+    order = [u for u in program.tensors() if u in needed]
+    return [line for u in order for line in index_form.lines(program, u)]
 
 
 def _one_hots(trees: list[Node]) -> list[tuple[str, str]]:
@@ -116,8 +125,6 @@ def disagreement(program: Program, t: Tensor, tree: Node, sample: Sample, draws:
 
 def _index(program: Program, t: Tensor) -> Formula:
     """Index form is the statement itself, so it needs no recognition."""
-    lines = [index_form.definition(program, u, LATEX) for u in index_form.needed(program, t)]
-    texts = [index_form.definition(program, u, TEXT) for u in index_form.needed(program, t)]
-    where = tuple((f"{a} = {b}", f"{c} = {d}") for (a, b), (c, d) in zip(lines, texts, strict=True))
+    where = tuple(line for u in index_form.needed(program, t) for line in index_form.lines(program, u))
     latex, text = index_form.write(program, t, LATEX), index_form.write(program, t, TEXT)
     return Formula(t.name, latex, text, where, "index", len(text), 0.0)

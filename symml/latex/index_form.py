@@ -12,7 +12,8 @@ from sympy.printing.latex import LatexPrinter
 
 from symml import names
 from symml.ir.functions import BY_CLASS, FUNCTIONS
-from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor, accesses
+from symml.ir.ops import OPS
+from symml.ir.program import Access, Dim, Index, Iterate, Library, Program, Scan, Statement, Tensor, outs, reads
 from symml.ir.reducers import REDUCERS
 from symml.ir.show import BodyPrinter, letters
 from symml.latex.printing import LATEX, TEXT, Style, tensor_name
@@ -55,10 +56,26 @@ class _Text(BodyPrinter):
         return f"{tensor_name(e.tensor, TEXT)}[{inner}]" if inner else tensor_name(e.tensor, TEXT)
 
 
-def contribution(s: Statement, style: Style) -> str:
-    """The right side of one statement."""
-    chosen = letters(s.loops)
-    printer = _Latex(chosen) if style is LATEX else _Text(chosen)
+def _places(program: Program, t: Tensor) -> list[tuple[Statement | Library, Scan | Iterate | None]]:
+    """What defines a tensor, each with the recurrence or iteration around it."""
+    found: list[tuple[Statement | Library, Scan | Iterate | None]] = []
+    for node in program.statements:
+        inner = (node,) if isinstance(node, Statement | Library) else node.statements
+        found += [(s, None if s is node else node) for s in inner if t in outs(s)]
+    return found
+
+
+def _printer(s: Statement, around: Scan | Iterate | None, style: Style) -> _Latex | _Text:
+    chosen = letters((*([around.step] if isinstance(around, Scan) else []), *s.loops))
+    return _Latex(chosen) if style is LATEX else _Text(chosen)
+
+
+def contribution(s: Statement | Library, style: Style, around: Scan | Iterate | None = None) -> str:
+    """The right side of one statement or operation."""
+    if isinstance(s, Library):
+        template = OPS[s.op].latex if style is LATEX else OPS[s.op].text
+        return template.format(*(tensor_name(t, style) for t in s.args))
+    printer = _printer(s, around, style)
     body = printer.doprint(s.body)
     if s.guard is not None:
         body += (r"\; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
@@ -71,45 +88,71 @@ def contribution(s: Statement, style: Style) -> str:
     return rf"{mark.latex}_{{{over}}} {body}" if style is LATEX else f"{mark.text}[{over}] {body}"
 
 
-def definition(program: Program, t: Tensor, style: Style) -> tuple[str, str]:
-    """Left side with its indices and right side of a tensor's statements; `+=` is written where elements are added."""
-    own = [s for s in program.statements if s.out is t]
-    parts = []
-    for s in own:
-        chosen = letters(s.loops)
-        printer = _Latex(chosen) if style is LATEX else _Text(chosen)
-        parts.append((printer._print_Access(Access(t, s.lhs)), contribution(s, style)))
-    left = parts[0][0]
-    plus = r" \mathrel{+}= " if style is LATEX else " += "
-    joined = "; ".join(f"{lhs}{plus}{rhs}" for lhs, rhs in parts[1:])
-    first = f"{left}{plus}{parts[0][1]}" if own[0].mode == "+=" else parts[0][1]
-    return left, first + (r";\; " if style is LATEX else "; ") * bool(joined) + joined
+def _steps(around: Scan | Iterate | None, style: Style) -> str:
+    """For which steps, in their order, a line of a recurrence holds."""
+    if around is None:
+        return ""
+    if isinstance(around, Iterate):
+        return r" \quad \text{until it stays}" if style is LATEX else "   until it stays"
+    last = (_Latex({}) if style is LATEX else _Text({})).doprint(around.step.size - 1)
+    ends = ("0", last)[:: -1 if around.reverse else 1]
+    if style is LATEX:
+        return rf" \quad {around.step.name} = {ends[0]}, \ldots, {ends[1]}"
+    return f"   for {around.step.name} = {ends[0]}..{ends[1]}"
+
+
+def _sides(program: Program, t: Tensor, style: Style) -> list[tuple[str, str, str]]:
+    """(left side, sign, right side) of each thing that defines a tensor."""
+    found = []
+    for s, around in _places(program, t):
+        if isinstance(s, Library):
+            found.append((tensor_name(t, style), "=", contribution(s, style)))
+            continue
+        left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
+        found.append((left, s.mode, contribution(s, style, around) + _steps(around, style)))
+    return found
+
+
+def lines(program: Program, t: Tensor) -> list[tuple[str, str]]:
+    """The definition of a tensor as lines of (LaTeX, text)."""
+    sign = {"=": "=", "+=": r"\mathrel{+}="}
+    latex = [f"{left} {sign[mode]} {right}" for left, mode, right in _sides(program, t, LATEX)]
+    text = [f"{left} {mode} {right}" for left, mode, right in _sides(program, t, TEXT)]
+    return list(zip(latex, text, strict=True))
 
 
 def write(program: Program, t: Tensor, style: Style) -> str:
-    """The right side of a tensor's definition."""
-    return definition(program, t, style)[1]
+    """The right side of a tensor's definition; where elements are added to, the whole statement."""
+    (_, mode, right), *more = _sides(program, t, style)
+    plus = r" \mathrel{+}= " if style is LATEX else " += "
+    first = right if mode == "=" else f"{_sides(program, t, style)[0][0]}{plus}{right}"
+    rest = [f"{left}{plus if sign == '+=' else ' = '}{value}" for left, sign, value in more]
+    return (r";\; " if style is LATEX else "; ").join([first, *rest])
 
 
 def needed(program: Program, t: Tensor) -> list[Tensor]:
     """The tensors that a definition reads and that the page did not give, in order of definition."""
-    defined = {s.out for s in program.statements}
+    defined = {u for node in program.statements for u in outs(node)}
     found: set[Tensor] = set()
     todo = [t]
     while todo:
-        for s in (s for s in program.statements if s.out is todo[0]):
-            for a in (x for part in (s.body, *s.lhs) for x in accesses(part)):
-                if a.tensor in defined and a.tensor not in found and a.tensor is not t:
-                    found.add(a.tensor)
-                    todo.append(a.tensor)
-        todo.pop(0)
-    return [u for u in dict.fromkeys(s.out for s in program.statements) if u in found]
+        for s, around in _places(program, todo.pop(0)):
+            states = around.states if isinstance(around, Iterate) else ()
+            read = (*reads(s), *(u for state in states for u in state))
+            fresh = [u for u in read if u in defined and u not in found and u is not t]
+            found.update(fresh)
+            todo += fresh
+    return [u for u in program.tensors() if u in found]
 
 
 def to_sympy(program: Program, t: Tensor) -> Expr:
     """The definition as native sympy: Eq(out[i, j], Sum(...)) over Indexed objects; other tensors stay as names."""
-    own = [s for s in program.statements if s.out is t]
+    own = [s for s, _ in _places(program, t)]
     first = own[0]
+    if isinstance(first, Library):
+        args = (sympy.Symbol(u.name) for u in first.args)
+        return sympy.Eq(sympy.Symbol(t.name), sympy.Function(first.op)(*args), evaluate=False)
+    own = [s for s in own if s.lhs == first.lhs or s.mode == "+="]  # of a definition by cases, the first case
     left = _native(Access(t, first.lhs))
     right = sympy.Add(*(_native_statement(s, first) for s in own))
     return sympy.Eq(left, right, evaluate=False)

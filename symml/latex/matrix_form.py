@@ -15,9 +15,22 @@ import sympy
 from sympy import Expr, exp
 
 from symml.ir.functions import BY_CLASS
-from symml.ir.program import Access, Index, Program, Statement, Tensor, accesses, indices, substitute
+from symml.ir.program import (
+    Access,
+    Index,
+    Iterate,
+    Library,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+    accesses,
+    indices,
+    outs,
+    substitute,
+)
 from symml.latex.shorten import SCALAR, add, hadamard, power, product, scale, split, total, trace, transpose
-from symml.latex.tree import ONE, Diagonal, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm
+from symml.latex.tree import ONE, Diagonal, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm, Whole
 
 Axes = tuple[Index, ...]
 
@@ -26,18 +39,34 @@ class NoForm(Exception):
     """This statement has no matrix form."""
 
 
+def opaque(program: Program) -> frozenset[Tensor]:
+    """What has no formula of its own: recurrences, fixed points, definitions by cases. They are shown index by index."""
+    found = {t for n in program.statements if isinstance(n, Scan | Iterate) for t in outs(n)}
+    for s in program.statements:
+        if isinstance(s, Statement) and s.mode == "=" and not s.covers and len(set(s.lhs)) == len(s.lhs):
+            found.add(s.out)
+    return frozenset(found)
+
+
 class Recogniser:
     """Trees of a program's tensors; those in `keep` stand as names."""
 
     def __init__(self, program: Program, keep: frozenset[Tensor] = frozenset()) -> None:
         self.definitions: dict[Tensor, list[Statement]] = {}
-        for s in program.statements:
-            self.definitions.setdefault(s.out, []).append(s)
+        self.operations: dict[Tensor, Library] = {}
+        self.opaque = opaque(program)
+        for node in program.statements:
+            if isinstance(node, Library):
+                self.operations.update(dict.fromkeys(node.outs, node))
+            elif isinstance(node, Statement) and node.out not in self.opaque:
+                self.definitions.setdefault(node.out, []).append(node)
         self.keep = keep
         self.known: dict[Tensor, Node] = {}
 
     def node(self, t: Tensor, top: bool = False) -> Node:
         """The tree of a tensor; its name where it is an input or kept."""
+        if t in self.operations and (t not in self.keep or top):
+            return self._operation(self.operations[t], t)
         if t not in self.definitions or (t in self.keep and not top):
             if len(t.shape) > 2:
                 raise NoForm(t.name)
@@ -48,6 +77,11 @@ class Recogniser:
                 return found
             self.known[t] = found
         return self.known[t]
+
+    def _operation(self, node: Library, t: Tensor) -> Node:
+        if t.integer or len(t.shape) > 2:
+            raise NoForm(t.name)
+        return Whole(_shape(t.shape), node.op, tuple(map(self.node, node.args)))
 
     def statement(self, s: Statement) -> Node:
         """What one statement contributes to its tensor."""

@@ -14,6 +14,7 @@ from sympy import Expr
 
 from symml import names
 from symml.ir.functions import FUNCTIONS
+from symml.ir.ops import OPS
 from symml.ir.program import Access, Dim, Tensor
 from symml.latex.shorten import negative, scale
 from symml.latex.tree import (
@@ -35,6 +36,7 @@ from symml.latex.tree import (
     SquaredNorm,
     Trace,
     Transpose,
+    Whole,
 )
 
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
@@ -275,6 +277,13 @@ def one_hot_name(labels: Tensor) -> str:
     return labels.name[0].upper() + labels.name[1:]
 
 
+def _whole(w: _Writer, n: Whole) -> tuple[str, int]:
+    row = OPS[n.op]
+    level = SUM if "(" in row.text else ATOM  # what stands in brackets already needs no others
+    text = (row.text if w.style is TEXT else row.latex).format(*(w.at(a, level) for a in n.args))
+    return text, PRODUCT if len(n.args) > 1 else ATOM if text.endswith(w.style.brackets[1]) else FACTOR
+
+
 _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     Leaf: lambda w, n: (tensor_name(n.tensor, w.style), ATOM),
     Ones: lambda w, n: (w.style.ones, ATOM),
@@ -292,4 +301,5 @@ _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     SquaredNorm: _squared_norm,
     Inner: lambda w, n: (f"{w.at(n.left, SUM)}, {w.at(n.right, SUM)}".join(w.style.inner), ATOM),
     Trace: _call("tr"),
+    Whole: _whole,
 }

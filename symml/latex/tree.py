@@ -15,6 +15,7 @@ import sympy
 from sympy import Expr
 
 from symml.ir.functions import FUNCTIONS
+from symml.ir.ops import OPS
 from symml.ir.program import Access, Dim, Tensor
 
 ONE = sympy.Integer(1)
@@ -144,6 +145,14 @@ class Trace(Node):
     arg: Node
 
 
+@dataclass(frozen=True)
+class Whole(Node):
+    """An operation on whole matrices, by its name in ir/ops.py."""
+
+    op: str
+    args: tuple[Node, ...]
+
+
 CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
     Leaf: lambda n: (),
     Ones: lambda n: (),
@@ -161,6 +170,7 @@ CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
     SquaredNorm: lambda n: (n.arg,),
     Inner: lambda n: (n.left, n.right),
     Trace: lambda n: (n.arg,),
+    Whole: lambda n: n.args,
 }
 
 
@@ -248,4 +258,5 @@ _VALUES: Mapping[type, Callable] = {
     SquaredNorm: lambda n, of, v, d: np.sum(of(n.arg) ** 2).reshape(1, 1),
     Inner: lambda n, of, v, d: np.sum(of(n.left) * of(n.right)).reshape(1, 1),
     Trace: lambda n, of, v, d: np.trace(of(n.arg)).reshape(1, 1),
+    Whole: lambda n, of, v, d: np.atleast_2d(OPS[n.op].numpy(*map(of, n.args))[0]),
 }

@@ -11,8 +11,7 @@ import numpy as np
 
 from symml.ir.evaluate import NUMPY, extent, run
 from symml.ir.program import Dim, Tensor, reads
-from symml.loops.program import LoopProgram, Region
-from symml.loops.schedule import statements_of
+from symml.loops.program import LoopProgram, Region, nodes_of, statements_of
 
 
 def evaluate(p: LoopProgram, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> dict[str, np.ndarray]:
@@ -23,8 +22,8 @@ def evaluate(p: LoopProgram, values: Mapping[Tensor, np.ndarray], dims: Mapping[
             if t not in p.local:
                 env[t] = np.zeros([extent(size, dims) for size in t.shape])
         if region.stream is None:
-            for s in statements_of(region):
-                run(s, env, dims, NUMPY)
+            for node in nodes_of(region):
+                run(node, env, dims, NUMPY)
         else:
             _stream(region, p, env, dims)
     return {name: env[t] for name, t in p.outputs.items()}

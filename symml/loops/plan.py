@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from sympy import Expr
 
 from symml.ir.optimizer import Optimizer
-from symml.ir.program import Dim, Tensor, reads
-from symml.loops.program import LoopProgram
-from symml.loops.schedule import statements_of
+from symml.ir.program import Dim, Tensor
+from symml.loops.program import LoopProgram, read_by
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ class Function:
     @property
     def data(self) -> tuple[Tensor, ...]:
         """The data arrays it reads, in order of declaration."""
-        read = {t for r in self.program.regions for s in statements_of(r) for t in reads(s)}
-        read |= set(self.program.outputs.values())
+        read = read_by(self.program) | set(self.program.outputs.values())
         return tuple(t for t in self.program.inputs if t.kind == "data" and t in read)
 
 

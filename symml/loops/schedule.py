@@ -20,16 +20,20 @@ from symml.ir.program import (
     Access,
     Dim,
     Index,
+    Iterate,
+    Node,
     Program,
+    Scan,
     Statement,
     Tensor,
     accesses,
     direct_accesses,
+    flat,
     indices,
     reads,
     reindex,
 )
-from symml.loops.program import Gemm, LoopProgram, Nest, Region
+from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, statements_of
 
 BLOCK = 64
 GEMM_LEAST = 8
@@ -38,17 +42,27 @@ LANE_COST = {"unit": 0.5, "invariant": 0.1, "strided": 8.0}
 
 def schedule(program: Program, in_place: Mapping[Tensor, Tensor] | None = None) -> LoopProgram:
     """The loops of a program; `in_place` says which new tensor takes the buffer of which input."""
-    gemms = {k: found for k, s in enumerate(program.statements) if (found := as_gemm(s)) is not None}
-    stream = None if gemms else stream_dim(program)
+    items = [item(node) for node in program.statements]
+    stream = stream_dim(program) if all(isinstance(i, Nest) for i in items) else None
     if stream is None:
-        items = [gemms.get(k) or nest(s) for k, s in enumerate(program.statements)]
-        regions = [Region(tuple(fuse(items)), zeroed=_scattered(program.statements))]
+        regions = [Region(tuple(fuse(items)), zeroed=_scattered(flat(program.statements)))]
     else:
         regions = streamed(program, stream)
     temporaries = [t for t in program.tensors() if t not in program.inputs and t not in program.outputs.values()]
     local = frozenset(_local(regions, temporaries, stream))
     buffers = tuple(t for t in temporaries if t.shape)
     return LoopProgram(program.inputs, tuple(regions), program.outputs, buffers, local, dict(in_place or {}))
+
+
+def item(node: Node) -> Item:
+    """How a node runs outside a streaming region."""
+    if isinstance(node, Statement):
+        return as_gemm(node) or nest(node)
+    if isinstance(node, Scan):
+        return Steps(node, tuple(fuse([nest(s) for s in node.statements])))
+    if isinstance(node, Iterate):
+        return Rounds(node, tuple(fuse([item(s) for s in node.statements])))
+    return Call(node)
 
 
 # streaming
@@ -130,11 +144,6 @@ def _local(regions: list[Region], temporaries: list[Tensor], stream: Dim | None)
     return [t for t in temporaries if stream is not None and t.shape and t.shape[0] == stream and len(where[t]) == 1]
 
 
-def statements_of(region: Region) -> list[Statement]:
-    """The statements of a region in order."""
-    return [s for item in region.items for s in (item.statements if isinstance(item, Nest) else (item.statement,))]
-
-
 # contractions
 
 
@@ -164,6 +173,8 @@ def as_gemm(s: Statement) -> Gemm | None:
     a, b = matrices if p in matrices[0].idx else matrices[::-1]
     if set(a.idx) != {p, r} or set(b.idx) != {r, q} or a.tensor.integer or b.tensor.integer:
         return None
+    if any(k.size != n for x in (a, b) for k, n in zip(x.idx, x.tensor.shape, strict=True)):
+        return None  # a part of a matrix
     return Gemm(s, a.tensor, b.tensor, a.idx == (r, p), b.idx == (q, r), scale)
 
 
@@ -184,10 +195,12 @@ def nest(s: Statement) -> Nest:
 
 
 def _cost(s: Statement, order: tuple[Index, ...]) -> float:
-    """Access costs of the lane, and of the next loop at a tenth; reductions other than sums keep their loops innermost."""
+    """Access costs of the lane, and of the next loop at a tenth; reductions that cannot be added up in memory, and sums
+    into a part of a tensor, keep their loops innermost."""
     if not order:
         return 0.0
-    if s.reduce not in ("none", "sum") and set(order[len(order) - len(s.reduced) :]) != set(s.reduced):
+    in_register = s.reduce not in ("none", "sum") or (s.reduce == "sum" and s.mode == "=" and not clearable(s))
+    if in_register and set(order[len(order) - len(s.reduced) :]) != set(s.reduced):
         return 1e9
     total = 0.0
     for weight, k in zip((1.0, 0.1), reversed(order), strict=False):
@@ -198,6 +211,14 @@ def _cost(s: Statement, order: tuple[Index, ...]) -> float:
     return total
 
 
+def clearable(s: Statement) -> bool:
+    """Are the elements that a statement writes whole axes at fixed places of the others, so that they are set to 0 at
+    once?"""
+    return all(
+        (k in s.loops and k.size == n) or not indices(k) & set(s.loops) for k, n in zip(s.lhs, s.out.shape, strict=True)
+    )
+
+
 def stride(a: Access, k: Index) -> str:
     """How an access moves along a loop."""
     if not any(k in indices(e) for e in a.idx):
@@ -205,9 +226,9 @@ def stride(a: Access, k: Index) -> str:
     return "unit" if a.idx[-1] is k and all(k not in indices(e) for e in a.idx[:-1]) else "strided"
 
 
-def fuse(items: list[Nest | Gemm]) -> list[Nest | Gemm]:
+def fuse(items: list[Item]) -> list[Item]:
     """Join a nest to the one before it where that keeps every value."""
-    done: list[Nest | Gemm] = []
+    done: list[Item] = []
     for item in items:
         joined = _joined(done[-1], item) if done and isinstance(item, Nest) and isinstance(done[-1], Nest) else None
         if joined is None:
@@ -224,8 +245,9 @@ def _joined(first: Nest, second: Nest) -> Nest | None:
     if any(a.size != b.size for a, b in zip(first.loops, second.loops, strict=True)):
         return None
     table = dict(zip(second.loops, first.loops, strict=True))
-    (s,) = second.statements
-    s = reindex(s, table)
+    if len(second.statements) != 1:
+        return None
+    s = reindex(second.statements[0], table)
     if not _is_entrywise(s) or not all(_is_entrywise(t) for t in first.statements):
         return None
     written = {t.out: t.lhs for t in first.statements}
@@ -239,4 +261,5 @@ def _joined(first: Nest, second: Nest) -> Nest | None:
 
 def _is_entrywise(s: Statement) -> bool:
     """Writes each element of the nest once, and reduces nothing."""
-    return s.mode == "=" and s.reduce == "none" and s.guard is None and s.covers and len(s.lhs) == len(s.loops)
+    plain = [k for k in s.lhs if k in s.loops]  # beside them stands the step of a scan
+    return s.mode == "=" and s.reduce == "none" and s.guard is None and clearable(s) and len(plain) == len(s.loops)

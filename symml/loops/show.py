@@ -8,7 +8,7 @@ gemm dW = X' dZ
 from __future__ import annotations
 
 from symml.ir import show as ir_show
-from symml.loops.program import Gemm, LoopProgram, Nest
+from symml.loops.program import Call, Gemm, Item, LoopProgram, Rounds, Steps
 
 
 def loop_program(p: LoopProgram) -> str:
@@ -28,7 +28,12 @@ def loop_program(p: LoopProgram) -> str:
     return "\n".join(lines)
 
 
-def _item(item: Nest | Gemm) -> list[str]:
+def _item(item: Item) -> list[str]:
+    if isinstance(item, Call):
+        return ir_show.node(item.node)
+    if isinstance(item, Steps | Rounds):
+        head = ir_show.node(item.node.with_statements(()))[0]
+        return [head, *(f"  {line}" for inner in item.items for line in _item(inner))]
     if isinstance(item, Gemm):
         a = item.a.name + "'" * item.transpose_a
         b = item.b.name + "'" * item.transpose_b

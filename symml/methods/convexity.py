@@ -20,7 +20,21 @@ import sympy
 from sympy import Expr
 
 from symml.ir.functions import BY_CLASS, FUNCTIONS
-from symml.ir.program import Access, Dim, Index, Program, Statement, Tensor, accesses, direct_accesses
+from symml.ir.program import (
+    Access,
+    Dim,
+    Index,
+    Library,
+    Node,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+    accesses,
+    direct_accesses,
+    outs,
+    reads,
+)
 from symml.ir.show import BodyPrinter, letters
 from symml.methods import intervals
 from symml.methods.intervals import EVERYTHING, NONNEGATIVE, Interval
@@ -80,9 +94,13 @@ def certify(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Certifica
         interval = intervals.of_domain(t.domain)
         facts[t] = Fact("affine", interval, ((False, LINEAR),)) if t in wrt else _constant(interval)
     for s in program.statements:
+        if not isinstance(s, Statement):
+            facts.update(_whole(s, facts))
+            continue
         fact = _statement(s, facts)
-        if s.mode == "+=" and s.out in facts:
+        if s.out in facts:
             fact = _sum([facts[s.out], fact])
+            fact = fact if s.mode == "+=" else replace(fact, interval=EVERYTHING)
         if fact.curvature == "unknown" and fact.stopped_at is None:
             fact = replace(fact, stopped_at=s)
         facts[s.out] = fact
@@ -90,6 +108,16 @@ def certify(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Certifica
     if final.curvature == "constant":
         return Certificate("constant", "the unknowns have no part in it")
     return Certificate(final.curvature, final.why or _sentence(final.terms), final.stopped_at)
+
+
+def _whole(node: Node, facts: Mapping[Tensor, Fact]) -> dict[Tensor, Fact]:
+    """A recurrence, a fixed point or an operation on whole tensors: constant where all it reads is, else unknown."""
+    own = set(outs(node))
+    moving = [t.name for t in (*reads(node), *own) if t in facts and facts[t].curvature != "constant"]
+    if not moving:
+        return dict.fromkeys(own, _constant(EVERYTHING))
+    what = "a recurrence in" if isinstance(node, Scan) else "a fixed point in"
+    return dict.fromkeys(own, _unknown(f"{node.op if isinstance(node, Library) else what} {moving[0]}"))
 
 
 def _statement(s: Statement, facts: Mapping[Tensor, Fact]) -> Fact:

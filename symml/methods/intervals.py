@@ -48,7 +48,7 @@ def of_number(e: Expr) -> Interval:
 
 def of_domain(d: Domain) -> Interval:
     """What a declaration says of every entry."""
-    if d.kind == "set":
+    if d.values:
         return _end(min(d.values)), _end(max(d.values))
     low = 0.0 if d.lower is None and d.kind == "label" else d.lower
     return (-math.inf if low is None else _end(low)), (math.inf if d.upper is None else _end(d.upper))

@@ -14,8 +14,10 @@ from sympy import Expr, exp
 
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import absolute, equal
-from symml.ir.program import Access, Index, fresh_indices
-from symml.model.values import Value, elementwise, scalar, transpose
+from symml.ir.ops import OPS
+from symml.ir.program import Access, Dim, Domain, Index, Library, Tensor, fresh_indices
+from symml.model.values import Value, elementwise, of_tensor, scalar, transpose
+from symml.source import Span
 from symml.syntax import tree
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 Env = Mapping[str, Index]
 INTERNAL = ("less", "less_equal", "equal")
-LATER = ("inv", "det", "logdet", "chol", "eigh", "svd", "solve", "lgamma", "digamma", "erf", "factorial", "binomial")
+LATER = ("eigh", "svd", "lgamma", "digamma", "erf", "factorial", "binomial")
 
 
 def _one(low: Lowering, node: tree.Call, env: Env) -> Value:
@@ -100,6 +102,50 @@ def _diag(low: Lowering, node: tree.Call, env: Env) -> Value:
     return Value(a.shape * 2, lambda idx: equal(idx[0], idx[1]) * a.at(idx[:1]))
 
 
+def operation(low: Lowering, op: str, args: tuple[Value, ...], span: Span) -> Value:
+    """An operation of ir/ops.py on whole tensors."""
+    row = OPS[op]
+    for a, ranks in zip(args, row.takes, strict=True):
+        if a.rank not in ranks:
+            kinds = " or ".join(("number", "vector", "matrix")[r] for r in ranks)
+            raise SpecError(f"{op} of a {a.described()}", span, fix=f"it takes a {kinds}")
+        if ranks == (2,) and a.shape[0] != a.shape[1]:
+            raise SpecError(f"{op} of a {a.described()}", span, fix="it takes a square matrix")
+    if len(args) == 2 and args[1].shape[0] != args[0].shape[0]:
+        raise SpecError(f"{op} of a {args[0].described()} and a {args[1].described()}: the sizes differ", span)
+    shapes = tuple(a.shape for a in args)
+    domain = Domain("label", size=shapes[0][0]) if row.integer else Domain()
+    out = Tensor(low.names.fresh("t"), row.shape(*shapes), domain=domain)
+    low.statements.append(Library(op, (out,), tuple(low.whole(a, span) for a in args), span))
+    return of_tensor(out)
+
+
+def _operation(low: Lowering, node: tree.Call, env: Env) -> Value:
+    expected = len(OPS[node.function].takes)
+    if len(node.args) != expected:
+        raise SpecError(f"{node.function} takes {expected} argument{'s'[: expected - 1]}", node.span)
+    return operation(low, node.function, tuple(low.expression(a, env) for a in node.args), node.span)
+
+
+def _sort(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """The entries in rising order: x at its argsort, so that its derivative goes back to where each came from."""
+    a = _one(low, node, env)
+    places = operation(low, "argsort", (a,), node.span)
+    return Value(a.shape, lambda idx: a.at((places.at(idx),)), row=a.row)
+
+
+def _top(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """`top(x, k)`: the k largest entries, the largest first."""
+    if len(node.args) != 2:
+        raise SpecError("top takes a vector and how many", node.span, fix="such as top(x, 3)")
+    a, count = low.expression(node.args[0], env), low.expression(node.args[1], env)
+    k = count.scalar if not count.rank else None
+    if k is None or not (isinstance(k, Dim) or (k.is_Integer and k > 0)):
+        raise SpecError("how many is a whole number or a dim", node.args[1].span)
+    places = operation(low, "argsort", (a,), node.span)
+    return Value((k,), lambda idx: a.at((places.at((a.shape[0] - 1 - idx[0],)),)))
+
+
 def _constant(low: Lowering, node: tree.Call, env: Env) -> Value:
     """`vector(1)` and `matrix(1)` of matrixcalculus.org: a constant that takes the shape of its partner."""
     if not low.star_multiplies:
@@ -123,6 +169,9 @@ BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingPro
         "diag": _diag,
         "vector": _constant,
         "matrix": _constant,
+        **dict.fromkeys(("inv", "det", "logdet", "solve", "chol", "argsort"), _operation),
+        "sort": _sort,
+        "top": _top,
         "transpose": lambda low, node, env: transpose(_one(low, node, env)),
     }
 )

@@ -15,12 +15,13 @@ from sympy import Expr
 from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
 from symml.ir.program import REAL, Dim, Domain, Tensor
 from symml.model.constants import number
-from symml.model.model import Data, Hyper, Init, Model, Param, Split, Train
+from symml.model.model import Data, Graph, Hyper, Init, Model, Param, Split, Train
 from symml.model.schedules import definition, is_schedule
 from symml.syntax import tree
 from symml.syntax.words import nearest
 
 TRANSFORMS = ("standardised", "centred")
+GRAPH_FLAGS = ("undirected", "self_loops")
 LARGEST_TENSOR = 2**40  # entries of a literal shape; the data's own sizes are checked when they are bound
 
 
@@ -33,7 +34,8 @@ class _Sheet:
     data: dict[str, Data] = field(default_factory=dict)
     params: dict[str, Param] = field(default_factory=dict)
     hypers: dict[str, Hyper] = field(default_factory=dict)
-    definitions: dict[str, tree.Define] = field(default_factory=dict)
+    definitions: dict[str, tuple[tree.Define, ...]] = field(default_factory=dict)
+    graphs: dict[str, Graph] = field(default_factory=dict)
     reports: list[tree.Report] = field(default_factory=list)
     heads: list[tree.Head] = field(default_factory=list)
     single: dict[type, tree.Statement] = field(default_factory=dict)
@@ -124,6 +126,10 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
     sheet.claim(item.name)
     shape = tuple(_size(sheet, size, item) for size in item.shape)
     domain = _domain(sheet, item)
+    if domain.kind == "subset":
+        if kind != "data" or shape:
+            raise SpecError("a subset is declared as data: labelled subset of n", item.span)
+        shape = (_size(sheet, item.bound[1], item),)
     tensor = Tensor(item.name.id, shape, kind, domain, item.name.span)
     if math.prod(int(s) for s in shape if s.is_Integer) > LARGEST_TENSOR:
         total = 8 * math.prod(int(s) for s in shape if s.is_Integer)
@@ -202,6 +208,8 @@ def _domain(sheet: _Sheet, item: tree.Declaration) -> Domain:
     if item.bound is None:
         return REAL
     op, node = item.bound
+    if op == "subset":
+        return Domain("subset", values=(0.0, 1.0))
     if op != "in":
         value = number(node)
         strict = op in ("<", ">")
@@ -238,8 +246,10 @@ def _init(item: tree.Declaration) -> Init | None:
 
 
 def _define(sheet: _Sheet, node: tree.Define) -> None:
-    sheet.claim(node.target)
-    sheet.definitions[node.target.id] = node
+    earlier = sheet.definitions.get(node.target.id, ())
+    if not (earlier and node.indices and earlier[0].indices):  # several lines may give the cases of one definition
+        sheet.claim(node.target)
+    sheet.definitions[node.target.id] = (*earlier, node)
 
 
 def _report(sheet: _Sheet, node: tree.Report) -> None:
@@ -258,6 +268,25 @@ def _objective(sheet: _Sheet, node: tree.Objective) -> None:
         raise UnsupportedError("'subject to' is not supported yet", node.constraints[0].span)
 
 
+def _graph(sheet: _Sheet, node: tree.Graph) -> None:
+    sheet.claim(node.name)
+    name = node.name.id
+    if node.over.id not in sheet.dims:
+        raise SpecError(f"unknown dim '{node.over.id}'", node.over.span, fix=nearest(node.over.id, sheet.dims))
+    unknown = [f for f in node.flags if f not in GRAPH_FLAGS]
+    if unknown:
+        raise SpecError(
+            f"a graph is not '{unknown[0]}'", node.span, fix=nearest(unknown[0], GRAPH_FLAGS) or "undirected"
+        )
+    nodes, edges = sheet.dims[node.over.id], Dim(f"{name}_edges")
+    tail, head = (
+        Tensor(f"{name}_{end}", (edges,), "data", Domain("label", size=nodes), node.name.span)
+        for end in ("tail", "head")
+    )
+    flags = (flag in node.flags for flag in GRAPH_FLAGS)
+    sheet.graphs[name] = Graph(name, nodes, edges, tail, head, *flags, node.source, node.span)
+
+
 _STATEMENTS: dict[type, Callable[[_Sheet, tree.Statement], None]] = {
     tree.Head: _head,
     tree.Declare: _declare,
@@ -267,6 +296,7 @@ _STATEMENTS: dict[type, Callable[[_Sheet, tree.Statement], None]] = {
     tree.Train: _only("train"),
     tree.Predict: _only("predict"),
     tree.Report: _report,
+    tree.Graph: _graph,
 }
 
 
@@ -289,6 +319,7 @@ def _model(page: tree.Tree, sheet: _Sheet) -> Model:
         predict=sheet.single.get(tree.Predict),
         reports=tuple(sheet.reports),
         expected=page.expected,
+        graphs=sheet.graphs,
     )
 
 

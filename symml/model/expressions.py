@@ -16,10 +16,9 @@ from sympy import Expr
 
 from symml.errors import SpecError, SymmlError, UnsupportedError
 from symml.ir.functions import FUNCTIONS, absolute, equal, less, less_equal
-from symml.ir.program import Access, Domain, Index
+from symml.ir.program import Access, Domain, Index, fresh_indices
 from symml.ir.reducers import REDUCERS
-from symml.model import builtins
-from symml.model.infer import index_range
+from symml.model import builtins, sets
 from symml.model.values import Value, broadcast, elementwise, product_kind, scalar, transpose
 from symml.source import Span
 from symml.syntax import tree
@@ -49,7 +48,10 @@ def exact(value: int | float) -> Expr:
 def _name(low: Lowering, node: tree.Name, env: Env) -> Value:
     if node.id in env:
         k = env[node.id]
-        return scalar(k, Domain("label", size=k.size))
+        size = k.size if isinstance(k, Index) else k.tensor.domain.size if isinstance(k, Access) else None
+        return scalar(k, Domain("label", size=size) if size is not None else None)
+    if node.id in low.expanding:
+        return low.at(node, ())
     return low.named(node.id, node.span)
 
 
@@ -62,14 +64,35 @@ def _negate(low: Lowering, node: tree.Negate, env: Env) -> Value:
 
 
 def _index(low: Lowering, node: tree.Index, env: Env) -> Value:
-    base = low.expression(node.base, env)
     label = node.base.id if isinstance(node.base, tree.Name) else "this"
+    if label not in env and (label in low.expanding or _on_edges(low, node, env)):
+        return _expanded(low, node, env)
+    base = low.expression(node.base, env)
     if len(node.indices) > base.rank:
         raise SpecError(
             f"{label} is a {base.described()} and takes {base.rank} indices, not {len(node.indices)}", node.span
         )
     idx = tuple(_position(low, k, size, label, env) for k, size in zip(node.indices, base.shape, strict=False))
     return Value(base.shape[len(idx) :], lambda rest: base.at((*idx, *rest)), domain=base.domain)
+
+
+def _on_edges(low: Lowering, node: tree.Index, env: Env) -> bool:
+    """Is this a definition over pairs, read at the two ends of edges only? It is computed there (rule 15)."""
+    if not isinstance(node.base, tree.Name) or node.base.id not in low.definitions:
+        return False
+    ends = [env[k.id] for k in node.indices if isinstance(k, tree.Name) and k.id in env]
+    return len([k for k in ends if isinstance(k, Access)]) > 1 and low.definitions[node.base.id][0].indices != ()
+
+
+def _expanded(low: Lowering, node: tree.Index, env: Env) -> Value:
+    """An element of a definition that is written out here."""
+    written = low.definitions[node.base.id][0].indices
+    idx = tuple(low.expression(k, env).scalar for k in node.indices)
+    value = low.at(node.base, idx[: len(written)])
+    rest = idx[len(written) :]
+    if len(rest) > value.rank:
+        raise SpecError(f"'{node.base.id}' takes {len(written) + value.rank} indices", node.span)
+    return Value(value.shape[len(rest) :], lambda more: value.at((*rest, *more)), domain=value.domain)
 
 
 def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) -> Expr:
@@ -80,7 +103,7 @@ def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) 
     k = value.scalar
     if isinstance(k, Index) or (isinstance(k, Access) and k.tensor.integer):
         own = k.size if isinstance(k, Index) else k.tensor.domain.size
-        if own is not None and own != size:
+        if own is not None and own != size and not (isinstance(k, Index) and (size - own).is_nonnegative):
             raise SpecError(
                 f"'{k.name}' ranges over {own}{low.declared(own)}, but this axis of '{label}' has size "
                 f"{size}{low.declared(size)}",
@@ -93,8 +116,28 @@ def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) 
             raise SpecError(f"index {k} is outside 0..{size - 1} of '{label}'", node.span)
         return k
     if k.is_integer and all(a.is_integer for a in k.free_symbols):
+        _stays_inside(k, size, label, node)
         return k
     raise SpecError("an index is an index letter, a whole number, a label or a sum of those", node.span)
+
+
+def _stays_inside(k: Expr, size: Expr, label: str, node: tree.Expr) -> None:
+    """Refuse a computed index unless it lies in 0..size-1 for all values of what it is computed from."""
+    low = high = sympy.expand(k)
+    for v in sorted((s for s in k.free_symbols if isinstance(s, Index | Access)), key=str):
+        own = v.size if isinstance(v, Index) else v.tensor.domain.size
+        slope = low.diff(v)
+        if own is None or not slope.is_number:
+            raise SpecError(f"an index of '{label}' is a sum of indices, labels and whole numbers", node.span)
+        low = sympy.expand(low.subs(v, own - 1 if slope < 0 else 0))
+        high = sympy.expand(high.subs(v, own - 1 if slope > 0 else 0))
+    if low.is_nonnegative and sympy.expand(size - 1 - high).is_nonnegative:
+        return
+    raise SpecError(
+        f"this index of '{label}' runs over {low}..{high}, outside 0..{size - 1}",
+        node.span,
+        fix="say the range of its letters, as in ... for t in 1..T-1",
+    )
 
 
 def _binary(low: Lowering, node: tree.Binary, env: Env) -> Value:
@@ -186,11 +229,13 @@ def _raised(a: Expr, k: Expr, span: Span) -> Expr:
 
 
 def _matrix_power(low: Lowering, base: Value, exponent: Expr, span: Span) -> Value:
+    if exponent == -1 and base.shape[0] == base.shape[1]:
+        return builtins.operation(low, "inv", (base,), span)
     if base.shape[0] != base.shape[1] or not (exponent.is_Integer and 1 <= exponent <= 16):
         raise SpecError(
             f"the power of a {base.described()}",
             span,
-            fix="M^k is for square M and k in 1..16; for entries write M .* M",
+            fix="M^k is for square M and k = -1 or 1..16; for entries write M .* M",
         )
     result = base
     for _ in range(int(exponent) - 1):
@@ -206,8 +251,9 @@ def _norm(low: Lowering, node: tree.Norm, env: Env) -> Value:
 
 
 def _bars(low: Lowering, node: tree.Bars, env: Env) -> Value:
-    if isinstance(node.arg, tree.Name) and node.arg.id in low.dims and node.arg.id not in env:
-        return scalar(low.dims[node.arg.id])
+    found = sets.size(low, node, env)
+    if found is not None:
+        return found
     return elementwise(absolute, low.expression(node.arg, env))
 
 
@@ -250,58 +296,28 @@ def _compare(low: Lowering, node: tree.Compare, env: Env) -> Value:
 
 
 def _reduction(low: Lowering, node: tree.Reduction, env: Env) -> Value:
-    inner = dict(env)
-    over = []
-    for binder in node.binders:
-        for name in binder.names:
-            if name.id in low.tensors and name.id not in env:
-                raise SpecError(
-                    f"'{name.id}' is declared as {low.tensors[name.id].kind} and cannot be an index here", name.span
-                )
-            k = Index(name.id, _binder_size(low, name, binder, node))
-            inner[name.id] = k
-            over.append(k)
-    guard = None if node.where is None else test(low, node.where, inner).scalar
-    body = sympy.Integer(1) if node.body is None else _scalar(low, node.body, inner)
-    return _reduced(low, node, tuple(over), body, guard)
-
-
-def _scalar(low: Lowering, node: tree.Expr, env: Env) -> Expr:
-    value = low.expression(node, env)
-    if value.rank:
-        raise SpecError(
-            f"the body of a reduction is one number, this is a {value.described()}",
-            node.span,
-            fix="index it, as in x[i]",
-        )
-    return value.scalar
-
-
-def _binder_size(low: Lowering, name: tree.Name, binder: tree.Binder, node: tree.Reduction) -> Expr:
-    if binder.domain is None:
-        return index_range(name, tuple(x for x in (node.body, node.where) if x is not None), low)
-    if isinstance(binder.domain, tree.Name) and binder.domain.id in low.dims:
-        return low.dims[binder.domain.id]
-    if isinstance(binder.domain, tree.Number) and isinstance(binder.domain.value, int):
-        return sympy.Integer(binder.domain.value)
-    raise UnsupportedError("an index ranges over a declared dim; other sets are not supported yet", binder.domain.span)
-
-
-def _reduced(low: Lowering, node: tree.Reduction, over: tuple[Index, ...], body: Expr, guard: Expr | None) -> Value:
+    found = sets.over_neighbours(low, node, env)
+    if found is not None:
+        return found
+    r = sets.ranges(low, node, env)
+    guards = [] if r.guard is None else [r.guard]
+    guards += [] if node.where is None else [test(low, node.where, r.env).scalar]
+    guard = sympy.Mul(*guards) if guards else None
+    value = scalar(sympy.Integer(1)) if node.body is None else low.expression(node.body, r.env)
     kind = {"mean": "sum", "count": "sum"}.get(node.kind, node.kind)
-    if guard is not None and kind != "sum":
-        raise UnsupportedError(f"'where' in {node.kind} is not supported yet", node.span)
-    if kind in ("argmax", "argmin") and len(over) != 1:
+    if kind in ("argmax", "argmin") and len(r.over) != 1:
         raise SpecError(f"{kind} runs over one index", node.span)
-    out, free = low.reduce(kind, over, body, node.span, guard=guard)
-    result: Expr = Access(out, free)
-    if node.kind == "mean":
-        if guard is not None:
-            counted, free_count = low.reduce("sum", over, sympy.Integer(1), node.span, guard=guard)
-            result = result / Access(counted, free_count)
-        else:
-            result = result / sympy.Mul(*(k.size for k in over))
-    return scalar(result, out.domain)
+    if kind in ("argmax", "argmin") and r.env[node.binders[0].names[0].id] != r.over[0]:
+        raise UnsupportedError(f"{kind} over a range that does not begin at 0 is not supported yet", node.span)
+    rest = fresh_indices(value.shape, "pqr")
+    out, free = low.reduce(kind, r.over, value.at(rest), node.span, keep=rest, guard=guard)
+    count: Expr = sympy.Integer(1)
+    if node.kind == "mean" and guard is None:
+        count = sympy.Mul(*(k.size for k in r.over))
+    elif node.kind == "mean":
+        counted, counted_free = low.reduce("sum", r.over, sympy.Integer(1), node.span, guard=guard)
+        count = Access(counted, counted_free)
+    return Value(value.shape, lambda idx: Access(out, (*free, *idx)) / count, row=value.row, domain=out.domain)
 
 
 def _call(low: Lowering, node: tree.Call, env: Env) -> Value:

@@ -17,7 +17,7 @@ from symml.syntax import tree
 if TYPE_CHECKING:
     from symml.model.lower import Lowering
 
-ROWWISE = ("softmax", "logsoftmax")
+SAME_SHAPE = ("softmax", "logsoftmax", "inv", "chol", "sort", "argsort")
 
 
 def index_range(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> Expr:
@@ -59,6 +59,9 @@ def _sizes(name: str, node: tree.Expr, low: Lowering) -> Iterable[Expr]:
         for k, size in zip(node.indices, shape or (), strict=False):
             if isinstance(k, tree.Name) and k.id == name:
                 yield size
+    named = isinstance(node, tree.Call) and any(isinstance(k, tree.Name) and k.id == name for k in node.args)
+    if named and node.function in low.graphs:
+        yield low.graphs[node.function].nodes
     if isinstance(node, tree.Compare):
         sides = [node.first, *(operand for _, operand in node.rest)]
         if any(isinstance(side, tree.Name) and side.id == name for side in sides):
@@ -70,7 +73,7 @@ def _sizes(name: str, node: tree.Expr, low: Lowering) -> Iterable[Expr]:
 
 def _label_size(node: tree.Expr, low: Lowering) -> Expr | None:
     base = node.base if isinstance(node, tree.Index) else node
-    if isinstance(base, tree.Name) and (base.id in low.tensors or base.id in low.definitions):
+    if isinstance(base, tree.Name) and low.shape_of(base.id, base.span) is not None:
         domain = low.named(base.id, base.span).domain
         return domain.size if domain.kind == "label" else None
     return None
@@ -80,8 +83,14 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
     """The shape of what may stand before `[`, without lowering it; None where only lowering tells."""
     if isinstance(node, tree.Number):
         return ()
-    if isinstance(node, tree.Name) and (node.id in low.tensors or node.id in low.definitions):
-        return low.named(node.id, node.span).shape
+    if isinstance(node, tree.Name):
+        return low.shape_of(node.id, node.span)
+    if isinstance(node, tree.Norm | tree.Bars | tree.Iverson):
+        return ()
+    if isinstance(node, tree.Negate):
+        return shape_of(node.arg, low)
+    if isinstance(node, tree.Reduction):
+        return () if node.body is None or node.kind.startswith("arg") else shape_of(node.body, low)
     if isinstance(node, tree.Index):
         inner = shape_of(node.base, low)
         return None if inner is None else inner[len(node.indices) :]
@@ -90,15 +99,21 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
         return None if inner is None else inner[::-1]
     if isinstance(node, tree.Binary):
         return _joined(node.op, shape_of(node.left, low), shape_of(node.right, low))
-    if isinstance(node, tree.Call) and len(node.args) == 1 and (node.function in FUNCTIONS or node.function in ROWWISE):
+    if (
+        isinstance(node, tree.Call)
+        and len(node.args) == 1
+        and (node.function in FUNCTIONS or node.function in SAME_SHAPE)
+    ):
         return shape_of(node.args[0], low)
     return None
 
 
 def _joined(op: str, a: tuple[Expr, ...] | None, b: tuple[Expr, ...] | None) -> tuple[Expr, ...] | None:
     """The shape of a sum or product, as far as it can be told without lowering."""
-    if a is None or b is None or op == "^":
+    if op == "^":
         return a
+    if a is None or b is None:
+        return (a if b is None else b) if op in ("+", "-") else None
     if op in ("+", "-", ".*", "./", "/") or not a or not b:
         return a if len(a) >= len(b) else b
     return (*a[:-1], *b[1:])

@@ -8,26 +8,39 @@ body, so nothing is nested and everything can be shared. Definitions are lowered
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 import sympy
 from sympy import Expr
 
 from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
 from symml.ir.functions import canonical
-from symml.ir.program import Access, Dim, Domain, Index, Program, Statement, Tensor, fresh_indices, indices, reindex
+from symml.ir.program import (
+    Access,
+    Dim,
+    Domain,
+    Index,
+    Node,
+    Program,
+    Statement,
+    Tensor,
+    fresh_indices,
+    indices,
+    reindex,
+)
 from symml.ir.reducers import REDUCERS
-from symml.model.expressions import HANDLERS
-from symml.model.infer import index_range
-from symml.model.model import Model
-from symml.model.values import Value, scalar
+from symml.model import recurrence
+from symml.model.expressions import HANDLERS, test
+from symml.model.model import Graph, Model
+from symml.model.values import Value, of_tensor, scalar
 from symml.names import Names
 from symml.source import Span
 from symml.syntax import tree
 from symml.syntax.words import nearest
 
-Env = Mapping[str, Index]
+Env = Mapping[str, Expr]
 CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
 
 
@@ -41,17 +54,24 @@ class Lowering:
 
     dims: Mapping[str, Dim]
     tensors: Mapping[str, Tensor]
-    definitions: Mapping[str, tree.Define]
+    definitions: Mapping[str, tuple[tree.Define, ...]]
     star_multiplies: bool = False
     constants: Mapping[int, tuple[Expr, ...]] = field(default_factory=dict)
-    statements: list[Statement] = field(default_factory=list)
+    statements: list[Node] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    expanding: set[str] = field(default_factory=set)
+    expanded: dict[tuple, Value] = field(default_factory=dict)
+    opened: list[tuple] = field(default_factory=list)
     names: Names = field(default_factory=Names)
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    graphs: Mapping[str, Graph] = field(default_factory=dict)
+    degrees: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.names = Names((*self.dims, *self.tensors, *self.definitions))
+        self.groups = recurrence.groups(self.definitions)
 
     # names
 
@@ -74,20 +94,17 @@ class Lowering:
 
     def define(self, name: str, span: Span) -> Value:
         """Lower a definition where it is first used; a definition that needs itself is a cycle."""
-        node = self.definitions[name]
+        nodes = self.definitions[name]
         if name in self.pending:
-            cycle = [*self.pending[self.pending.index(name) :], name]
-            places = ", ".join(f"{n} at line {self.definitions[n].span.line}" for n in cycle[:-1])
-            raise SpecError(
-                f"definitions in a circle: {' -> '.join(cycle)} ({places})",
-                node.target.span,
-                fix="a recurrence is written with its index, x[t] = ... for t in 1..T-1",
-            )
+            self.circle(self.pending[self.pending.index(name) :])
         if name in self.broken:
             raise PoisonedName(name, span)
         self.pending.append(name)
         try:
-            self.values[name] = self._definition(node)
+            if self.groups[name] or recurrence.is_cut(nodes):
+                recurrence.define(self, self.groups[name], name)
+            if name not in self.values:
+                self.values[name] = self._definition(nodes[0])
         except SymmlError:
             self.broken.add(name)
             raise
@@ -95,33 +112,70 @@ class Lowering:
             self.pending.pop()
         return self.values[name]
 
+    def circle(self, names: Sequence[str]) -> NoReturn:
+        """Refuse definitions that need each other."""
+        places = ", ".join(f"{n} at line {self.definitions[n][0].span.line}" for n in names)
+        raise SpecError(
+            f"definitions in a circle: {' -> '.join((*names, names[0]))} ({places})",
+            self.definitions[names[0]][0].target.span,
+            fix="a recurrence is written with its index, x[0] = ... and x[t] = ... for t in 1..T-1",
+        )
+
     def _definition(self, node: tree.Define) -> Value:
-        if node.ranges or not all(isinstance(k, tree.Name) for k in node.indices):
-            raise UnsupportedError("recurrences are not supported yet", node.span)
-        env = {}
+        env: dict[str, Expr] = {}
         for k in node.indices:
             if k.id in env:
                 raise SpecError(f"index '{k.id}' stands twice on the left", k.span)
-            env[k.id] = Index(k.id, index_range(k, (node.value,), self))
+            env[k.id] = Index(k.id, recurrence.index_size(self, k, node))
         value = self.expression(node.value, env)
-        if env and value.rank:
-            raise SpecError(
-                f"the right side is a {value.described()}, one element is expected",
-                node.value.span,
-                fix="index the right side fully, or drop the indices on the left",
-            )
-        loops = tuple(env.values()) or fresh_indices(value.shape)
-        body = canonical(value.scalar if env else value.at(loops))
+        rest = fresh_indices(value.shape, "pqrijklm" if env else "ijklmpqr")
+        loops = (*env.values(), *rest)
+        body = canonical(value.at(rest))
         foreign = indices(body) - set(loops)
         assert not foreign, foreign
         tensor = Tensor(node.target.id, tuple(k.size for k in loops), "definition", value.domain, node.target.span)
         tensor = self._name(tensor, loops, body, node.span)
-        return replace(of_tensor(tensor), row=value.row)
+        return replace(of_tensor(tensor), row=value.row and not env)
+
+    def shape_of(self, name: str, span: Span) -> tuple[Expr, ...] | None:
+        """The shape of what a name stands for; None where it is no array, or is being lowered."""
+        if name in self.tensors:
+            return self.tensors[name].shape
+        if name in self.values:
+            return self.values[name].shape
+        if name not in self.definitions or name in self.pending or any(name in self.groups[p] for p in self.pending):
+            return None
+        return self.define(name, span).shape
+
+    def whole(self, value: Value, span: Span) -> Tensor:
+        """A value as a tensor, for what needs it whole."""
+        if value.tensor is not None:
+            return value.tensor
+        loops = fresh_indices(value.shape)
+        tensor = Tensor(self.names.fresh("t"), value.shape, domain=value.domain)
+        body = canonical(value.at(loops))
+        if indices(body) - set(loops):
+            raise UnsupportedError("an operation on whole matrices for each index is not supported yet", span)
+        self.statements.append(Statement(tensor, loops, "=", "none", loops, body, span=span))
+        return tensor
+
+    def at(self, name: tree.Name, idx: tuple[Expr, ...]) -> Value:
+        """A definition written out at given indices: part of a recurrence without cases of its own."""
+        key = (name.id, idx)
+        if key not in self.expanded:
+            if key in self.opened:
+                self.circle([n for n, _ in self.opened])
+            self.opened.append(key)
+            try:
+                self.expanded[key] = recurrence.expand(self, self.definitions[name.id][0], idx)
+            finally:
+                self.opened.pop()
+        return self.expanded[key]
 
     def _name(self, tensor: Tensor, loops: tuple[Index, ...], body: Expr, span: Span) -> Tensor:
         """Define a named tensor; a definition that is just the last temporary gives it its name instead of a copy."""
         last = self.statements[-1] if self.statements else None
-        whole = last is not None and last.covers and last.out.kind == "temp"
+        whole = isinstance(last, Statement) and last.covers and last.out.kind == "temp"
         if whole and isinstance(body, Access) and body.tensor is last.out and body.idx == loops:
             table = dict(zip(last.lhs, loops, strict=True))
             tensor = replace(tensor, domain=last.out.domain)
@@ -167,6 +221,10 @@ class Lowering:
             raise UnsupportedError(f"a {type(node).__name__.lower()} has no value here", node.span)
         return replace(handler(self, node, env), place=node.span)
 
+    def test(self, node: tree.Expr, env: Env) -> Value:
+        """A test as a number 0 or 1."""
+        return test(self, node, env)
+
     def declared(self, size: Expr) -> str:
         """Where a size was declared first, for messages."""
         for tensor in self.tensors.values():
@@ -200,21 +258,18 @@ class Lowering:
         return Program(inputs, tuple(self.statements), outputs)
 
 
-def of_tensor(t: Tensor) -> Value:
-    """A tensor as a value."""
-    return Value(t.shape, lambda idx: Access(t, idx), domain=t.domain, place=t.span)
-
-
 def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
     """Lower every definition; the mistakes of all of them, not the echoes of one in another."""
     errors: list[SymmlError] = []
     for name in names:
         if name in lowering.values or name in lowering.broken:
             continue
+        if lowering.groups[name] and not recurrence.is_cut(lowering.definitions[name]):
+            continue  # written out in the recurrence that needs it, which is lowered itself
         try:
-            lowering.define(name, lowering.definitions[name].span)
+            lowering.define(name, lowering.definitions[name][0].span)
         except PoisonedName:
-            errors += unknown_names(lowering, lowering.definitions[name])
+            errors += [e for node in lowering.definitions[name] for e in unknown_names(lowering, node)]
         except SymmlError as error:
             errors.append(error)
     return errors
@@ -240,7 +295,7 @@ def unknown_names(low: Lowering, node: tree.Node) -> list[SymmlError]:
 
 def lower(model: Model) -> Program:
     """The Program of a Model: outputs `loss` (to be minimised), `predict`, and `report NAME` for each report."""
-    low = Lowering(model.dims, {t.name: t for t in model.inputs}, model.definitions)
+    low = Lowering(model.dims, {t.name: t for t in model.inputs}, model.definitions, graphs=model.graphs)
     errors = [*lower_all(low, model.definitions), *_unknown_parts(model)]
     outputs: dict[str, Tensor] = {}
     wanted: list[tuple[str, tree.Expr, bool]] = []

@@ -33,6 +33,21 @@ class Init:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """`graph G over n`: edge e goes from node tail[e] to node head[e]; `edges` counts them once they are bound."""
+
+    name: str
+    nodes: Dim
+    edges: Dim
+    tail: Tensor
+    head: Tensor
+    undirected: bool
+    self_loops: bool
+    source: tree.From | None
+    span: Span
+
+
+@dataclass(frozen=True)
 class Param:
     """One `param` item."""
 
@@ -88,7 +103,7 @@ class Model:
     data: Mapping[str, Data]
     params: Mapping[str, Param]
     hypers: Mapping[str, Hyper]
-    definitions: Mapping[str, tree.Define]
+    definitions: Mapping[str, tuple[tree.Define, ...]]
     objective: tree.Objective | None
     over: tuple[Tensor, ...]
     split: Split | None
@@ -96,11 +111,13 @@ class Model:
     predict: tree.Predict | None
     reports: tuple[tree.Report, ...]
     expected: tuple[tuple[int, str], ...]
+    graphs: Mapping[str, Graph] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """Data, parameters, hyper-parameters, in the order of declaration."""
-        return tuple(item.tensor for group in (self.data, self.params, self.hypers) for item in group.values())
+        """Data, parameters, hyper-parameters, in the order of declaration; the ends of the edges of graphs."""
+        plain = tuple(item.tensor for group in (self.data, self.params, self.hypers) for item in group.values())
+        return (*plain, *(t for graph in self.graphs.values() for t in (graph.tail, graph.head)))
 
     @property
     def row_dim(self) -> Dim | None:

@@ -80,7 +80,7 @@ def scheduled(o: Optimizer, given: Mapping[str, tree.Expr], epochs: float) -> Op
         now = Tensor(claim(f"{old.name}_now"), (), span=node.span)
         first.append(Statement(now, (), "=", "none", (), body, span=node.span))
         table[old[()]] = now[()]
-    rest = [s.with_body(substitute(s.body, table)) for s in o.program.statements]
+    rest = o.program.mapped(lambda s: s.with_body(substitute(s.body, table))).statements
     last = Statement(after, (), "=", "none", (), t[()] + 1)
     kept = {h: v for h, v in o.hypers.items() if h.name not in given}
     inputs = tuple(i for i in o.program.inputs if i.name not in given or i not in o.hypers)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from sympy import Expr
 
 from symml.errors import SpecError
-from symml.ir.program import REAL, Domain
+from symml.ir.program import REAL, Access, Domain, Tensor
 from symml.source import Span
 
 Element = Callable[[tuple[Expr, ...]], Expr]
@@ -19,13 +19,14 @@ Element = Callable[[tuple[Expr, ...]], Expr]
 
 @dataclass(frozen=True)
 class Value:
-    """`at(indices)` is the body of one element; `name` and `place` are for messages."""
+    """`at(indices)` is the body of one element; `tensor` where the value is just that; `place` is for messages."""
 
     shape: tuple[Expr, ...]
     at: Element
     row: bool = False
     domain: Domain = REAL
     place: Span | None = None
+    tensor: Tensor | None = None
 
     @property
     def rank(self) -> int:
@@ -48,6 +49,11 @@ def scalar(body: Expr, domain: Domain | None = None) -> Value:
     return Value((), lambda _: body, domain=domain or REAL)
 
 
+def of_tensor(t: Tensor) -> Value:
+    """A tensor as a value."""
+    return Value(t.shape, lambda idx: Access(t, idx), domain=t.domain, place=t.span, tensor=t)
+
+
 def elementwise(function: Callable[..., Expr], *args: Value) -> Value:
     """A function of values of one shape, scalars broadcast."""
     shaped = [a for a in args if a.rank]
@@ -64,7 +70,7 @@ def transpose(a: Value) -> Value:
     if a.rank == 1:
         return replace(a, row=not a.row)
     if a.rank == 2:
-        return replace(a, shape=a.shape[::-1], at=lambda idx: a.at(idx[::-1]))
+        return replace(a, shape=a.shape[::-1], at=lambda idx: a.at(idx[::-1]), tensor=None)
     return a
 
 

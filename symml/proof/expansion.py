@@ -19,6 +19,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.functions import FUNCTIONS, KINKED, PIECEWISE_CONSTANT
+from symml.ir.ops import OPS
 from symml.ir.program import Program, Tensor
 from symml.proof.complex_step import BOUND, Proof, chosen_entries, least_scale, relative
 from symml.proof.samples import sample, sizes
@@ -60,8 +61,18 @@ def arithmetic(point: Point) -> Arithmetic:
 
         return lambda *args: np.frompyfunc(value, len(args), 1)(*args)
 
+    def library(op: str) -> Callable:
+        if OPS[op].written is None:  # places of sorted entries: decided at the point
+            return lambda a: OPS[op].numpy(np.array([float(_at(e, point)) for e in a]))
+        return lambda *args: OPS[op].written(*args, log=sympy.log, root=sympy.sqrt)
+
     return Arithmetic(
-        number=lambda e: e, function=function, reduce=lambda kind, a, axes: _reduce(kind, a, axes, point), dtype=object
+        number=lambda e: e,
+        function=function,
+        reduce=lambda kind, a, axes: _reduce(kind, a, axes, point),
+        library=library,
+        small=lambda gap, tolerance: abs(_number(_at(gap.item(), point))) < tolerance,
+        dtype=object,
     )
 
 

@@ -17,6 +17,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.functions import FUNCTIONS
+from symml.ir.ops import OPS
 from symml.ir.program import Dim, Program, Tensor
 
 DIGITS = 60
@@ -79,7 +80,19 @@ def arithmetic(digits: int) -> Arithmetic:
     def function(name: str) -> Callable:
         return lambda *args: np.frompyfunc(FUNCTIONS[name].mpmath, len(args), 1)(*args)
 
-    return Arithmetic(number=lambda e: _number(e, digits), function=function, reduce=_reduce, dtype=object)
+    def library(op: str) -> Callable:
+        if OPS[op].written is None:
+            return lambda a: (np.array(sorted(range(len(a)), key=lambda k: a[k])),)
+        return lambda *args: OPS[op].written(*args, log=mpmath.log, root=mpmath.sqrt)
+
+    return Arithmetic(
+        number=lambda e: _number(e, digits),
+        function=function,
+        reduce=_reduce,
+        library=library,
+        small=lambda gap, tolerance: abs(gap.item()) < tolerance,
+        dtype=object,
+    )
 
 
 def _number(e: Expr, digits: int) -> mpmath.mpf:

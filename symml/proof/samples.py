@@ -13,7 +13,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent
 from symml.ir.functions import BY_CLASS, KINKED, PIECEWISE_CONSTANT
-from symml.ir.program import Dim, Program, Tensor
+from symml.ir.program import Dim, Program, Scan, Tensor, flat
 
 KINK_DISTANCE = 1e-6
 SIZES = (5, 3, 4, 6, 7, 2, 8)
@@ -48,7 +48,10 @@ def _sized(program: Program) -> Iterable[Expr]:
         yield from t.shape
         if t.domain.size is not None:
             yield t.domain.size
-    for s in program.statements:
+    for node in program.statements:
+        if isinstance(node, Scan):
+            yield node.step.size
+    for s in flat(program.statements):
         yield from (s.body, *s.lhs, *(k.size for k in s.loops), *([] if s.guard is None else [s.guard]))
 
 
@@ -76,6 +79,7 @@ def clearance(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mappi
         number=NUMPY.number,
         function=lambda name: _watched(NUMPY.function(name), near) if name in SWITCHES else NUMPY.function(name),
         reduce=lambda kind, a, axes: _reduced(kind, a, axes, near),
+        library=NUMPY.library,
     )
     with np.errstate(all="ignore"):
         env = evaluate(program, values, dims, watched)
@@ -119,7 +123,7 @@ def _draw(
     if t.integer:
         low, high = (0 if d.lower is None else math.ceil(d.lower)), (3 if d.upper is None else math.floor(d.upper) + 1)
         return rng.integers(low, extent(d.size, dims) if d.size is not None else max(high, low + 1), shape)
-    if d.kind == "set":
+    if d.values:
         return rng.choice(np.array(d.values, float), shape)
     if d.lower is not None or d.upper is not None:
         low, high = _window(d.lower, d.upper)

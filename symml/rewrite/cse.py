@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
-from symml.ir.program import Access, Index, Program, Statement, Tensor, accesses, reindex, substitute
+from symml.ir.program import (
+    Access,
+    Index,
+    Iterate,
+    Library,
+    Node,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+    flat,
+    outs,
+    read_instead,
+    reads,
+    reindex,
+    substitute,
+)
 from symml.rewrite.cost import is_cheap
 
 MOST_LOOPS = 4
@@ -19,12 +36,15 @@ def eliminate_common(program: Program) -> Program:
 
 def _share_bodies(program: Program) -> Program:
     """`t = sum[i] f(i)` beside a map `r[i] = f(i)` becomes `t = sum[i] r[i]`."""
-    definitions = Counter(s.out for s in program.statements)
+    definitions = Counter(s.out for s in flat(program.statements))
     maps: dict[tuple, Statement] = {}
     sizes: set[tuple] = set()  # of the maps: most reductions fit none, and substitution is dear
     canon: dict[tuple, Index] = {}
     new = []
     for s in program.statements:
+        if not isinstance(s, Statement):
+            new.append(s)
+            continue
         if s.reduce == "sum" and s.body.args and len(s.loops) <= MOST_LOOPS:
             for order in itertools.permutations(s.loops):
                 if tuple(k.size for k in order) not in sizes:
@@ -44,41 +64,47 @@ def _share_bodies(program: Program) -> Program:
 
 def _merge_definitions(program: Program) -> Program:
     """Merge equal definitions; outputs keep their names by pointing at the tensor that stays."""
-    definitions: dict[Tensor, int] = {}
-    for s in program.statements:
-        definitions[s.out] = definitions.get(s.out, 0) + 1
+    definitions = Counter(t for node in program.statements for t in outs(node))
     canon: dict[tuple, Index] = {}
-    seen: dict[tuple, Tensor] = {}
+    seen: dict[tuple, tuple[Tensor, ...]] = {}
     same: dict[Tensor, Tensor] = {}
-    kept = []
-    for s in program.statements:
-        s = rename(s, same)
-        if definitions[s.out] == 1:
-            first = seen.setdefault(_key(s, canon), s.out)
-            if first is not s.out:
-                same[s.out] = first
+    kept: list[Node] = []
+    for node in program.statements:
+        node = rename(node, same)
+        key = (
+            _key(node, canon)
+            if isinstance(node, Statement)
+            else (node.op, node.args)
+            if isinstance(node, Library)
+            else None
+        )
+        if key is not None and all(definitions[t] == 1 for t in outs(node)):
+            first = seen.setdefault(key, outs(node))
+            if first != outs(node):
+                same.update(zip(outs(node), first, strict=True))
                 continue
-        kept.append(s)
+        if isinstance(node, Scan):  # what a step defines holds at every step
+            for s in (s for s in node.statements if s.covers and s.lhs[0] is node.step and definitions[s.out] == 1):
+                seen.setdefault(_key(replace(s, loops=(node.step, *s.loops)), canon), (s.out,))
+        kept.append(node)
     if not same:
         return program
     outputs = {name: same.get(t, t) for name, t in program.outputs.items()}
     return replace(program, statements=tuple(kept), outputs=outputs)
 
 
-def rename(s: Statement, same: dict[Tensor, Tensor]) -> Statement:
-    """The statement reading other tensors in the place of some."""
-    if not same:
-        return s
-    parts = (s.body, *s.lhs) if s.guard is None else (s.body, *s.lhs, s.guard)
-    table = {a: Access(same[a.tensor], a.idx) for part in parts for a in accesses(part) if a.tensor in same}
-    if not table:
-        return s
-    return replace(
-        s,
-        body=substitute(s.body, table),
-        lhs=tuple(substitute(k, table) for k in s.lhs),
-        guard=None if s.guard is None else substitute(s.guard, table),
-    )
+def rename(node: Node, same: Mapping[Tensor, Tensor]) -> Node:
+    """The node reading other tensors in the place of some."""
+    if not any(t in same for t in reads(node)):
+        return node
+    if isinstance(node, Statement):
+        return read_instead(node, same)
+    if isinstance(node, Library):
+        return replace(node, args=tuple(same.get(t, t) for t in node.args))
+    node = node.with_statements(rename(s, same) for s in node.statements)
+    if isinstance(node, Iterate):
+        return replace(node, states=tuple((x, same.get(start, start), new) for x, start, new in node.states))
+    return node
 
 
 def _key(s: Statement, canon: dict[tuple, Index]) -> tuple:

@@ -7,15 +7,18 @@ from dataclasses import replace
 
 import sympy
 
-from symml.ir.program import Access, Index, Program, Statement, Tensor, direct_accesses, reindex, substitute
+from symml.ir.program import Access, Index, Program, Statement, Tensor, direct_accesses, flat, reindex, substitute
 
 
 def unify_diagonals(program: Program) -> Program:
     """Replace reads of tensors that are one diagonal statement, where the read stands as a factor of a sum."""
-    definitions = Counter(s.out for s in program.statements)
+    definitions = Counter(s.out for s in flat(program.statements))
     diagonals: dict[Tensor, Statement] = {}
     new = []
     for s in program.statements:
+        if not isinstance(s, Statement):
+            new.append(s)
+            continue
         for a in direct_accesses(s.body):
             if a.tensor in diagonals:
                 s = _unified(s, a, diagonals[a.tensor])

@@ -8,6 +8,7 @@ edge; a product inside a contraction would stop it from being a matrix product).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import sympy
 from sympy import Expr
@@ -16,12 +17,17 @@ from symml.ir.functions import canonical
 from symml.ir.program import (
     Access,
     Index,
+    Node,
     Program,
+    Scan,
     Statement,
     Tensor,
     accesses,
     direct_accesses,
+    flat,
     indices,
+    parts,
+    reads,
     reindex,
     substitute,
 )
@@ -48,48 +54,69 @@ def simplify(program: Program) -> Program:
 
 def inline(program: Program) -> Program:
     """Put maps into their readers where that costs nothing."""
-    uses = _uses(program)
+    uses = Counter(a.tensor for s in flat(program.statements) for part in parts(s) for a in accesses(part))
+    uses.update(t for node in program.statements if not isinstance(node, Statement) for t in _whole(node))
     wanted = set(program.outputs.values())
-    definitions = Counter(s.out for s in program.statements)
+    definitions = Counter(s.out for s in flat(program.statements))
     maps: dict[Tensor, Statement] = {}
-    new = []
-    for s in program.statements:
-        s = _inlined(s, maps, uses, wanted)
-        if s.is_map and definitions[s.out] == 1:
-            maps[s.out] = s
-        new.append(s)
+    new: list[Node] = []
+    for node in program.statements:
+        if isinstance(node, Statement):
+            node = _inlined(node, maps, uses, wanted, ())
+            if node.is_map and definitions[node.out] == 1:
+                maps[node.out] = node
+        elif isinstance(node, Scan):
+            node = _inlined_scan(node, maps, uses, wanted, definitions)
+        new.append(node)
     return program.with_statements(new)
 
 
-def _uses(program: Program) -> Counter[Tensor]:
-    """In how many places each tensor is read; the same element twice in one body is one place."""
-    uses: Counter[Tensor] = Counter()
-    for s in program.statements:
-        parts = (s.body, *s.lhs) if s.guard is None else (s.body, *s.lhs, s.guard)
-        uses.update(a.tensor for part in parts for a in accesses(part))
-    return uses
+def _whole(node: Node) -> tuple[Tensor, ...]:
+    """What a node needs as a tensor, not element by element."""
+    return reads(node) if not isinstance(node, Scan) else ()
 
 
-def _inlined(s: Statement, maps: dict[Tensor, Statement], uses: Counter, wanted: set[Tensor]) -> Statement:
+def _inlined_scan(
+    scan: Scan, maps: Mapping[Tensor, Statement], uses: Counter, wanted: set[Tensor], definitions: Counter
+) -> Scan:
+    """Cheap maps from before the scan, and its own maps where the same step reads them."""
+    outside = {t: s for t, s in maps.items() if is_cheap(s.body)}
+    inside: dict[Tensor, Statement] = {}
+    once = Counter(a.tensor for s in scan.statements for part in parts(s) for a in accesses(part))
+    new = []
+    for s in scan.statements:
+        local = {
+            t: m
+            for t, m in inside.items()
+            if all(a.idx[0] is scan.step for a in direct_accesses(s.body) if a.tensor is t)
+        }
+        s = _inlined(s, {**outside, **local}, uses, wanted, (scan.step,))
+        if s.is_map and s.lhs[:1] == (scan.step,) and definitions[s.out] == 1 and once[s.out] == uses[s.out]:
+            inside[s.out] = s
+        new.append(s)
+    return scan.with_statements(new)
+
+
+def _inlined(
+    s: Statement, maps: Mapping[Tensor, Statement], uses: Counter, wanted: set[Tensor], outer: tuple[Index, ...]
+) -> Statement:
+    """The statement with maps written out; `outer` is the step of the scan around it."""
     for a in direct_accesses(s.body):
         source = maps.get(a.tensor)
         if source is None or a.tensor.integer:
             continue
+        loops = len(s.loops) + len(outer)
+        own = len(source.loops) + len([k for k in outer if k in source.lhs])
         if is_cheap(source.body) or (
             uses[a.tensor] == 1
             and a.tensor not in wanted
-            and len(s.loops) <= len(source.loops)
-            and _plain_or_fewer(a, s, source)
+            and loops <= own
+            and (all(isinstance(k, Index) for k in a.idx) or loops < own)  # a gather reads elements repeatedly
         ):
             body = s.body.xreplace({a: expand_access(a, source)})
             if body.count_ops() <= BODY_OPERATIONS or is_cheap(source.body):
                 s = s.with_body(canonical(body))
     return s
-
-
-def _plain_or_fewer(a: Access, s: Statement, source: Statement) -> bool:
-    """A gather reads a map at repeated elements: only where the reader has fewer loops is nothing redone."""
-    return all(isinstance(k, Index) for k in a.idx) or len(s.loops) < len(source.loops)
 
 
 def expand_access(a: Access, source: Statement) -> Expr:
@@ -99,25 +126,30 @@ def expand_access(a: Access, source: Statement) -> Expr:
 
 def merge(program: Program) -> Program:
     """Add up contributions to one tensor that run over the same elements without reducing."""
-    new: list[Statement] = []
-    for s in program.statements:
-        partner = _partner(new, s)
+    new = [n.with_statements(_merged(n.statements)) if isinstance(n, Scan) else n for n in program.statements]
+    return program.with_statements(_merged(new))
+
+
+def _merged(nodes: Iterable[Node]) -> list[Node]:
+    new: list[Node] = []
+    for s in nodes:
+        partner = _partner(new, s) if isinstance(s, Statement) else None
         if partner is None:
             new.append(s)
             continue
         first = new[partner]
         table = dict(zip(s.lhs, first.lhs, strict=True))
         new[partner] = first.with_body(canonical(first.body + reindex(s, table).body))
-    return program.with_statements(new)
+    return new
 
 
-def _partner(new: list[Statement], s: Statement) -> int | None:
+def _partner(new: list[Node], s: Statement) -> int | None:
     """The earlier statement of the same definition that this one can be added to."""
     if s.mode != "+=" or s.reduce != "none" or s.guard is not None or not s.covers:
         return None
     for at in range(len(new) - 1, -1, -1):
         first = new[at]
-        if first.out is not s.out:
+        if not isinstance(first, Statement) or first.out is not s.out:
             return None
         if first.reduce == "none" and first.guard is None and first.covers:
             return at
@@ -126,7 +158,7 @@ def _partner(new: list[Statement], s: Statement) -> int | None:
 
 def factor(program: Program) -> Program:
     """Each body with common factors outside and stable forms inside, where that is not longer."""
-    return program.with_statements(s.with_body(_factored(s.body)) for s in program.statements)
+    return program.mapped(lambda s: s.with_body(_factored(s.body)))
 
 
 def _factored(body: Expr) -> Expr:

@@ -17,7 +17,18 @@ import sympy
 from sympy import Add, Expr, Integer, Mul, exp, log
 
 from symml.ir.functions import canonical, expm1, log1p, sigmoid, softplus
-from symml.ir.program import Access, Program, Statement, Tensor, direct_accesses, refresh, substitute
+from symml.ir.program import (
+    Access,
+    Node,
+    Program,
+    Statement,
+    Tensor,
+    direct_accesses,
+    mapped,
+    outs,
+    refresh,
+    substitute,
+)
 from symml.names import Names
 
 ONE = Integer(1)
@@ -210,12 +221,14 @@ class _Known:
 def stabilise(program: Program) -> Program:
     """Every body in its stable form, seeing through the definitions of what logs and quotients read."""
     known = _Known(Names(t.name for t in program.tensors()))
-    new: list[Statement] = []
-    for s in program.statements:
-        s = _seen_through(s, known, new)
-        s = s.with_body(stable_body(s.body))
-        new.append(s)
-        known.learn(s)
+    new: list[Node] = []
+    for node in program.statements:
+        if isinstance(node, Statement):
+            node = _seen_through(node, known, new)
+        node = mapped(node, lambda s: s.with_body(stable_body(s.body)))
+        new.append(node)
+        if isinstance(node, Statement):
+            known.learn(node)
     return program.with_statements(new)
 
 
@@ -227,7 +240,7 @@ def _log_of_positive(body: Expr) -> Expr | None:
     return None
 
 
-def _seen_through(s: Statement, known: _Known, new: list[Statement]) -> Statement:
+def _seen_through(s: Statement, known: _Known, new: list[Node]) -> Statement:
     """The statement in terms of what its arguments stand for, if that removes a hazard."""
     before = _hazards(s.body, known)
     if not before:
@@ -240,7 +253,7 @@ def _seen_through(s: Statement, known: _Known, new: list[Statement]) -> Statemen
     bare = any(isinstance(e.args[0], Access) and e.args[0].tensor in logs for e in candidate.atoms(exp))
     if bare or _hazards(candidate, known) >= before:
         return s
-    defined = {t.out for t in new}
+    defined = {t for n in new for t in outs(n)}
     for source, tensor in known.made.items():
         if tensor not in defined and any(a.tensor is tensor for a in direct_accesses(candidate)):
             new.append(refresh(replace(known.sums[source], out=tensor)))

@@ -7,7 +7,7 @@ A declaration is JSON: {"name", "dims": [...], "domain": {...} or null, "transfo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from symml.errors import DataError
 from symml.runtime.frames import as_array, titles
+from symml.runtime.graphs import edge_ends, of_table
 from symml.runtime.prepare import column_statistics, split_rows, transformed
 from symml.runtime.tables import OFFENDERS, Table, read_table
 
@@ -40,12 +41,16 @@ class Bound:
 def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: str) -> Bound:
     """All data of a fit. `values` are arrays, frames or Paths by name and go before the files of the page."""
     bound = Bound(dims=dict(manifest["sizes"]))
-    raw = _gather(manifest["data"], values, folder, bound)
+    graphs = {g["name"]: g for g in manifest["graphs"]}
+    plain = {k: v for k, v in values.items() if k not in graphs}
+    raw = _gather(manifest["data"], plain, folder, bound)
     owner: dict[str, str] = {}
     for decl in manifest["data"]:
         _sizes(decl, raw[decl["name"]], bound, owner)
     for decl in manifest["data"]:
         raw[decl["name"]] = _entries(decl, raw[decl["name"]], bound)
+    for graph in graphs.values():
+        _edges(graph, values.get(graph["name"]), folder, bound)
     _split(manifest.get("split"), bound, raw)
     for decl in manifest["data"]:
         bound.arrays[decl["name"]] = _prepared(decl, raw[decl["name"]], bound, dtype)
@@ -65,10 +70,13 @@ def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object]
         columns=dict(fitted.columns),
     )
     decls = [d for d in manifest["data"] if d["name"] in names]
-    kept = [d for d in decls if d["name"] not in values and row not in d["dims"] and d["name"] in fitted.arrays]
+    graphs = [g for g in manifest["graphs"] if f"{g['name']}_tail" in names]
+    given = {g["name"] for g in graphs}
+    plain = {k: v for k, v in values.items() if k not in given}
+    kept = [d for d in decls if d["name"] not in plain and row not in d["dims"] and d["name"] in fitted.arrays]
     again.arrays |= {d["name"]: fitted.arrays[d["name"]] for d in kept}
     fresh = [{**d, "source": None} for d in decls if d not in kept]
-    raw = _gather(fresh, values, Path("."), again, [{**d, "source": None} for d in manifest["data"]])
+    raw = _gather(fresh, plain, Path("."), again, [{**d, "source": None} for d in manifest["data"]])
     owner = {k: "the fit" for k in again.dims}
     for decl in fresh:
         _sizes(decl, raw[decl["name"]], again, owner)
@@ -78,6 +86,8 @@ def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object]
             _refuse_rowed(manifest["params"], row)
     for decl in fresh:
         again.arrays[decl["name"]] = _prepared(decl, _entries(decl, raw[decl["name"]], again), again, dtype)
+    for graph in graphs:
+        _edges({**graph, "source": None}, values.get(graph["name"]), Path("."), again)
     return again
 
 
@@ -109,7 +119,8 @@ def _gather(
     unknown = [name for name in values if name not in {d["name"] for d in every}]
     if unknown:
         raise DataError(
-            f"'{unknown[0]}' is not data of this page", fix=f"its data are {', '.join(d['name'] for d in every)}"
+            f"'{unknown[0]}' is not data of this page",
+            fix=f"its data are {', '.join(d['name'] for d in every) or 'graphs only'}",
         )
     tables: dict[str, Table] = {}
     raw = {}
@@ -193,6 +204,22 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
     return np.column_stack([columns[c] for c in chosen])
 
 
+def _edges(graph: Mapping, value: object, folder: Path, bound: Bound) -> None:
+    """The ends of a graph's edges, and how many there are."""
+    if value is None and graph["source"] is None:
+        raise DataError(
+            f"no edges for '{graph['name']}'", fix=f'give them: {graph["name"]}=array of pairs, or from "FILE"'
+        )
+    if value is None or isinstance(value, Path):
+        path, allowed = (folder / graph["source"], folder) if value is None else (value, value.parent)
+        pairs = of_table(graph, _table(path, allowed, {}, bound))
+    else:
+        pairs = as_array(value, graph["name"])
+    tail, head, bound.dims[graph["nodes"]] = edge_ends(graph, pairs, bound.dims.get(graph["nodes"]))
+    bound.arrays[f"{graph['name']}_tail"], bound.arrays[f"{graph['name']}_head"] = tail, head
+    bound.dims[f"{graph['name']}_edges"] = len(tail)
+
+
 # sizes, entries
 
 
@@ -232,7 +259,7 @@ def _entries(decl: Mapping, array: np.ndarray, bound: Bound) -> np.ndarray:
 
 def check_domain(name: str, array: np.ndarray, domain: Mapping) -> None:
     """Refuse entries outside a set or an interval, naming the first of them."""
-    if domain["kind"] == "set":
+    if domain["kind"] in ("set", "subset"):
         good, text = np.isin(array, domain["values"]), "{" + ", ".join(f"{v:g}" for v in domain["values"]) + "}"
     else:
         low, high = domain["lower"], domain["upper"]

@@ -84,17 +84,27 @@ def hypers(kernel: Kernel, values: Mapping[str, float]) -> np.ndarray:
 
 def shape(dims: Mapping[str, int], sizes_: list) -> tuple[int, ...]:
     """Named sizes as numbers; refused before anything is allocated where memory would not do."""
-    unbound = [s for s in sizes_ if not isinstance(s, int) and s not in dims]
+    named = [n for s in sizes_ for n in ([s] if isinstance(s, str) else s if isinstance(s, dict) else []) if n]
+    unbound = [n for n in named if n not in dims]
     if unbound:
         raise DataError(
             f"the size of '{unbound[0]}' is not known", fix=f"write dims {unbound[0]} = 8, or give data with this dim"
         )
-    numbers = tuple(s if isinstance(s, int) else dims[s] for s in sizes_)
+    numbers = tuple(_extent(s, dims) for s in sizes_)
+    if min(numbers, default=0) < 0:
+        raise DataError(f"a size would be negative: {sizes_} with {dict(dims)}", fix="give more data")
     if math.prod(numbers) * 8 > LARGEST_ARRAY:
         raise DataError(
             f"an array of shape {numbers} would need {math.prod(numbers) * 8:.3g} bytes; the limit is {LARGEST_ARRAY:.3g}"
         )
     return numbers
+
+
+def _extent(size: int | str | Mapping, dims: Mapping[str, int]) -> int:
+    """A size of a manifest: a number, a dim, or a sum {dim: factor, ..., "": number}."""
+    if isinstance(size, int):
+        return size
+    return dims[size] if isinstance(size, str) else sum(f * (dims[n] if n else 1) for n, f in size.items())
 
 
 def buffers(function: Mapping, dims: Mapping[str, int]) -> tuple[np.ndarray, ...]:
@@ -247,7 +257,7 @@ def train(
     if saved is not None:
         _fitting(saved, p.x)
     with np.errstate(all="ignore"):  # what is not finite is met below, with its place
-        outcome = (_stochastic if m["batch"] else _full_batch)(p, watch, seen, saved)
+        outcome = (_stochastic if m["optimizer"] else _full_batch)(p, watch, seen, saved)
     if outcome["status"] == "diverged" or not np.isfinite(p.x).all():
         step = outcome["steps"]
         raise DivergedError(p, last, step, batch_rows(p, step) if m["batch"] else None)
@@ -262,7 +272,7 @@ def _fitting(saved: Mapping[str, np.ndarray], x: np.ndarray) -> None:
 def batch_size(p: Problem) -> int:
     """Rows of a batch: the page's, or all there are."""
     m = p.kernel.manifest
-    return int(min(m["method"]["options"]["batch"], p.dims[m["row"]]))
+    return int(min(m["method"]["options"]["batch"], p.dims[m["row"]])) if m["batch"] else 1
 
 
 def batch_rows(p: Problem, step: int) -> np.ndarray:
@@ -299,21 +309,22 @@ def optimizer_arrays(p: Problem) -> tuple[np.ndarray, np.ndarray]:
     for k, start in enumerate(opt["state"]):
         state[k] = start
     epochs = int(m["method"]["options"]["epochs"])
-    clock = {"steps": float(epochs * -(-p.dims[m["row"]] // batch_size(p))), "epochs": float(epochs)}
+    rows = p.dims[m["row"]] if m["batch"] else 1
+    clock = {"steps": float(epochs * -(-rows // batch_size(p))), "epochs": float(epochs)}
     return state, np.array([*(clock.get(h, h) for h in opt["hypers"]), *opt["counters"]], np.float64)
 
 
 def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
     m = p.kernel.manifest
     function = m["functions"]["value_and_grad"]
-    rows, size, epochs = p.dims[m["row"]], batch_size(p), int(m["method"]["options"]["epochs"])
-    dims = {**p.dims, m["batch"]: size}
+    rows, size, epochs = p.dims[m["row"]] if m["batch"] else 1, batch_size(p), int(m["method"]["options"]["epochs"])
+    dims = {**p.dims, m["batch"]: size} if m["batch"] else p.dims
     data = data_tuple(p.kernel, function, p.arrays, dims, p.hypers)
     arrays = [(n, p.arrays[n]) for n in function["data"]]
-    own = [np.zeros((size, *a.shape[1:]), a.dtype) if n in p.rowed else a for n, a in arrays]
+    own = [np.zeros((size, *a.shape[1:]), a.dtype) if n in p.rowed and m["batch"] else a for n, a in arrays]
     state, scalars = optimizer_arrays(p)
     return run_minibatch(
-        p.kernel.module.minibatch,
+        p.kernel.module.minibatch if m["batch"] else p.kernel.module.descent,
         p.x,
         state,
         scalars,

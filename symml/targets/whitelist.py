@@ -52,6 +52,8 @@ NODES = (
     ast.DictComp,
     ast.comprehension,
     ast.Raise,
+    ast.Try,
+    ast.ExceptHandler,
     ast.JoinedStr,
     ast.FormattedValue,
     ast.Starred,

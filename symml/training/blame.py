@@ -17,7 +17,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import NUMPY, run
 from symml.ir.functions import BY_CLASS
-from symml.ir.program import Dim, Program, Statement, Tensor
+from symml.ir.program import Dim, Program, Scan, Statement, Tensor, flat, outs
 from symml.source import Span
 
 ENTRIES = 2**24  # a statement with more loop points is not interpreted: memory
@@ -41,8 +41,8 @@ def first_non_finite(
 ) -> Blame | None:
     """The first statement of a program with a non-finite value at these inputs; None where all are finite."""
     sizes = {d: dims[d.name] for t in program.tensors() for s in t.shape for d in s.atoms(Dim) if d.name in dims}
-    sizes |= {d: dims[d.name] for s in program.statements for d in s.body.atoms(Dim) if d.name in dims}
-    sizes |= {d: dims[d.name] for s in program.statements for k in s.loops for d in k.size.atoms(Dim)}
+    sizes |= {d: dims[d.name] for s in flat(program.statements) for d in s.body.atoms(Dim) if d.name in dims}
+    sizes |= {d: dims[d.name] for s in flat(program.statements) for k in s.loops for d in k.size.atoms(Dim)}
     env: dict[Tensor, np.ndarray] = {}
     for t in program.inputs:
         if t.name in values:
@@ -50,6 +50,12 @@ def first_non_finite(
             env[t] = a if t.integer else a.astype(dtype)
     with np.errstate(all="ignore"):
         for s in program.statements:
+            if not isinstance(s, Statement):
+                run(s, env, sizes, NUMPY)
+                if not all(np.isfinite(np.asarray(env[t], float)).all() for t in outs(s) if not t.integer):
+                    what = "a step of the recurrence" if isinstance(s, Scan) else "the result"
+                    return Blame(s.span, f"{what} is not finite, in {_what(outs(s)[0])}")
+                continue
             if math.prod(int(k.size.xreplace(sizes)) for k in s.loops) > ENTRIES:
                 return None
             run(s, env, sizes, NUMPY)

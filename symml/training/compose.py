@@ -8,10 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from sympy import Expr
-
 from symml.ir.optimizer import Optimizer
-from symml.ir.program import Access, Dim, Index, Program, Tensor, accesses, reindex, substitute
+from symml.ir.program import (
+    Dim,
+    Index,
+    Iterate,
+    Library,
+    Node,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+    accesses,
+    flat,
+    outs,
+    parts,
+    read_instead,
+    reads,
+    reindex,
+)
 from symml.loops.plan import Function
 from symml.loops.program import LoopProgram
 from symml.loops.schedule import schedule
@@ -27,27 +42,31 @@ def minibatch(program: Program, row: Dim) -> tuple[Program, Dim]:
         for t in program.tensors()
     }
     short = {t: (u if u.shape != t.shape else t) for t, u in short.items()}
-    statements = []
-    for s in program.statements:
-        loops = {k: Index(k.name, m) for k in s.loops if k.size == row}
+
+    def shortened(s: Statement) -> Statement:
         scaled = row / m if s.reduce == "sum" and any(k.size == row for k in s.reduced) else 1
-        s = reindex(s, loops)
-        s = replace(
-            s,
-            out=short[s.out],
-            body=_on(s.body, short) * scaled,
-            lhs=tuple(_on(k, short) for k in s.lhs),
-            guard=None if s.guard is None else _on(s.guard, short),
-        )
-        statements.append(s)
+        s = read_instead(reindex(s, {k: Index(k.name, m) for k in s.loops if k.size == row}), short)
+        return replace(s, out=short[s.out], body=s.body * scaled)
+
     outputs = {name: short[t] for name, t in program.outputs.items()}
-    return Program(tuple(short[t] for t in program.inputs), tuple(statements), outputs), m
+    return replace(program.mapped(shortened), inputs=tuple(short[t] for t in program.inputs), outputs=outputs), m
 
 
-def _on(expr: Expr, tensors: Mapping[Tensor, Tensor]) -> Expr:
-    """An expression reading other tensors in the place of some."""
-    table = {a: Access(tensors[a.tensor], tuple(_on(k, tensors) for k in a.idx)) for a in accesses(expr)}
-    return substitute(expr, {a: b for a, b in table.items() if a != b})
+def couples_rows(program: Program, row: Dim) -> Node | None:
+    """The first node in which one row meets another, so that a batch of rows is no problem of the same form."""
+    for node in program.statements:
+        if isinstance(node, Library | Iterate) and any(row in t.shape for t in (*reads(node), *outs(node))):
+            return node
+        if isinstance(node, Scan) and row in node.step.size.free_symbols:
+            return node
+        for s in flat([node]):
+            rows = [k for k in s.loops if row in k.size.free_symbols]
+            read = [(a.idx[p], a.tensor.shape[p]) for e in parts(s) for a in accesses(e) for p in range(len(a.idx))]
+            meets = any(size == row and k not in rows for k, size in (*read, *zip(s.lhs, s.out.shape, strict=True)))
+            nonlinear = any(k in s.reduced for k in rows) and s.reduce != "sum"
+            if len(rows) > 1 or meets or nonlinear or any(k.size != row for k in rows):
+                return node
+    return None
 
 
 def update_program(optimizer: Optimizer) -> LoopProgram:
@@ -76,7 +95,8 @@ def all_dims(programs: Iterable[Program], params: Iterable[Tensor]) -> tuple[Dim
         for size in t.shape:
             found.update(dict.fromkeys(sorted(size.atoms(Dim), key=lambda d: d.name)))
     for p in programs:
-        for s in p.statements:
+        found.update(dict.fromkeys(d for n in p.statements if isinstance(n, Scan) for d in n.step.size.atoms(Dim)))
+        for s in flat(p.statements):
             for size in (*(k.size for k in s.loops), s.body):
                 found.update(dict.fromkeys(sorted(size.atoms(Dim), key=lambda d: d.name)))
     return tuple(found)

@@ -148,15 +148,20 @@ def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[
 
 
 def _sizes(shape: list, prefix: str = "") -> str:
-    return "".join(f"{s}, " if isinstance(s, int) else f"{prefix}sizes[{s!r}], " for s in shape)
+    return "".join(f"{_size(s, prefix)}, " for s in shape)
+
+
+def _size(s: int | str | Mapping, prefix: str = "") -> str:
+    """A size of a manifest as source."""
+    if isinstance(s, Mapping):
+        return "(" + " + ".join(f"{f}*{prefix}sizes[{n!r}]" if n else str(f) for n, f in s.items()) + ")"
+    return str(s) if isinstance(s, int) else f"{prefix}sizes[{s!r}]"
 
 
 def _fit(m: Mapping, dtype: str) -> str:
     row, function = m["row"], m["functions"]["value_and_grad"]
     rowed = [d["name"] for d in m["data"] if d["dims"] and d["dims"][0] == row]
-    count = " + ".join(
-        "*".join(str(s) if isinstance(s, int) else f"sizes[{s!r}]" for s in p["shape"]) or "1" for p in m["params"]
-    )
+    count = " + ".join("*".join(map(_size, p["shape"])) or "1" for p in m["params"])
     lines = ["arrays, sizes, labels, statistics, rows = prepare(data, None)"]
     lines += _validation(m, rowed, dtype)
     if m["split"]:
@@ -174,7 +179,7 @@ def _fit(m: Mapping, dtype: str) -> str:
     lines += [f"x = np.zeros({count}, np.{dtype})", "initialise(x, inputs[0], inputs[1], seed)"]
     lines += (
         _run_batches(m, function, rowed)
-        if m["batch"]
+        if m["optimizer"]
         else [
             f"outcome = run_lbfgs(lbfgs, x, inputs, work, {m['method']['tolerance']!r}, {int(m['method']['options']['iterations'])}, "
             f"{int(m['method']['options']['memory'])}, watch)"
@@ -195,7 +200,7 @@ def _validation(m: Mapping, rowed: list[str], dtype: str) -> list[str]:
     """Lines that define `validate(x)`, the loss on the part of the split that chooses the parameters; else None."""
     function = m["functions"].get("validation_loss")
     if function is None:
-        return ["validate = None"] if m["batch"] else []
+        return ["validate = None"] if m["optimizer"] else []
     part = [name for name, _ in m["split"]["parts"]].index(function["part"])
     return [
         f"held_arrays = {{name: a[rows[{part}]] if name in {tuple(rowed)!r} else a for name, a in arrays.items()}}",
@@ -215,14 +220,15 @@ def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
         for k, n in enumerate(function["data"], start=2)
     )
     epochs = int(o["epochs"])
-    clock = {"steps": f"{epochs} * ((sizes[{m['row']!r}] + size - 1) // size)", "epochs": f"{epochs}"}
+    rows, algorithm = (f"sizes[{m['row']!r}]", "minibatch") if m["batch"] else ("1", "descent")
+    clock = {"steps": f"{epochs} * (({rows} + size - 1) // size)", "epochs": f"{epochs}"}
     scalars = ", ".join(clock.get(v) or repr(v) for v in (*opt["hypers"], *opt["counters"]))
     return [
-        f"batch = (inputs[0].copy(), inputs[1]{arrays})",
+        f"batch = (inputs[0].copy(), inputs[1]{arrays})" if m["batch"] else "batch, size = inputs, 1",
         f"state = np.zeros(({max(1, len(opt['state']))}, x.shape[0]), x.dtype)",
         *(f"state[{k}] = {start!r}" for k, start in enumerate(opt["state"])),
         f"scalars = np.array([{scalars}], np.float64)",
-        f"outcome = run_minibatch(minibatch, x, state, scalars, inputs, batch, work, size, sizes[{m['row']!r}], {epochs}, "
+        f"outcome = run_minibatch({algorithm}, x, state, scalars, inputs, batch, work, size, {rows}, {epochs}, "
         f"seed, watch, validate, {m['method']['patience']})",
     ]
 

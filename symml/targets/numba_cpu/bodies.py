@@ -68,9 +68,9 @@ class Bodies:
             texts.append(text)
         return scope, texts
 
-    def scalar(self, expr: Expr) -> str:
-        """An expression without loops, in double precision."""
-        return _Writer(self, Scope(0), [], {}, {}).plain(expr)
+    def scalar(self, expr: Expr, letters: Mapping[Index, str] = MappingProxyType({})) -> str:
+        """An expression without loops, in double precision; `letters` has the step of a scan around it."""
+        return _Writer(self, Scope(0), [], letters, {}).plain(expr)
 
     def index(self, expr: Expr, letters: Mapping[Index, str]) -> str:
         """An index expression."""
@@ -98,7 +98,7 @@ class _Writer:
 
     def level(self, expr: Expr) -> int:
         """The depth of the innermost loop an expression depends on."""
-        deepest = max((self.loops.index(k) + 1 for k in indices(expr)), default=0)
+        deepest = max((self.loops.index(k) + 1 for k in indices(expr) if k in self.loops), default=0)
         return max([deepest, *(self.level(self.shared[s]) for s in expr.free_symbols if s in self.shared)])
 
     def let(self, expr: Expr, level: int) -> str:
@@ -203,7 +203,9 @@ class _Writer:
         if expr in self.shared:
             return self.plain(self.shared[expr])
         if isinstance(expr, Access):
-            return self.bodies.storage[expr.tensor] if not expr.idx else self.bodies.index(expr, {})
+            return self.bodies.storage[expr.tensor] if not expr.idx else self.bodies.index(expr, self.letters)
+        if isinstance(expr, Index):
+            return f"float({self.letters[expr]})"
         if isinstance(expr, Dim):
             return f"n_{expr.name}"
         if expr.is_Integer:

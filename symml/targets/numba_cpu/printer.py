@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sympy
 
-from symml.ir.program import Access, Dim, Index, Statement, Tensor, accesses
-from symml.loops.program import Gemm, LoopProgram, Nest, Region
+from symml.ir.program import Access, Dim, Index, Library, Statement, Tensor, accesses
+from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, statements_of
 from symml.loops.schedule import stride
 from symml.names import Names
 from symml.targets.numba_cpu.bodies import Bodies, Scope
@@ -31,6 +31,7 @@ class Printer:
         self.used: set[str] = set()
         self.bodies = Bodies(storage, config, self.names.fresh, self.used)
         self.extents: dict[Dim, str] = {}
+        self.outer: dict[Index, str] = {}
 
     def program(self, p: LoopProgram) -> list[str]:
         """All regions."""
@@ -45,7 +46,10 @@ class Printer:
         lines += [f"for start in range(0, {n}, {region.block}):", f"{INDENT}rows = min({region.block}, {n} - start)"]
         self.extents = {region.stream: "rows"}
         rowed = {
-            t for s in _statements(region) for a in _touched(s) if (t := a.tensor).shape and t.shape[0] == region.stream
+            t
+            for s in statements_of(region)
+            for a in _touched(s)
+            if (t := a.tensor).shape and t.shape[0] == region.stream
         }
         views = {t: self.names.fresh("b") for t in sorted(rowed - p.local, key=lambda t: t.uid)}
         block = [f"{view} = {self.storage[t]}[start:start + rows]" for t, view in views.items()]
@@ -57,9 +61,15 @@ class Printer:
         self.extents = {}
         return lines + [INDENT + line for line in block]
 
-    def item(self, item: Nest | Gemm) -> list[str]:
+    def item(self, item: Item) -> list[str]:
         if isinstance(item, Gemm):
             return self.gemm(item)
+        if isinstance(item, Call):
+            return self.call(item.node)
+        if isinstance(item, Steps):
+            return self.steps(item)
+        if isinstance(item, Rounds):
+            return self.rounds(item)
         s = item.statements[0]
         if not item.loops:
             return [self._store_scalar(s) for s in item.statements]
@@ -88,6 +98,36 @@ class Printer:
             ]
         return lines
 
+    def call(self, node: Library) -> list[str]:
+        """An operation on whole arrays; one that gives a number returns it."""
+        self.used.add(node.op)
+        args = ", ".join(self.storage[t] for t in node.args)
+        out = [self.storage[t] for t in node.outs]
+        if not node.outs[0].shape:
+            return [f"{', '.join(out)} = {node.op}({args})"]
+        return [f"{node.op}({', '.join([args, *out])})"]
+
+    def steps(self, item: Steps) -> list[str]:
+        """A loop over the steps of a scan."""
+        step, n = item.node.step, size(item.node.step.size)
+        self.outer = {step: self.names.fresh(step.name[0])}
+        body = [INDENT + line for inner in item.items for line in self.item(inner)]
+        over = f"range({n} - 1, -1, -1)" if item.node.reverse else f"range({n})"
+        head = f"for {self.outer[step]} in {over}:"
+        self.outer = {}
+        return [head, *body]
+
+    def rounds(self, item: Rounds) -> list[str]:
+        """The states move until they stay."""
+        node, body = item.node, [line for inner in item.items for line in self.item(inner)]
+        body += [self._copied(x, new) for x, _, new in node.states]
+        body += [f"if {self.storage[node.gap]} < {node.tolerance!r}:", f"{INDENT}break"]
+        head = f"for {self.names.fresh('r')} in range({node.most}):"
+        return [*(self._copied(x, start) for x, start, _ in node.states), head, *(INDENT + line for line in body)]
+
+    def _copied(self, to: Tensor, source: Tensor) -> str:
+        return f"{self.storage[to]}{'[:]' * bool(to.shape)} = {self.storage[source]}"
+
     def entries(self, nest: Nest) -> list[str]:
         """Statements that write entries: maps and scatters. Fused maps are all computed before any is stored."""
         letters = self._letters(nest.loops)
@@ -95,14 +135,14 @@ class Printer:
         defines = [Access(s.out, s.lhs) for s in nest.statements] if several else ()
         scope, texts = self.bodies.prepare([s.body for s in nest.statements], nest.loops, letters, defines)
         inner = [
-            self._guarded(s, f"{self._target(s, letters)} {s.mode} {text}", letters)
+            self._guarded(s, [f"{self._target(s, letters)} {s.mode} {text}"], letters, nest.loops)
             for s, text in zip(nest.statements, texts, strict=True)
         ]
         return self._loops(nest.loops, letters, scope, [line for lines in inner for line in lines])
 
     def accumulate(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
         """A sum whose lane is an output axis: rows are added into memory, JAM of them a sweep."""
-        lines = self._zero(s.out) if s.mode == "=" else []
+        lines = self._clear(s) if s.mode == "=" else []
         if len(loops) >= 2 and loops[-2] in s.reduced and s.guard is None:
             return lines + self._jammed(s, loops, self._row_sum)
         return lines + self._row_sum(s, loops, [self._letters(loops)])
@@ -136,7 +176,7 @@ class Printer:
         """out += body, for each copy in turn."""
         prepared = [self.bodies.prepare([s.body], loops, letters) for letters in copies]
         rows = " + ".join(text for _, (text,) in prepared)
-        inner = self._guarded(s, f"{self._target(s, copies[0])} += {rows}", copies[0])
+        inner = self._guarded(s, [f"{self._target(s, copies[0])} += {rows}"], copies[0], loops)
         return self._loops(loops, copies[0], _merged([scope for scope, _ in prepared]), inner, step)
 
     def _dot(
@@ -149,7 +189,7 @@ class Printer:
         op = "*=" if s.reduce == "prod" else "+="
         inner, after = [], []
         for acc, (_, (text,)), letters in zip(sums, prepared, copies, strict=True):
-            inner += self._guarded(s, f"{acc} {op} {text}", letters)
+            inner += self._guarded(s, [f"{acc} {op} {text}"], letters, loops)
             after.append(self._finish(s, acc, letters))
         before = [f"{acc} = {NEUTRAL[s.reduce]}" for acc in sums]
         return self._around(
@@ -169,11 +209,10 @@ class Printer:
             loops[split:],
             letters,
             scope.lines[split + 1 :],
-            [f"{v} = {text}", f"{top} = {v} if {v} > {top} else {top}"],
+            self._guarded(s, [f"{v} = {text}", f"{top} = {v} if {v} > {top} else {top}"], letters, loops),
         )
-        second = self._nested(
-            loops[split:], letters, again.lines[split + 1 :], [f"{acc} += exp_{suffix}({same} - {top})"]
-        )
+        added = self._guarded(s, [f"{acc} += exp_{suffix}({same} - {top})"], letters, loops)
+        second = self._nested(loops[split:], letters, again.lines[split + 1 :], added)
         body = [
             f"{top} = real(-np.inf)",
             *first,
@@ -200,7 +239,8 @@ class Printer:
         update = [f"if {v} {sign} {best} or {v} != {v}:", f"{INDENT}{best} = {v}"]
         if s.reduce.startswith("arg"):
             update = [f"if {v} {sign} {best}:", f"{INDENT}{best} = {v}", f"{INDENT}{at} = {letters[loops[-1]]}"]
-        inner = self._nested(loops[split:], letters, scope.lines[split + 1 :], [f"{v} = {text}", *update])
+        guarded = self._guarded(s, [f"{v} = {text}", *update], letters, loops)
+        inner = self._nested(loops[split:], letters, scope.lines[split + 1 :], guarded)
         before = [f"{best} = {worst}"] + ([f"{at} = 0"] if s.reduce.startswith("arg") else [])
         outer = Scope(split)
         outer.lines = scope.lines[: split + 1]
@@ -256,7 +296,7 @@ class Printer:
         return [f"for {letters[k]} in {over}:", *(INDENT + line for line in body)]
 
     def _letters(self, loops: tuple[Index, ...]) -> dict[Index, str]:
-        return {k: self.names.fresh(k.name[0]) for k in loops}
+        return {**self.outer, **{k: self.names.fresh(k.name[0]) for k in loops}}
 
     def _extent(self, k: Index) -> str:
         return self.extents.get(k.size) or size(k.size)
@@ -272,19 +312,27 @@ class Printer:
 
     def _store_scalar(self, s: Statement) -> str:
         assert s.guard is None, "a guard stands inside loops"
-        target = self._target(s, {})
-        return f"{target} {s.mode} {self.bodies.scalar(s.body)}"
+        target = self._target(s, self.outer)
+        return f"{target} {s.mode} {self.bodies.scalar(s.body, self.outer)}"
 
-    def _guarded(self, s: Statement, line: str, letters: Mapping[Index, str]) -> list[str]:
+    def _guarded(
+        self, s: Statement, inner: list[str], letters: Mapping[Index, str], loops: tuple[Index, ...]
+    ) -> list[str]:
         if s.guard is None:
-            return [line]
-        loops = tuple(letters)
+            return inner
         scope, (test,) = self.bodies.prepare([s.guard], loops, letters)
         lets = [text for lines in scope.lines for text in lines]
         other = (
             ["else:", f"{INDENT}{self._target(s, letters)} = real(0)"] if s.reduce == "none" and s.mode == "=" else []
         )
-        return [*lets, f"if {test} != real(0):", INDENT + line, *other]
+        return [*lets, f"if {test} != real(0):", *(INDENT + line for line in inner), *other]
+
+    def _clear(self, s: Statement) -> list[str]:
+        """Set what a statement writes to 0: a tensor, or its part at fixed places of some axes."""
+        if all(k in s.loops for k in s.lhs):
+            return self._zero(s.out)
+        places = [":" if k in s.loops else self.bodies.index(k, self.outer) for k in s.lhs]
+        return [f"{self.storage[s.out]}[{', '.join(places)}] = real(0)"]
 
     def _zero(self, t: Tensor) -> list[str]:
         if not t.shape:
@@ -294,15 +342,14 @@ class Printer:
 
 def size(expr: sympy.Expr) -> str:
     """A size as source."""
-    return str(int(expr)) if expr.is_Integer else f"n_{expr.name}"
+    if expr.is_Integer or isinstance(expr, Dim):
+        return str(int(expr)) if expr.is_Integer else f"n_{expr.name}"
+    op = " + " if expr.is_Add else "*"
+    return "(" + op.join(map(size, expr.args)) + ")"
 
 
 def _in_order(reduced: tuple[Index, ...], loops: tuple[Index, ...]) -> tuple[Index, ...]:
     return tuple(k for k in loops if k in reduced)
-
-
-def _statements(region: Region) -> list[Statement]:
-    return [s for item in region.items for s in (item.statements if isinstance(item, Nest) else (item.statement,))]
 
 
 def _touched(s: Statement) -> tuple[Access, ...]:

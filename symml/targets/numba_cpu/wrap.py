@@ -16,8 +16,7 @@ from sympy import Expr
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import Dim, Tensor
 from symml.loops.plan import Function, Plan
-from symml.loops.program import LoopProgram
-from symml.loops.schedule import statements_of
+from symml.loops.program import LoopProgram, defined_by, statements_of
 from symml.targets.numba_cpu.bodies import Bodies
 from symml.targets.numba_cpu.config import Config
 from symml.targets.numba_cpu.printer import INDENT, Printer, size
@@ -87,8 +86,18 @@ def _buffer(t: Tensor, p: LoopProgram, dtype: str) -> dict:
     return {"shape": shape, "dtype": "int64" if t.integer else dtype}
 
 
-def _shape(shape: Iterable[Expr]) -> list[str | int]:
-    return [int(s) if s.is_Integer else s.name for s in shape]
+def _shape(shape: Iterable[Expr]) -> list[str | int | dict]:
+    """Sizes as JSON: a number, a dim, or a sum as {dim: factor, ..., "": number}."""
+    return [size_entry(s) for s in shape]
+
+
+def size_entry(s: Expr) -> str | int | dict:
+    """A size as JSON."""
+    if s.is_Integer or isinstance(s, Dim):
+        return int(s) if s.is_Integer else s.name
+    constant, rest = s.as_coeff_Add()
+    terms = [term.as_coeff_Mul() for term in rest.as_ordered_terms()]
+    return {"": int(constant), **{dim.name: int(factor) for factor, dim in terms}}
 
 
 def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str], list[str]]:
@@ -108,10 +117,9 @@ def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str]
     if p.workspace:
         head.append("(" + "".join(f"v_{t.name}, " for t in p.workspace) + ") = work")
     for t in p.workspace:
-        if t not in p.local and isinstance(t.shape[0], Dim):
+        if t not in p.local and not t.shape[0].is_Integer:
             head.append(f"v_{t.name} = v_{t.name}[:{size(t.shape[0])}]")
-    defined = {s.out for r in p.regions for s in statements_of(r)}
-    for t in sorted(defined - set(storage), key=lambda t: t.uid):
+    for t in sorted(defined_by(p) - set(storage), key=lambda t: t.uid):
         storage[t] = f"v_{t.name}"
     return storage, head
 
@@ -245,7 +253,14 @@ def initial(plan: Plan, config: Config) -> list[str]:
 
 def primitives(used: set[str]) -> list[str]:
     """The imports and the source of the primitives that are used, with what they need, in file order."""
-    tree = ast.parse(text := (HERE / "primitives.py").read_text())
+    found = [_used_of(HERE / name, used) for name in ("primitives.py", "linalg.py")]
+    imports = dict.fromkeys(line for lines, _ in found for line in lines)
+    return [*(imports or ["from numba import njit"]), *(line for _, lines in found for line in lines)]
+
+
+def _used_of(path: Path, used: set[str]) -> tuple[list[str], list[str]]:
+    """The imports of a file, where anything of it is used, and the source of what is."""
+    tree = ast.parse(text := path.read_text())
     lines = text.splitlines()
     named: dict[str, ast.stmt] = {}
     for node in tree.body:
@@ -258,16 +273,13 @@ def primitives(used: set[str]) -> list[str]:
             continue
         wanted.add(id(node))
         todo += [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in named]
-    out = _imports(tree) if wanted else ["from numba import njit"]
+    out: list[str] = []
     for node in tree.body:
         if id(node) in wanted:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            out += (
-                ["", "", *lines[first - 1 : node.end_lineno]]
-                if isinstance(node, ast.FunctionDef)
-                else lines[first - 1 : node.end_lineno]
-            )
-    return out
+            blank = ["", ""] if isinstance(node, ast.FunctionDef) else []
+            out += [*blank, *lines[first - 1 : node.end_lineno]]
+    return (_imports(tree) if wanted else []), out
 
 
 def _imports(tree: ast.Module) -> list[str]:

@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from sympy import Expr
 
 from symml.ir.program import Access, Dim, Index, Statement, Tensor, accesses, reads
-from symml.loops.program import Gemm, LoopProgram, Nest, Region
-from symml.loops.schedule import statements_of, stride
+from symml.loops.program import Gemm, LoopProgram, Nest, Region, statements_of
+from symml.loops.schedule import stride
 from symml.targets.numba_cpu.bodies import Bodies
 from symml.targets.numba_cpu.printer import INDENT, Step, size
 from symml.targets.numba_cpu.printer import Printer as LoopPrinter

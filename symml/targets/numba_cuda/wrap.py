@@ -14,8 +14,7 @@ from pathlib import Path
 
 from symml.ir.program import Tensor
 from symml.loops.plan import Function, Plan
-from symml.loops.program import LoopProgram
-from symml.loops.schedule import statements_of
+from symml.loops.program import LoopProgram, statements_of
 from symml.targets.numba_cpu import wrap as cpu
 from symml.targets.numba_cpu.config import Config as CpuConfig
 from symml.targets.numba_cpu.printer import INDENT, size

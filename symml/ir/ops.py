@@ -1,0 +1,137 @@
+"""Operations on whole tensors, one row each: value, value written out in elementary arithmetic, shape of the result.
+
+OPS["inv"].numpy(A)  ->  (A^-1,)          every operation returns a tuple of arrays
+
+`written` computes with +, *, / and a given root only, so the same text is the complex extension of an operation that
+LAPACK has for real matrices alone, and its expansion in plain sympy or mpmath at small sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from sympy import Expr
+
+Shape = tuple[Expr, ...]
+Root = Callable[[object], object]
+
+
+def _solved(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """A^-1 B by elimination without pivoting: generic matrices at small sizes."""
+    n = A.shape[0]
+    rows = np.concatenate([A, B.reshape(n, -1)], axis=1)
+    for k in range(n):
+        rows[k] = rows[k] / rows[k, k]
+        for i in range(n):
+            if i != k:
+                rows[i] = rows[i] - rows[i, k] * rows[k]
+    return rows[:, n:].reshape(B.shape)
+
+
+def _determinant(A: np.ndarray) -> object:
+    """By expansion along the first row."""
+    if A.shape[0] == 1:
+        return A[0, 0]
+    minors = (np.delete(A[1:], j, axis=1) for j in range(A.shape[0]))
+    return sum((-1) ** j * A[0, j] * _determinant(m) for j, m in enumerate(minors))
+
+
+def _cholesky(A: np.ndarray, root: Root) -> np.ndarray:
+    """L with L L' = A, by columns; of A its lower triangle is read."""
+    n, L = A.shape[0], A * 0
+    for j in range(n):
+        L[j, j] = root(A[j, j] - sum((L[j, k] ** 2 for k in range(j)), A[j, j] * 0))
+        for i in range(j + 1, n):
+            L[i, j] = (A[i, j] - sum((L[i, k] * L[j, k] for k in range(j)), A[j, j] * 0)) / L[j, j]
+    return L
+
+
+def _identity(A: np.ndarray) -> np.ndarray:
+    return A * 0 + np.eye(A.shape[0], dtype=int)
+
+
+def _logdet(A: np.ndarray) -> np.ndarray:
+    """log det A; NaN where the determinant of a real matrix is negative."""
+    sign, log = np.linalg.slogdet(A)
+    with np.errstate(invalid="ignore"):
+        return log + np.log(sign)
+
+
+@dataclass(frozen=True)
+class Op:
+    """`takes` are the ranks of the arguments, `shape` the shape of the result from theirs, `integer` what it holds."""
+
+    numpy: Callable[..., tuple[np.ndarray, ...]]
+    written: Callable[..., tuple[np.ndarray, ...]] | None
+    takes: tuple[tuple[int, ...], ...]
+    shape: Callable[..., Shape]
+    latex: str
+    text: str
+    integer: bool = False
+
+
+def _square(a: Shape) -> Shape:
+    return a
+
+
+OPS: Mapping[str, Op] = MappingProxyType(
+    {
+        "inv": Op(
+            lambda A: (np.linalg.inv(A),),
+            lambda A, log, root: (_solved(A, _identity(A)),),
+            ((2,),),
+            _square,
+            "{0}^{{-1}}",
+            "{0}⁻¹",
+        ),
+        "det": Op(
+            lambda A: (np.asarray(np.linalg.det(A)),),
+            lambda A, log, root: (np.asarray(_determinant(A)),),
+            ((2,),),
+            lambda a: (),
+            r"\det\left({0}\right)",
+            "det({0})",
+        ),
+        "logdet": Op(
+            lambda A: (np.asarray(_logdet(A)),),
+            lambda A, log, root: (np.asarray(log(_determinant(A))),),
+            ((2,),),
+            lambda a: (),
+            r"\log\det\left({0}\right)",
+            "log det({0})",
+        ),
+        "solve": Op(
+            lambda A, B: (np.linalg.solve(A, B.reshape(A.shape[0], -1)).reshape(B.shape),),
+            lambda A, B, log, root: (_solved(A, B),),
+            ((2,), (1, 2)),
+            lambda a, b: b,
+            "{0}^{{-1}} {1}",
+            "{0}⁻¹ {1}",
+        ),
+        "chol": Op(
+            lambda A: (np.linalg.cholesky(A) if A.dtype.kind == "f" else _cholesky(A, np.sqrt),),
+            lambda A, log, root: (_cholesky(A, root),),
+            ((2,),),
+            _square,
+            r"\operatorname{{chol}}\left({0}\right)",
+            "chol({0})",
+        ),
+        "argsort": Op(
+            lambda x: (np.argsort(np.real(x), kind="stable"),),
+            None,
+            ((1,),),
+            _square,
+            r"\operatorname{{argsort}}\left({0}\right)",
+            "argsort({0})",
+            integer=True,
+        ),
+    }
+)
+
+
+def result_size(op: str, args: tuple[Shape, ...]) -> Expr | None:
+    """The number of codes of an integer result: of argsort, the places of what is sorted."""
+    return args[0][0] if OPS[op].integer else None
