@@ -7,7 +7,7 @@ A declaration is JSON: {"name", "dims": [...], "domain": {...} or null, "transfo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 

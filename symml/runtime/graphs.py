@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from symml.errors import DataError
+from symml.runtime.prepare import edge_list
 from symml.runtime.tables import OFFENDERS, Table
 
 
@@ -35,11 +36,4 @@ def edge_ends(decl: Mapping, pairs: np.ndarray, nodes: int | None) -> tuple[np.n
     if wrong.size:
         listed = ", ".join(f"edge {k}: {pairs[k, 0]:g} {pairs[k, 1]:g}" for k in wrong[:OFFENDERS])
         raise DataError(f"'{name}' has nodes outside 0..{count - 1}: {listed}", fix="nodes are numbered from 0")
-    pairs = pairs.astype(np.int64)
-    if decl["undirected"]:
-        pairs = np.concatenate([pairs, pairs[:, ::-1]])
-    if decl["self_loops"]:
-        loop = np.arange(count)
-        pairs = np.concatenate([pairs, np.column_stack([loop, loop])])
-    pairs = np.unique(pairs, axis=0)  # an edge counts once, in a fixed order
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]), count
+    return *edge_list(pairs.astype(np.int64), count, decl["undirected"], decl["self_loops"]), count

@@ -42,3 +42,13 @@ def column_statistics(values, transform):
 def transformed(values, mean, deviation):
     """(values - mean)/deviation, column by column."""
     return (values - mean) / deviation
+
+
+def edge_list(pairs, nodes, undirected, self_loops):
+    """Tails and heads of the edges of a graph, each once, sorted; both ways and with loops where that is declared."""
+    if undirected:
+        pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    if self_loops:
+        pairs = np.concatenate([pairs, np.column_stack([np.arange(nodes), np.arange(nodes)])])
+    pairs = np.unique(pairs, axis=0)
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])

@@ -15,7 +15,7 @@ h[0, k] = h0[k]
 h[t, k] = tanh(sum[j] h[t-1, j] W[j, k] + sum[j] x[t, j] U[j, k])   for t in 1..T-1
 minimize 1/T sum[t, k] (h[t, k] - y[t, k])^2
 train with adam(lr = 1e-2, epochs = 25)"""
-LSTM = """dims T, H, d
+LSTM = """dims T, H = 3, d
 data x[T, d], y[T]
 param Wf[H, H] init 0, Wg[H, H] init 0, U[d, H] init normal(0, 1), v[H] init normal(0, 1)
 f[t] = sigmoid(Wf' h[t-1] + U' x[t])
@@ -65,7 +65,7 @@ SORTED = """dims n, k = 2
 data y[n]
 param x[n] init normal(0, 1)
 minimize sum[i] (sort(x)[i] - i)^2 y[i]^2 + sum[i in k] top(x, k)[i]^2
-train with lbfgs"""
+train with adam(lr = 1e-2, epochs = 25)"""
 GRAPH = """dims n, f, h = 3, c
 graph G over n undirected self_loops
 data X[n, f], y[n] in c, seen subset of n

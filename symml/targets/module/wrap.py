@@ -40,6 +40,7 @@ def _docstring(m: Mapping, needs: str) -> str:
         lines += [f"    where {text}" for _, text in row["where"]]
     lines += ["", "Data (arrays by name) and parameters:"]
     lines += [f"    {d['name']}[{', '.join(map(str, d['dims']))}] {d['transform']}".rstrip() for d in m["data"]]
+    lines += [f"    {g['name']}: pairs of nodes 0..{g['nodes']}-1, an array of shape (edges, 2)" for g in m["graphs"]]
     lines += [f"    {p['name']}[{', '.join(map(str, p['shape']))}] is learned" for p in m["params"]]
     lines += [
         "",
@@ -98,6 +99,16 @@ def _prepare(m: Mapping) -> str:
             ]
         body.append(f"arrays[{name!r}] = values")
         lines += [f"{INDENT}if {name!r} in data:"] + [INDENT * 2 + line for line in body]
+    for g in m["graphs"]:
+        name, nodes = g["name"], f"sizes[{g['nodes']!r}]"
+        lines += [
+            f"{INDENT}if {name!r} in data:",
+            f"{INDENT * 2}pairs = np.asarray(data[{name!r}], np.int64)",
+            f"{INDENT * 2}sizes.setdefault({g['nodes']!r}, int(pairs.max()) + 1)",
+            f"{INDENT * 2}ends = edge_list(pairs, {nodes}, {g['undirected']}, {g['self_loops']})",
+            f"{INDENT * 2}arrays[{name + '_tail'!r}], arrays[{name + '_head'!r}] = ends",
+            f"{INDENT * 2}sizes[{name + '_edges'!r}] = ends[0].shape[0]",
+        ]
     lines += _splitting(m) + _transforming(m)
     lines.append(f"{INDENT}return arrays, sizes, labels, statistics, rows")
     constants = [
@@ -138,6 +149,7 @@ def _transforming(m: Mapping) -> list[str]:
 def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[str]:
     """Lines that make `inputs` and `work` of a function from `arrays` and `sizes`, all four names with a prefix."""
     integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] == "label"}
+    integer |= {g["name"] + end for g in m["graphs"] for end in ("_tail", "_head")}
     arrays = "".join(
         f", np.ascontiguousarray({prefix}arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})"
         for n in function["data"]
