@@ -10,14 +10,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from symml import faces, pipeline
-from symml.errors import NumericError, SpecError, SymmlError
-from symml.source import Source
+from symml.errors import NumericError, SpecError, SymmlError, SymmlErrors
+from symml.source import Source, Span
 
 app = typer.Typer(
     add_completion=False,
@@ -249,6 +250,33 @@ def check(spec: Spec, as_json: Json = False, debug: Debug = False) -> None:
     model, _ = pipeline.load(pipeline.read(spec))
     facts = {"model": model.name, "ok": True, "data": list(model.data), "parameters": list(model.params)}
     typer.echo(json.dumps(facts) if as_json else f"{model.name}: no mistakes")
+
+
+@app.command()
+def fmt(
+    specs: Annotated[list[Path], typer.Argument(help="Pages.", show_default=False)],
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; name the pages that would change.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the canonical form back.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Print pages in canonical form: blanks, indentation and empty lines, nothing else."""
+    pages = [(spec, source, pipeline.canonical(source)) for spec in specs for source in [pipeline.read(spec)]]
+    changed = [(spec, source, text) for spec, source, text in pages if text != source.text]
+    if check and changed:
+        raise SymmlErrors([_not_canonical(source, text) for _, source, text in changed])
+    if write:
+        for spec, _, text in changed:
+            faces.write(spec, text)
+            typer.echo(f"wrote {spec}")
+    elif not check:
+        typer.echo("".join(text for _, _, text in pages), nl=False)
+
+
+def _not_canonical(source: Source, text: str) -> SpecError:
+    """The first line that differs from the canonical form."""
+    pairs = zip_longest(source.text.splitlines(), text.splitlines())
+    number = next((k for k, (old, new) in enumerate(pairs, start=1) if old != new), 1)
+    return SpecError("not in canonical form", Span(source, number, 1), fix=f"symml fmt --write {source.name}")
 
 
 @app.command()

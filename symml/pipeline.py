@@ -64,6 +64,13 @@ def read(path: str | Path) -> Source:
         raise FileError(f"cannot read '{path}': {problem.strerror}") from None
 
 
+def canonical(source: Source) -> str:
+    """The text of a page in canonical form."""
+    from symml.syntax.format import formatted
+
+    return formatted(source)
+
+
 def load(source: Source) -> tuple[Model, Program]:
     """Text to checked Model and lowered Program."""
     from symml.model.check import check

@@ -169,3 +169,15 @@ def test_python_face():
     assert fit.status == "converged" and fit.predict().shape == (442,)
     assert fit.predict(X=[[1.0] * 10]).shape == (1,)
     assert os.environ["SYMML_CACHE"]
+
+
+def test_fmt(tmp_path):
+    page = tmp_path / "a.symml"
+    page.write_text("model  m\nparam w\nminimize w^2 # square\n")
+    done = run("fmt", "--check", str(page))
+    assert (done.returncode, "a.symml:1:1: error: not in canonical form" in done.stderr) == (2, True)
+    assert run("fmt", str(page)).stdout == "model m\nparam w\nminimize w^2  # square\n"
+    assert run("fmt", "--write", str(page)).stdout == f"wrote {page}\n"
+    assert page.read_text() == "model m\nparam w\nminimize w^2  # square\n"
+    assert run("fmt", "--check", str(page)).returncode == 0
+    assert run("fmt", "--write", str(page)).stdout == ""

@@ -133,7 +133,7 @@ class Layout:
         self._count(token)
         before, self.before = self.before, token
         self.head = self.head or token
-        self.has_body |= not _before_body(token, before)
+        self.has_body |= not before_body(token, before)
         self.cases |= token.type == "CASES"
         closed = self._brackets(token, before)
         reduces = closed is not None and closed[1] is not None and closed[1].type == "REDUCE"
@@ -233,7 +233,7 @@ class Layout:
         return self.head is not None and self.head.type in ("MINIMIZE", "MAXIMIZE")
 
 
-def _before_body(token: Token, before: Token | None) -> bool:
+def before_body(token: Token, before: Token | None) -> bool:
     """Whether a token belongs to `minimize over w, b` rather than to what is minimized."""
     return token.type in ("MINIMIZE", "MAXIMIZE", "OVER", "COMMA") or (
         token.type == "NAME" and before is not None and before.type in ("OVER", "COMMA")
