@@ -5,7 +5,7 @@ model = symml.parse("model m ...");  fit = model.train(X=array, y=array)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,8 @@ from symml.source import Source
 if TYPE_CHECKING:
     import numpy as np
     from sympy import Expr
+
+    from symml.runtime.many import Fits
 
 
 def load(path: str | Path) -> Model:
@@ -86,6 +88,38 @@ class Model:
         return Fit(
             pipeline.train(self.source, options, data, seed, keeping=pipeline.keeping(checkpoint, resume, every))
         )
+
+    def bootstrap(
+        self,
+        fits: int = 200,
+        *,
+        seed: int = 0,
+        dtype: str = "float64",
+        target: str = "cpu",
+        hyper: Mapping[str, float] | None = None,
+        **data: object,
+    ) -> Fits:
+        """Fits of resamples of the training rows with one kernel: `.params["w"]` is (fits, ...), with
+        `.standard_errors()` and `.intervals(0.95)`."""
+        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {})
+        return pipeline.bootstrap(self.source, options, data, seed, fits)
+
+    def path(
+        self,
+        name: str,
+        values: Sequence[float],
+        *,
+        warm: bool = True,
+        seed: int | None = None,
+        dtype: str = "float64",
+        target: str = "cpu",
+        hyper: Mapping[str, float] | None = None,
+        **data: object,
+    ) -> Fits:
+        """A fit for each value of the hyper-parameter `name`, with one kernel; `warm`: each begins where the one
+        before ended. `.params["w"]` is (values, ...); `.reports` and `.outcomes` hold one mapping a value."""
+        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {})
+        return pipeline.path(self.source, options, data, seed, name, list(values), warm)
 
     def restore(self, folder: str | Path, target: str = "cpu") -> Fit:
         """A saved fit of this page, such as `runs/NAME`; a page that has changed since then is refused."""

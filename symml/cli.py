@@ -245,6 +245,56 @@ def export(
 
 
 @app.command()
+def bootstrap(
+    spec: Spec,
+    fits: Annotated[int, typer.Option(help="Resamples of the training rows.")] = 200,
+    level: Annotated[float, typer.Option(help="Of the percentile intervals.")] = 0.95,
+    target: Target = "cpu",
+    dtype: Dtype = "float64",
+    seed: Seed = None,
+    data: DataFiles = (),
+    given: Hypers = (),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Fit resamples of the rows with one kernel: standard errors and percentile intervals of the parameters."""
+    if not 0.0 < level < 1.0:
+        raise SpecError(f"the level of an interval lies between 0 and 1, not at {level:g}", fix="--level 0.95")
+    options = _options(target, dtype, list(given))
+    with _progress(as_json) as watch:
+        found = pipeline.bootstrap(pipeline.read(spec), options, _files(list(data)), seed, fits, watch)
+    if as_json:
+        typer.echo(json.dumps(faces.bootstrap_document(found, level)))
+    else:
+        typer.echo("\n".join(faces.bootstrap_lines(found, level)))
+
+
+@app.command()
+def path(
+    spec: Spec,
+    hyper: Annotated[str, typer.Option(help="The hyper-parameter.", show_default=False)],
+    values: Annotated[str, typer.Option(help="Its values: 1e-3,1e-2,1e-1", show_default=False)],
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Begin each fit as the page says, not at the one before.")
+    ] = False,
+    target: Target = "cpu",
+    dtype: Dtype = "float64",
+    seed: Seed = None,
+    data: DataFiles = (),
+    given: Hypers = (),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Fit a page for each value of a hyper-parameter with one kernel."""
+    along = [_number(hyper, text.strip()) for text in values.split(",")]
+    options = _options(target, dtype, list(given))
+    source, files = pipeline.read(spec), _files(list(data))
+    with _progress(as_json) as watch:
+        found = pipeline.path(source, options, files, seed, hyper, along, not cold, watch)
+    typer.echo(json.dumps(faces.path_document(found)) if as_json else "\n".join(faces.path_lines(found)))
+
+
+@app.command()
 def check(spec: Spec, as_json: Json = False, debug: Debug = False) -> None:
     """Check names, shapes, indices and domains of a page; all mistakes at once."""
     model, _ = pipeline.load(pipeline.read(spec))

@@ -17,6 +17,8 @@ from symml.runtime.save import restore, save, save_arrays, write_whole
 
 if TYPE_CHECKING:
     from symml.pipeline import Result
+    from symml.runtime.many import Fits
+MOST_ROWS = 60  # of a table on the screen
 
 
 def screen(result: Result) -> list[str]:
@@ -76,9 +78,9 @@ def figures(result: Result) -> list[str]:
     lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
     steps = f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}"
     lines.append(f"{steps}   {o['status']}   {_time(o['seconds'])}")
-    if "best_epoch" in o:
-        part = m["functions"]["validation_loss"]["part"]
-        lines.append(f"kept epoch {o['best_epoch']}, the best on {part}: loss {sign * min(o['validation']):.6g}")
+    if o.get("best_epoch"):
+        part, least = m["functions"]["validation_loss"]["part"], o["validation"][o["best_epoch"] - 1]
+        lines.append(f"kept epoch {o['best_epoch']}, the best on {part}: loss {sign * least:.6g}")
     if result.report:
         lines.append("")
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):
@@ -110,6 +112,95 @@ def document(result: Result) -> dict:
         "cached": result.cached,
         "seconds": {"prepare": result.prepare_seconds, "train": result.train_seconds},
     }
+
+
+# many fits
+
+
+def bootstrap_lines(fits: Fits, level: float) -> list[str]:
+    """A row for each entry of the parameters: estimate, standard error, percentile interval."""
+    errors, intervals = fits.standard_errors(), fits.intervals(level)
+    rows = [("", "estimate", "standard error", f"{100 * level:g} % interval")]
+    for name, value in fits.estimate.items():
+        low, high = intervals[name]
+        for at in list(np.ndindex(np.shape(value)))[: MOST_ROWS + 1]:
+            numbers = [f"{np.asarray(a)[at]:.4g}" for a in (value, errors[name], low, high)]
+            rows.append((_entry(name, at), numbers[0], numbers[1], f"{numbers[2]} .. {numbers[3]}"))
+    rest = sum(np.size(v) for v in fits.estimate.values()) - MOST_ROWS
+    more = [f"and {rest} more: --json prints all"] if rest > 0 else []
+    return [f"{fits.kernel.manifest['model']}   {_many(fits)}", *_table(rows[: MOST_ROWS + 1]), *more]
+
+
+def path_lines(fits: Fits) -> list[str]:
+    """A row for each value: the loss and the reported numbers."""
+    m = fits.kernel.manifest
+    sign = -1 if m["sense"] == "maximize" else 1
+    parts = [f"{name} on {part}" if part else name for name, part in zip(m["reports"], m["parts"], strict=True)]
+    rows = [(fits.name, "loss", "steps", "status", *parts)]
+    for value, o, report in zip(fits.values, fits.outcomes, fits.reports, strict=True):
+        rows.append((f"{value:g}", f"{sign * o['loss']:.6g}", str(o["steps"]), o["status"], *_figures(report)))
+    return [f"{m['model']}   {_many(fits)}", *_table(rows)]
+
+
+def _many(fits: Fits) -> str:
+    """How many, how they ended, how long they took."""
+    ends = [o["status"] for o in fits.outcomes]
+    told = ", ".join(f"{ends.count(end)} {end}" for end in dict.fromkeys(ends))
+    return f"{len(ends)} fits with one kernel: {told}   {_time(sum(o['seconds'] for o in fits.outcomes))}"
+
+
+def _figures(report: Mapping[str, float]) -> list[str]:
+    return [f"{value:.4g}" for value in report.values()]
+
+
+def _entry(name: str, at: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, at))}]" if at else name
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Columns side by side, the first one to the left, the others to the right."""
+    wide = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(wide[0]), *(text.rjust(size) for text, size in zip(row[1:], wide[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def bootstrap_document(fits: Fits, level: float) -> dict:
+    """All of a bootstrap as JSON."""
+    intervals = fits.intervals(level)
+    return {
+        **_fits_document(fits),
+        "level": level,
+        "estimate": _listed(fits.estimate),
+        "standard_error": _listed(fits.standard_errors()),
+        "interval": {name: _listed({"low": low, "high": high}) for name, (low, high) in intervals.items()},
+    }
+
+
+def path_document(fits: Fits) -> dict:
+    """All of a path as JSON."""
+    return {**_fits_document(fits), "hyper": fits.name, "values": list(fits.values)}
+
+
+def _fits_document(fits: Fits) -> dict:
+    brief = ("status", "steps", "loss", "gradient", "seconds")
+    return {
+        "model": fits.kernel.manifest["model"],
+        "fits": len(fits.outcomes),
+        "outcomes": [{k: o[k] for k in brief} for o in fits.outcomes],
+        "reports": [dict(r) for r in fits.reports],
+        "params": _listed(fits.params),
+    }
+
+
+def _listed(arrays: Mapping[str, object]) -> dict:
+    return {name: np.asarray(a).tolist() for name, a in arrays.items()}
+
+
+# files
 
 
 def save_run(folder: Path, result: Result) -> Path:

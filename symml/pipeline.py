@@ -9,7 +9,7 @@ Rooms are imported inside functions, so that a warm run (a cached kernel) loads 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from symml.model.model import Model
     from symml.runtime.bind import Bound
     from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
+    from symml.runtime.many import Fits
 
 TARGETS = ("reference", "cpu", "cuda")
 EVERY = 30.0  # seconds between two checkpoints
@@ -301,7 +302,7 @@ def train(
     try:
         x, outcome = launch.train(p, watch) if keeping is None else _kept(source, options, p, bound, keeping, watch)
     except launch.DivergedError as error:
-        _explain(source, options, p, error)
+        _explain(source, options, k, error)
         raise
     stop = time.perf_counter()
     report = launch.report(k, x, bound, options.hypers)
@@ -341,15 +342,15 @@ def _kept(
         return launch.train(p, watch, keep, saved)
 
 
-def _explain(source: Source, options: Options, p: Problem, error: DivergedError) -> None:
+def _explain(source: Source, options: Options, k: Kernel, error: DivergedError) -> None:
     """Put the first statement that left the finite numbers, its place and the reason into an error."""
     from symml import assemble
     from symml.runtime import launch
     from symml.training.blame import first_non_finite
 
     a = analyse(source)
-    names_ = [h["name"] for h in p.kernel.manifest["hypers"]]
-    hypers = dict(zip(names_, launch.hypers(p.kernel, options.hypers), strict=True))
+    names_ = [h["name"] for h in k.manifest["hypers"]]
+    hypers = dict(zip(names_, launch.hypers(k, error.hypers), strict=True))
     values = {**error.arrays, **error.params, **hypers}
     programs = assemble.interpreted(a, values, error.dims, error.state, error.scalars, error.x)
     written = first_non_finite(*next(programs), options.dtype)
@@ -360,7 +361,48 @@ def _explain(source: Source, options: Options, p: Problem, error: DivergedError)
             found = written if written is not None and written.event == found.event else found
             error.message = f"training left the finite numbers at step {error.step}: {found.why}"
             error.span = found.span
-            return
+            break
+    error.message = f"{error.which}: {error.message}" if error.which else error.message
+
+
+def bootstrap(
+    source: Source,
+    options: Options,
+    values: Mapping[str, object],
+    seed: int | None,
+    fits: int,
+    watch: Watch | None = None,
+) -> Fits:
+    """A page fitted to `fits` resamples of its training rows, with one kernel."""
+    from symml.runtime import launch, many
+
+    k, _, bound, chosen = _prepared(source, options, values, seed)
+    try:
+        return many.bootstrap(k, bound, options.hypers, chosen, fits, watch)
+    except launch.DivergedError as error:
+        _explain(source, options, k, error)
+        raise
+
+
+def path(
+    source: Source,
+    options: Options,
+    values: Mapping[str, object],
+    seed: int | None,
+    name: str,
+    along: Sequence[float],
+    warm: bool = True,
+    watch: Watch | None = None,
+) -> Fits:
+    """A page fitted for each value of one hyper-parameter, with one kernel."""
+    from symml.runtime import launch, many
+
+    k, _, bound, chosen = _prepared(source, options, values, seed)
+    try:
+        return many.path(k, bound, options.hypers, chosen, name, along, warm, watch)
+    except launch.DivergedError as error:
+        _explain(source, options, k, error)
+        raise
 
 
 @dataclass(frozen=True)

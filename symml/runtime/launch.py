@@ -161,14 +161,15 @@ class DivergedError(NumericError):
     """A run left the finite numbers. `params` are the last finite ones by name, `x` as one vector.
 
     `model` is the page's name, `step` the step that failed, `arrays` and `dims` the rows that it read, `state` and
-    `scalars` the optimiser's.
+    `scalars` the optimiser's, `which` of many fits it was.
     """
 
     def __init__(self, problem: Problem, run: Mapping, step: int, rows: np.ndarray | None) -> None:
         super().__init__(f"the loss is not finite at step {step}", fix="try a smaller learning rate, or another init")
         self.model, self.step, self.x = str(problem.kernel.manifest["model"]), step, problem.x.copy()
         self.params = parameters(problem.kernel, problem.x, problem.dims)
-        self.dims, self.arrays = dict(problem.dims), dict(problem.arrays)
+        self.dims, self.arrays, self.hypers = dict(problem.dims), dict(problem.arrays), dict(problem.hypers)
+        self.which = ""
         self.state, self.scalars = run.get("state"), run.get("scalars")
         if rows is not None:
             self.arrays = {k: a[rows] if k in problem.rowed else a for k, a in problem.arrays.items()}
@@ -195,14 +196,9 @@ class Problem:
 
 
 def problem(
-    kernel: Kernel,
-    bound: Bound,
-    values: Mapping[str, float],
-    seed: int,
-    start: np.ndarray | None = None,
-    rows: np.ndarray | None = None,
+    kernel: Kernel, bound: Bound, values: Mapping[str, float], seed: int, start: np.ndarray | None = None
 ) -> Problem:
-    """The training part of the data, or given `rows` of it; parameters as the page starts them, or at `start`."""
+    """The training part of the data; parameters as the page starts them, or at `start`."""
     m = kernel.manifest
     part = next(iter(bound.parts), "")
     dims, arrays = dict(bound.dims), rows_of(bound, m["data"], m["row"], part)
@@ -213,11 +209,13 @@ def problem(
         kernel.module.initialise(x, sizes(kernel, dims), hypers(kernel, values), seed)
     else:
         x[:] = start
-    found = Problem(kernel, arrays, dims, values, seed, x, _validation(kernel, bound, values))
-    if rows is None:
-        return found
-    taken = {k: np.ascontiguousarray(a[rows]) if k in found.rowed else a for k, a in arrays.items()}
-    return replace(found, arrays=taken, dims={**dims, m["row"]: len(rows)})
+    return Problem(kernel, arrays, dims, values, seed, x, _validation(kernel, bound, values))
+
+
+def resample(p: Problem, rows: np.ndarray) -> Problem:
+    """The same problem on given rows of its data."""
+    taken = {k: np.ascontiguousarray(a[rows]) if k in p.rowed else a for k, a in p.arrays.items()}
+    return replace(p, arrays=taken, dims={**p.dims, p.kernel.manifest["row"]: len(rows)})
 
 
 def _validation(kernel: Kernel, bound: Bound, values: Mapping[str, float]) -> Callable[[np.ndarray], float] | None:
