@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from symml.source import Span, excerpt
 
+LONGEST = 600  # characters of a message
+
 
 class SymmlError(Exception):
     """A mistake that the user can mend: message, place, fix."""
@@ -66,9 +68,18 @@ class SymmlErrors(SymmlError):
 def render(error: SymmlError) -> str:
     """`FILE:LINE:COL: error: message`, the line with a caret, and the fix."""
     place = f"{error.span.place}: " if error.span else ""
-    lines = [f"{place}{error.kind}: {error.message}"]
+    lines = [f"{place}{error.kind}: {_cut(error.message)}"]
     if error.span:
         lines += excerpt(error.span)
     if error.fix:
-        lines.append(f"  fix: {error.fix}")
-    return "\n".join(lines)
+        lines.append(f"  fix: {_cut(error.fix)}")
+    return _harmless("\n".join(lines))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _harmless(text: str) -> str:
+    """Names and lines come from files: what would move a terminal's cursor or turn text round is shown as U+FFFD."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

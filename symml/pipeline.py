@@ -58,7 +58,7 @@ class Analysis:
 def read(path: str | Path) -> Source:
     """A page's text."""
     try:
-        return Source(str(path), Path(path).read_text(encoding="utf-8"))
+        return Source(str(path), Path(path).read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise FileError(f"'{path}' is not UTF-8 text") from None
     except OSError as problem:
@@ -76,10 +76,13 @@ def load(source: Source) -> tuple[Model, Program]:
     """Text to checked Model and lowered Program."""
     from symml.model.check import check
     from symml.model.lower import lower
+    from symml.model.numbers import check_numbers
     from symml.syntax.parse import parse
 
     model = check(parse(source))
-    return model, lower(model)
+    program = lower(model)
+    check_numbers(program)
+    return model, program
 
 
 def analyse(source: Source) -> Analysis:
@@ -111,6 +114,13 @@ def certificate(a: Analysis) -> Certificate:
 
 def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> list[dict]:
     """The loss and each gradient as formulas, each with its proof; a proof that fails is an error, never a formula."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):  # what is not finite is reported, not warned of
+        return _formulas(a, form, wrt)
+
+
+def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
     from symml.latex.derivation import formula
     from symml.proof.complex_step import check_gradient
     from symml.proof.samples import sample
@@ -120,6 +130,11 @@ def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> li
         if wrt and t.name not in wrt:
             continue
         proof = check_gradient(a.raw, a.derivative, "loss", t)
+        if proof.error == float("inf"):
+            raise NumericError(
+                f"the gradient of '{t.name}' cannot be compared: it or the loss is not finite at random inputs",
+                fix="scale what overflows, or declare the domains of data and parameters, as in x[n] > 0",
+            )
         if not proof.ok:
             raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
         rows.append(_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form), str(proof)))
@@ -165,8 +180,11 @@ def derivations(
 
     if is_expression:
         from symml.model.letters import problem
+        from symml.model.numbers import check_numbers
 
-        a = differentiate(*problem(source, wrt, kinds))
+        model, program = problem(source, wrt, kinds)
+        check_numbers(program)
+        a = differentiate(model, program)
     else:
         a = analyse(source)
     names_ = tuple(t.name for t in a.model.over)

@@ -40,10 +40,11 @@ class Arithmetic:
 
 
 NUMBERS = {0.0: sympy.Integer(0), 1.0: sympy.Integer(1), math.inf: sympy.oo, -math.inf: -sympy.oo}
+LARGEST_INTEGER = 2**62  # above it numpy has no integers
 
 
 def _float(value: Expr) -> float | int:
-    return int(value) if value.is_Integer else float(value)
+    return int(value) if value.is_Integer and abs(value) < LARGEST_INTEGER else float(value)
 
 
 NUMPY = Arithmetic(

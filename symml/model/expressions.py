@@ -5,6 +5,7 @@ Sums and products are left-deep chains that may have thousands of terms: they ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -211,9 +212,10 @@ def _contracted(low: Lowering, kind: str, a: Value, b: Value, span: Span) -> Val
 
 
 def _power(low: Lowering, node: tree.Binary, env: Env) -> Value:
-    base, exponent = low.expression(node.left, env), low.expression(node.right, env)
+    base = low.expression(node.left, env)
     if isinstance(node.right, tree.Name) and node.right.id == "T" and base.rank and "T" not in low.tensors:
         raise SpecError("'^T' is a power", node.span, fix="transpose with ', as in X'")
+    exponent = low.expression(node.right, env)
     if exponent.rank:
         raise SpecError(f"an exponent is a number, this is a {exponent.described()}", node.right.span)
     if base.rank == 2:
@@ -223,7 +225,7 @@ def _power(low: Lowering, node: tree.Binary, env: Env) -> Value:
 
 def _raised(a: Expr, k: Expr, span: Span) -> Expr:
     """a^k; a power of numbers is worked out exactly, so only while it is one that float64 holds."""
-    if a.is_Rational and k.is_Rational and abs(k) * max(abs(a.p).bit_length(), a.q.bit_length()) > LARGEST_POWER:
+    if a.is_Rational and k.is_Rational and abs(k) * math.log2(max(abs(a.p), a.q)) > LARGEST_POWER:
         raise SpecError("this power of numbers is not representable in float64", span, fix="work with its logarithm")
     return a**k
 

@@ -174,7 +174,7 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
     name, columns = decl["name"], table.columns
     if not table.titled:
         if name not in columns and "" not in columns:
-            raise DataError(f"'{table.path.name}' has no member '{name}'", fix=f"it has {', '.join(columns)}")
+            raise DataError(f"'{table.path.name}' has no member '{name}'", fix=f"it has {', '.join(columns) or 'none'}")
         return columns.get(name, columns.get(""))
     if len(decl["dims"]) == 1:
         title = decl["label"] or name
@@ -247,7 +247,10 @@ def _entries(decl: Mapping, array: np.ndarray, bound: Bound) -> np.ndarray:
     if domain and domain["kind"] == "label":
         return _codes(name, array, domain["size"], bound)
     if array.dtype.kind not in "fiub":
-        raise DataError(f"'{name}' holds text where numbers are declared", fix="declare it as a label: y[n] in c")
+        first = str(array.flat[0])[:40]
+        raise DataError(
+            f"'{name}' holds text where numbers are declared, first {first!r}", fix="declare it as a label: y[n] in c"
+        )
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
         where = [tuple(int(k) for k in w) for w in np.argwhere(~np.isfinite(array))[:OFFENDERS]]

@@ -13,6 +13,7 @@ import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ from symml.runtime import parquet
 
 LARGEST_FILE = 2**34
 OFFENDERS = 3
+LARGEST_HEADER = 10_000
+MOST_DIMS = 32
+# An npz may grow so many times, or to so many bytes, whichever is more: deflate makes 1000 zeros from one byte.
+MOST_GROWTH, SMALL_ARCHIVE = 200, 2**26
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,13 @@ def _csv(data: bytes, name: str) -> dict[str, np.ndarray]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"'{name}' is not UTF-8 text") from None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     head, _, body = text.partition("\n")
-    header = next(csv.reader([head]), [])
-    header = [h.strip() for h in header]
+    header = [h.strip() for h in next(_rows(head, name), [])]
+    other = next((c for c in (";", "\t") if c in head), "")
+    if len(header) == 1 and other:
+        raise DataError(f"'{name}' separates its cells by {other!r}", fix="save it with commas")
     if not header or any(not h for h in header):
         raise DataError(f"'{name}' has no header line that names its columns")
     if len(set(header)) != len(header):
@@ -102,9 +111,17 @@ def _csv(data: bytes, name: str) -> dict[str, np.ndarray]:
     return _csv_slowly(body, header, name)
 
 
+def _rows(text: str, name: str) -> Iterator[list[str]]:
+    """The rows of cells; what Python's reader refuses (a cell of more than 131,072 characters) is a DataError."""
+    try:
+        yield from csv.reader(io.StringIO(text))
+    except csv.Error as problem:
+        raise DataError(f"'{name}' cannot be read as CSV: {problem}") from None
+
+
 def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray]:
     """Column by column: all numbers, or all text; a column of both names its first cells that are not numbers."""
-    rows = [row for row in csv.reader(io.StringIO(body)) if row]
+    rows = [row for row in _rows(body, name) if row]
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise DataError(f"'{name}' row {number} has {len(row)} cells, the header has {len(header)}")
@@ -130,7 +147,7 @@ def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray
 
 def _number(cell: str) -> float | None:
     try:
-        return float(cell) if "_" not in cell else None
+        return float(cell) if "_" not in cell and cell.isascii() else None
     except ValueError:
         return None
 
@@ -154,11 +171,16 @@ def _npy(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     count = math.prod(shape)
     if count * dtype.itemsize != len(data) - start:
         raise DataError(f"'{name}' has {len(data) - start} data bytes, its header claims {count * dtype.itemsize}")
+    if not count:
+        raise DataError(f"'{name}' has no data rows", fix="a mean over no rows is undefined")
     array = np.frombuffer(data, dtype, count, start).reshape(shape, order=order)
     notes = []
     if not dtype.isnative or order == "F":
         notes.append(f"'{name}' was converted from {dtype.str} in {order} order")
-    native = np.array(array, np.float64 if dtype.kind == "f" else np.int64, order="C")
+    if dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"'{name}' holds whole numbers above 2^63", fix="save it as float64")
+    with np.errstate(over="ignore"):  # what overflows is infinite, and named below
+        native = np.array(array, np.float64 if dtype.kind == "f" else np.int64, order="C")
     _finite(native, name)
     return native, tuple(notes)
 
@@ -170,14 +192,16 @@ def _npy_header(data: bytes, name: str) -> tuple[tuple[int, ...], str, np.dtype,
         wide = data[6] > 1
         size = int.from_bytes(data[8 : 12 if wide else 10], "little")
         start = (12 if wide else 10) + size
-        if size > 10_000:
+        if size > LARGEST_HEADER:
             raise ValueError
         header = ast.literal_eval(data[start - size : start].decode("latin1"))
         shape = tuple(header["shape"])
-        if not all(isinstance(k, int) and k >= 0 for k in shape) or not isinstance(header["descr"], str):
+        if not all(isinstance(k, int) and 0 <= k < 2**62 for k in shape) or len(shape) > MOST_DIMS:
+            raise ValueError
+        if not isinstance(header["descr"], str) or not isinstance(header["fortran_order"], bool):
             raise ValueError
         return shape, "F" if header["fortran_order"] else "C", np.dtype(header["descr"]), start
-    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, RecursionError):
+    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, RecursionError, MemoryError):
         raise DataError(f"'{name}' is not a readable npy file") from None
 
 
@@ -186,21 +210,45 @@ def _npz(data: bytes, path: Path) -> Table:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = archive.infolist()
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
         raise DataError(f"'{path.name}' is not a readable npz file") from None
+    total = sum(member.file_size for member in members)
+    if total > max(SMALL_ARCHIVE, MOST_GROWTH * len(data)):
+        raise DataError(
+            f"'{path.name}' grows from {len(data)} to {total} bytes", fix="save it with numpy.savez, not compressed"
+        )
     for member in members:
-        if not member.filename.endswith(".npy") or member.file_size > LARGEST_FILE:
-            raise DataError(f"'{path.name}' has the member '{member.filename[:60]}', which is no array of allowed size")
-        try:
-            with archive.open(member) as file:
-                content = file.read(member.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):  # damaged, encrypted, of a strange compression
-            raise DataError(f"'{path.name}': the member '{member.filename[:60]}' cannot be unpacked") from None
-        if len(content) > member.file_size:
-            raise DataError(f"'{path.name}': the member '{member.filename}' is larger than it declares")
-        columns[member.filename.removesuffix(".npy")], more = _npy(content, f"{path.name}:{member.filename}")
+        title = member.filename.removesuffix(".npy")
+        if title in columns:
+            raise DataError(f"'{path.name}' has two members '{_short(title)}'")
+        name = f"{path.name}:{_short(member.filename)}"
+        columns[title], more = _npy(_member(archive, member, path.name), name)
         notes += more
     return Table(path, columns, False, tuple(notes))
+
+
+def _short(name: str) -> str:
+    return name[:60]
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes:
+    """The bytes of a member; its header is compared with its declared size before the rest is unpacked."""
+    where = f"'{name}' has the member '{_short(member.filename)}'"
+    known = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and not member.flag_bits & 1
+    if not member.filename.endswith(".npy") or member.file_size > LARGEST_FILE or not known:
+        raise DataError(f"{where}, which is no array of allowed size and packing")
+    try:
+        with archive.open(member) as file:
+            head = file.read(LARGEST_HEADER + 12)
+            shape, _, dtype, start = _npy_header(head, f"{name}:{_short(member.filename)}")
+            if not dtype.hasobject and start + math.prod(shape) * dtype.itemsize != member.file_size:
+                raise DataError(
+                    f"{where} of {member.file_size - start} data bytes, its header claims "
+                    f"{math.prod(shape) * dtype.itemsize}"
+                )
+            return head + file.read(member.file_size - len(head) + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
+        raise DataError(f"{where}, which cannot be unpacked") from None
 
 
 def _finite(array: np.ndarray, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,83 @@ def test_hostile_files(name, word):
     folder = Path(CASES) / "hostile"
     with pytest.raises(DataError, match=word):
         read_table(folder / name, folder)
+
+
+def archive(*members: tuple[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", packing) as z:
+        for name, content in members:
+            z.writestr(name, content)
+    return held.getvalue()
+
+
+def saved(array: np.ndarray) -> bytes:
+    held = io.BytesIO()
+    np.save(held, array)
+    return held.getvalue()
+
+
+def headed(header: str, body: bytes = b"") -> bytes:
+    """An npy file with this header."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + body
+
+
+def damaged(whole: bytes, at: int, bits: int = 0xFF) -> bytes:
+    return whole[:at] + bytes([whole[at] ^ bits]) + whole[at + 1 :]
+
+
+NOISE = saved(np.random.default_rng(0).normal(size=(300, 2)))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("t.npz", archive(("X.npy", headed("{}") + bytes(2**27))), "grows from"),
+        ("t.npz", archive(*((f"{k}.npy", bytes(2**25)) for k in range(5))), "grows from"),
+        ("t.npz", archive(("X.npy", NOISE), ("X.npy", NOISE)), "two members 'X'"),
+        ("t.npz", damaged(archive(("X.npy", NOISE)), 400), "cannot be unpacked"),
+        ("t.npz", damaged(archive(("X.npy", NOISE), packing=zipfile.ZIP_STORED), 400), "cannot be unpacked"),
+        ("t.npz", archive(("X.npy", NOISE), packing=zipfile.ZIP_LZMA), "packing"),
+        ("t.npz", archive(("X.npy", NOISE))[:300], "not a readable npz"),
+        (
+            "t.npz",
+            archive(("X.npy", headed("{'descr': '<f8', 'fortran_order': False, 'shape': (9,)}", bytes(8)))),
+            "claims 72",
+        ),
+        (
+            "t.npy",
+            headed("{'descr': '<f8', 'fortran_order': False, 'shape': (%s)}" % ("1," * 99), bytes(8)),
+            "readable",
+        ),
+        ("t.npy", headed("{'descr': '<f8', 'fortran_order': 3, 'shape': (1,)}", bytes(8)), "readable"),
+        ("t.npy", headed("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 9)}"), "no data rows"),
+        ("t.npy", headed("[" * 9000), "readable"),
+        ("t.npy", saved(np.array([2**63], np.uint64)), "2\\^63"),
+        ("t.csv", b"x,y\n1," + b"9" * 200_000 + b"\n", "cannot be read as CSV"),
+        ("t.csv", b"x;y\n1;2\n", "';'"),
+        ("t.csv", b"x\ty\n1\t2\n", "save it with commas"),
+    ],
+)
+def test_damaged_and_huge_files_are_refused(tmp_path, name, content, word):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=word):
+        read_table(tmp_path / name, tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_line_endings_of_all_systems(tmp_path, ending):
+    (tmp_path / "t.csv").write_bytes(ending.join(["x,y", "1,2", "3,4", ""]).encode())
+    assert read_table(tmp_path / "t.csv", tmp_path).columns["y"].tolist() == [2, 4]
+
+
+def test_digits_of_other_scripts_are_text(tmp_path):
+    (tmp_path / "t.csv").write_text("x\n\uff11\uff12\n", encoding="utf-8")
+    assert read_table(tmp_path / "t.csv", tmp_path).columns["x"].dtype.kind == "U"
+
+
+def test_names_of_files_cannot_steer_the_terminal(tmp_path):
+    (tmp_path / "t.csv").write_text("\x1b[31mx,\x1b[31mx\n1,2\n")
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / "t.csv", tmp_path)
+    assert "\x1b" not in str(caught.value) and "\ufffd[31mx" in str(caught.value)

@@ -1,0 +1,57 @@
+"""Numbers that are not real, not finite or not of float64 are refused where a page holds them."""
+
+from __future__ import annotations
+
+import pytest
+from check import page
+
+from symml import pipeline
+from symml.errors import NumericError, SpecError
+from symml.source import Source
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("w + 1/0", "infinite"),
+        ("w + 0^(-1)", "infinite"),
+        ("w + log 0", "infinite"),
+        ("w + tan(pi/2)", "infinite"),
+        ("w [1/0 < w]", "infinite"),
+        ("w + sum[i in 3 where [1/0 < i] > 0] w", "infinite"),
+        ("w + 0/0", "undefined"),
+        ("w + (-1)^(1/2)", "not real"),
+        ("w + (-8)^(1/3)", "not real"),
+        ("w + sqrt(1 - pi)", "not real"),
+        ("w + log(-1)", "not real"),
+        ("w + 10^300 * 10^300", "float64"),
+        ("w + 10^(-300) * 10^(-300)", "float64"),
+    ],
+)
+def test_a_number_that_is_none_is_refused(text, word):
+    with pytest.raises(SpecError, match=word) as caught:
+        pipeline.load(page(f"param w\nminimize {text}"))
+    error = getattr(caught.value, "errors", (caught.value,))[0]
+    assert error.span.line == 3
+
+
+def test_expressions_without_a_page_too():
+    with pytest.raises(SpecError, match="infinite"):
+        pipeline.derivations(Source("-e", "x' * x / 0"), True, None, "matrix", {})
+
+
+def test_large_numbers_that_float64_holds_are_numbers():
+    a = pipeline.analyse(page("param w\nminimize w + sin(10^300) + 2^1000 w"))
+    assert [row["proof"] for row in pipeline.formulas(a)] == ["", "complex step agrees exactly"]
+
+
+def test_an_overflow_is_told_from_a_wrong_gradient(recwarn):
+    a = pipeline.analyse(page("param w\nminimize w exp(1000)"))
+    with pytest.raises(NumericError, match="not finite"):
+        pipeline.formulas(a)
+    assert not recwarn.list
+
+
+def test_a_byte_order_mark_is_no_letter(tmp_path):
+    (tmp_path / "m.symml").write_bytes(b"\xef\xbb\xbfmodel m\nparam w\nminimize w^2\n")
+    assert pipeline.read(tmp_path / "m.symml").text.startswith("model")
