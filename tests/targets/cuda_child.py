@@ -108,7 +108,8 @@ def ptx(name: str, dtype: str, folder: str, only: str = "", *changes: str) -> li
     data = launch.data_tuple(kernel, function, bound.arrays, sizes, {})
     made.value_and_grad(problem.x, np.zeros_like(problem.x), data, launch.buffers(function, sizes))
     launch.report(kernel, problem.x, bound, {})
-    launch.predict(kernel, problem.x, bound, {})
+    if "predict" in kernel.manifest["functions"]:
+        launch.predict(kernel, problem.x, bound, {})
     return sorted(done)
 
 

@@ -26,8 +26,25 @@ DATA = {
 }
 
 
+FUNCTIONS = """model functions
+dims n
+data x[n]
+param w init 1/2
+minimize sum[i] (exp(w x[i]) + log(2 + w^2 x[i]^2) + log1p(w^2) + expm1(w x[i]) + sqrt(1 + w^2 x[i]^2) + sinh(w x[i])
+  + cosh(w x[i]) + tanh(w x[i]) + arctan(w x[i]) + sigmoid(w x[i]) + softplus(w x[i]) + relu(w x[i]) + floor(w x[i])
+  + |w x[i]| + sign(w x[i]) + max(w x[i], 1/3) + min(w x[i], 1/3) + [w x[i] < 1] x[i] w + [x[i] <= 1] w + [x[i] = 1] w
+  + (1 + w^2 x[i]^2)^(3/2) + (2 + w x[i]^2)^(-1/3) + prod[k in 3] (1 + w x[i]/7) + (w x[i])^6)
+"""
+TURNED = FUNCTIONS.replace("sinh(w x[i])", "sinh(w x[i]) + sin(w x[i]) + cos(w x[i]) + tan(w x[i] / 10)")
+WRITTEN = {"functions": FUNCTIONS, "turned": TURNED}
+DATA |= {name: {"x": np.linspace(-2, 2, 30)} for name in WRITTEN}
+
+
 def page(name: str) -> Source:
-    """An example with fewer units and steps: 24 rows to train on, in the network's case batches of 12."""
+    """An example with fewer units and steps: 24 rows to train on, in the network's case batches of 12; or a page of
+    every function of the language."""
+    if name in WRITTEN:
+        return Source(f"{name}.symml", WRITTEN[name])
     source = pipeline.read(EXAMPLES / f"{name}.symml")
     text = source.text
     for old, new in SMALLER[name].items():

@@ -207,6 +207,36 @@ def test_every_kernel_compiles_for_capability_9(tmp_path, name, dtype):
     assert "shfl.sync.bfly" in whole and whole.count("fma.rn.f32" if dtype == "float32" else "fma.rn.f64") > 16
 
 
+@pytest.mark.parametrize("name, dtype", [("functions", "float32"), ("turned", "float64")])
+def test_every_function_compiles(tmp_path, name, dtype):
+    """In single precision nothing is double; sine, cosine and tangent, whose reduction is CUDA's own, stand aside."""
+    needs_compiler()
+    assert document("ptx", name, dtype, tmp_path, "value_and_grad_kernel") == ["value_and_grad_kernel"]
+    ptx = (tmp_path / "value_and_grad_kernel.ptx").read_text()
+    if dtype == "float32":
+        assert ptx_lint.complaints(ptx, (tmp_path / "module.py").read_text()) == []
+
+
+def gradient(kernel: launch.Kernel, name: str) -> np.ndarray:
+    """Loss and gradient at the page's start."""
+    facts = kernel.manifest
+    bound = bind(facts, cuda_pages.DATA[name], cuda_pages.EXAMPLES, kernel.dtype)
+    x, function = launch.problem(kernel, bound, {}, 0).x, facts["functions"]["value_and_grad"]
+    g = np.zeros_like(x)
+    data = launch.data_tuple(kernel, function, bound.arrays, bound.dims, {})
+    loss = kernel.module.value_and_grad(x, g, data, launch.buffers(function, bound.dims))
+    return np.array([loss, *g])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_function_has_its_value(dtype):
+    source = cuda_pages.page("turned")
+    reference, _ = pipeline.kernel(source, pipeline.Options(target="reference"))
+    text, facts = pipeline.build(source, pipeline.Options(target="cuda", dtype=dtype))
+    found = gradient(launch.Kernel(json.loads(json.dumps(facts)), block.load(text), dtype), "turned")
+    np.testing.assert_allclose(found, gradient(reference, "turned"), rtol={"float64": 1e-13, "float32": 1e-5}[dtype])
+
+
 FAULTS = {
     "m = left[": "m = 1.0 * left[",
     "s1 = real(0)": "s1 = 0.0",

@@ -36,7 +36,10 @@ class Scope:
 
 
 class Bodies:
-    """Prints the bodies of one nest; `fresh` gives names that are unique in the function."""
+    """Prints the bodies of one nest; `fresh` gives names that are unique in the function. `primitives` are functions that
+    the target supplies in each precision."""
+
+    primitives: tuple[str, ...] = PRIMITIVES
 
     def __init__(
         self, storage: Mapping[Tensor, str], config: Config, fresh: Callable[[str], str], used: set[str]
@@ -191,7 +194,7 @@ class _Writer:
     def _call(self, name: str, args: list[str]) -> str:
         if name in TESTS:
             return f"real({args[0]} {TESTS[name]} {args[1]})"
-        if name in PRIMITIVES or name in RENAMED:
+        if name in self.bodies.primitives or name in RENAMED:
             function = f"{RENAMED.get(name, name)}_{self.bodies.config.suffix}"
             self.bodies.used.add(function)
             return f"{function}({', '.join(args)})"
@@ -222,7 +225,7 @@ class _Writer:
         name = BY_CLASS[expr.func]
         if name in TESTS:
             return f"(1.0 if {args[0]} {TESTS[name]} {args[1]} else 0.0)"
-        if name in PRIMITIVES or name in RENAMED:
+        if name in self.bodies.primitives or name in RENAMED:
             function = f"{RENAMED.get(name, name)}_f64"
             self.bodies.used.add(function)
             return f"{function}({', '.join(args)})"

@@ -1,84 +1,37 @@
-"""Functions of one number for the device, each as NAME_f64 and NAME_f32, on CUDA's own libdevice (<= 2 ulp).
+"""Functions of one number for the device, each as NAME_f64 and NAME_f32.
 
-They are printed into modules, which define `exp`, `log`, `log1p`, `expm1` and `tanh` (the math module's; numpy's in the
-simulator, whose plain Python would raise where the device gives infinity). F = numpy.float32 keeps literals single.
+They are printed into modules, which define what stands in CUDA's own libdevice (<= 2 ulp) as `exp_f64`, `exp_f32` and so
+on: the math module's, or numpy's in the simulator, whose plain Python would raise where the device gives infinity.
+F = numpy.float32 keeps literals single.
 """
+
+import math
 
 import numpy as np
 
 F = np.float32
 
 
-def exp_f64(u):
-    """exp(u)"""
-    return exp(u)
-
-
-def exp_f32(u):
-    """exp(u)"""
-    return exp(u)
-
-
-def log_f64(u):
-    """log(u)"""
-    return log(u)
-
-
-def log_f32(u):
-    """log(u)"""
-    return log(u)
-
-
-def log1p_f64(u):
-    """log(1 + u)"""
-    return log1p(u)
-
-
-def log1p_f32(u):
-    """log(1 + u)"""
-    return log1p(u)
-
-
-def expm1_f64(u):
-    """exp(u) - 1"""
-    return expm1(u)
-
-
-def expm1_f32(u):
-    """exp(u) - 1"""
-    return expm1(u)
-
-
-def tanh_f64(u):
-    """tanh(u)"""
-    return tanh(u)
-
-
-def tanh_f32(u):
-    """tanh(u)"""
-    return tanh(u)
-
-
 def sigmoid_f64(u):
     """1/(1 + exp(-u)), relative accuracy at both ends."""
-    z = exp(-abs(u))
+    z = exp_f64(-abs(u))
     return (1.0 if u >= 0.0 else z) / (1.0 + z)
 
 
 def sigmoid_f32(u):
     """1/(1 + exp(-u)), relative accuracy at both ends."""
-    z = exp(-abs(u))
+    z = exp_f32(-abs(u))
     return (F(1.0) if u >= F(0.0) else z) / (F(1.0) + z)
 
 
 def softplus_f64(u):
     """log(1 + exp(u)) = max(u, 0) + log1p(exp(-|u|))"""
-    return (0.0 if u <= 0.0 else u) + log1p(exp(-abs(u)))
+    return (0.0 if u <= 0.0 else u) + log1p_f64(exp_f64(-abs(u)))
 
 
 def softplus_f32(u):
     """log(1 + exp(u))"""
-    return (F(0.0) if u <= F(0.0) else u) + log1p(exp(-abs(u)))
+    return (F(0.0) if u <= F(0.0) else u) + log1p_f32(exp_f32(-abs(u)))
 
 
 def relu_f64(u):
@@ -143,3 +96,13 @@ def minimum_f32(a, b):
     """The smaller; NaN if either is."""
     y = a if a <= b else b
     return y if a == a else a
+
+
+def floor_f64(u):
+    """The largest whole number not above u; beyond 2^52 every number is whole."""
+    return float(math.floor(u)) if abs(u) < 4503599627370496.0 else u
+
+
+def floor_f32(u):
+    """The largest whole number not above u; beyond 2^23 every number is whole."""
+    return F(math.floor(u)) if abs(u) < F(8388608.0) else u

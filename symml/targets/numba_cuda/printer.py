@@ -20,7 +20,7 @@ from sympy import Expr
 from symml.ir.program import Access, Dim, Index, Statement, Tensor, accesses, reads
 from symml.loops.program import Gemm, LoopProgram, Nest, Region, statements_of
 from symml.loops.schedule import stride
-from symml.targets.numba_cpu.bodies import Bodies
+from symml.targets.numba_cpu.bodies import NUMPY, PRIMITIVES, Bodies
 from symml.targets.numba_cpu.printer import INDENT, Step, size
 from symml.targets.numba_cpu.printer import Printer as LoopPrinter
 from symml.targets.numba_cuda.config import Config
@@ -30,7 +30,9 @@ ALONE = "if thread == 0:"
 
 
 class FlatBodies(Bodies):
-    """Bodies whose arrays are vectors: T[i, j] is v_T[(i*n_j + j)]."""
+    """Bodies whose arrays are vectors: T[i, j] is v_T[(i*n_j + j)]. No function is numpy's: numba types none for CUDA."""
+
+    primitives = (*PRIMITIVES, *NUMPY)
 
     def index(self, expr: Expr, letters: Mapping[Index, str]) -> str:
         if not isinstance(expr, Access) or not expr.idx:

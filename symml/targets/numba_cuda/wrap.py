@@ -23,7 +23,8 @@ from symml.targets.numba_cuda.printer import ALONE, BARRIER, Printer
 from symml.targets.numba_cuda.spmd import PREFIX, SCRATCH, SHARED, block_function, definitions, renamed
 
 HERE = Path(__file__).parent
-LIBRARY = ("exp", "log", "log1p", "expm1", "tanh")
+LIBRARY = ("exp", "log", "log1p", "expm1", "tanh", "sin", "cos", "tan", "sinh", "cosh", "arctan")
+MATH = {"arctan": "atan"}  # where the math module has another name
 DRAWN = ("multiply_high_low", "philox", "philox_block", "unit")
 EXCHANGED = {
     False: ["return cuda.shfl_xor_sync(0xFFFFFFFF, value, offset)"],
@@ -103,7 +104,7 @@ def _retiled(f: Function, rows: int) -> Function:
 
 def _library() -> list[str]:
     """Functions of one number: CUDA's, or numpy's in the simulator."""
-    return [f"{name} = np.{name} if SIMULATED else math.{name}" for name in LIBRARY]
+    return [f"{n}_f64 = {n}_f32 = np.{n} if SIMULATED else math.{MATH.get(n, n)}" for n in LIBRARY]
 
 
 def _exchanged() -> list[str]:
