@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symml.latex.derivation import Formula
     from symml.loops.plan import Plan
     from symml.methods.convexity import Certificate
-    from symml.model.model import Model
+    from symml.model.model import Model, Train
     from symml.runtime.bind import Bound
     from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
     from symml.runtime.many import Fits
@@ -212,18 +212,19 @@ def build(source: Source, options: Options) -> tuple[str, dict]:
 
     a = analyse(source)
     plan_ = plan(a)
-    text, functions = _module_source(plan_, options)
+    text, functions = _module_source(plan_, options, a.model.train)
     whitelist.check(text)
     return text, manifest(a, plan_, functions, formulas(a), options)
 
 
-def _module_source(plan_: Plan, options: Options) -> tuple[str, dict]:
+def _module_source(plan_: Plan, options: Options, train: Train | None) -> tuple[str, dict]:
     """The module of a target: source and manifest of its functions."""
     if options.target == "cuda":
         from symml.targets.numba_cuda.config import Config as CudaConfig
         from symml.targets.numba_cuda.wrap import module_source as cuda_source
 
-        return cuda_source(plan_, CudaConfig(options.dtype))
+        pairs = int(train.options.get("memory", 0)) if train else 0
+        return cuda_source(plan_, CudaConfig(options.dtype, scratch=max(CudaConfig.scratch, pairs)))
     from symml.targets.numba_cpu.config import Config
     from symml.targets.numba_cpu.wrap import module_source
 

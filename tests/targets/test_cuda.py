@@ -18,11 +18,20 @@ import cuda_pages
 import numpy as np
 import ptx_lint
 import pytest
+import sympy
+from calculus.test_nodes import NODES
+from calculus.test_nodes import PAGES as NODE_PAGES
+from check import page
 from trust import compiled, oracle
 from trust.generator import text as generated
 
 from symml import pipeline
-from symml.errors import SymmlError
+from symml.errors import SymmlError, UnsupportedError
+from symml.ir.evaluate import evaluate
+from symml.ir.functions import absolute
+from symml.ir.program import Dim, Index, Iterate, Library, Program, Statement, Tensor
+from symml.loops.plan import Function, Plan
+from symml.loops.schedule import schedule
 from symml.runtime import drive, launch
 from symml.runtime.bind import bind
 from symml.source import Source
@@ -180,6 +189,83 @@ def test_generated_pages_give_the_interpreters_gradients():
     assert wrong == []
 
 
+# nodes
+
+
+@pytest.mark.parametrize("name", NODE_PAGES)
+def test_every_node_is_computed_or_refused_with_its_place(name):
+    body, data = NODE_PAGES[name]
+    source = page(body)
+    if NODES.get(name) is Library:
+        with pytest.raises(UnsupportedError, match="CUDA") as caught:
+            watched(source)
+        assert caught.value.span.line > 1 and caught.value.fix == "--target cpu"
+        return
+    reference, _ = pipeline.kernel(source, pipeline.Options(target="reference"))
+    np.testing.assert_allclose(gradient(watched(source), data), gradient(reference, data), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["rnn", "graph"])
+def test_pages_whose_rows_need_each_other_train(name):
+    body, data = NODE_PAGES[name]
+    source = page(body)
+    truth = pipeline.train(source, pipeline.Options(target="reference"), data, 0)
+    kernel = watched(source)
+    x, outcome = launch.train(
+        launch.problem(kernel, bind(kernel.manifest, data, cuda_pages.EXAMPLES, "float64"), {}, 0)
+    )
+    assert "descent_kernel" in vars(kernel.module) and outcome["steps"] == 25
+    np.testing.assert_allclose(x, truth.x, rtol=1e-9, atol=1e-11)
+
+
+def fixed_point(most: int) -> Program:
+    """x = 1/2 cos(x) + b from x = 0, until the largest move is small; loss = sum x."""
+    n = Dim("n")
+    b, zero, x, new, gap, loss = (
+        Tensor(name, shape, kind)
+        for name, shape, kind in (
+            ("b", (n,), "data"),
+            ("zero", (n,), "temp"),
+            ("x", (n,), "temp"),
+            ("new", (n,), "temp"),
+            ("gap", (), "temp"),
+            ("loss", (), "temp"),
+        )
+    )
+    i, j, k, m = (Index(letter, n) for letter in "ijkm")
+    inside = (
+        Statement(new, (i,), "=", "none", (i,), sympy.cos(x[i]) / 2 + b[i]),
+        Statement(gap, (), "=", "max", (j,), absolute(new[j] - x[j])),
+    )
+    nodes = (
+        Statement(zero, (m,), "=", "none", (m,), sympy.Integer(0)),
+        Iterate(((x, zero, new),), inside, gap, 1e-9, most),
+        Statement(loss, (), "=", "sum", (k,), x[k]),
+    )
+    return Program((b,), nodes, {"loss": loss})
+
+
+@pytest.mark.parametrize("most", [3, 200])
+def test_a_fixed_point_stops_in_all_threads_at_once(most):
+    program = fixed_point(most)
+    (b,), (n,) = program.inputs, program.inputs[0].shape
+    values, dims = {b: np.linspace(-1, 1, 19)}, {n: 19}
+    plan = Plan((), (), (n,), (Function("value", "value", schedule(program), "loss"),), (), "")
+    text, functions = module_source(plan, Config())
+    sizes = {"n": 19}
+    work = launch.buffers(functions["value"], sizes)
+    found = block.load(text).value(np.zeros(0), (np.array([19]), np.zeros(0), values[b]), work)
+    assert found == pytest.approx(float(evaluate(program, values, dims)[program.outputs["loss"]]), rel=1e-12)
+
+
+def test_a_memory_beyond_the_block_is_refused():
+    text = "model m\ndims n\ndata x[n]\nparam w\nminimize sum[i] exp(w x[i])\ntrain with lbfgs(memory = {})"
+    with pytest.raises(UnsupportedError, match="2048 pairs"):
+        pipeline.build(Source("p", text.format(3000)), pipeline.Options(target="cuda"))
+    built, _ = pipeline.build(Source("p", text.format(100)), pipeline.Options(target="cuda"))
+    assert "SCRATCH = 100" in built
+
+
 # PTX
 
 
@@ -217,24 +303,33 @@ def test_every_function_compiles(tmp_path, name, dtype):
         assert ptx_lint.complaints(ptx, (tmp_path / "module.py").read_text()) == []
 
 
-def gradient(kernel: launch.Kernel, name: str) -> np.ndarray:
-    """Loss and gradient at the page's start."""
+def gradient(kernel: launch.Kernel, values: dict) -> np.ndarray:
+    """Loss and gradient at the page's start; a batch is all rows."""
     facts = kernel.manifest
-    bound = bind(facts, cuda_pages.DATA[name], cuda_pages.EXAMPLES, kernel.dtype)
+    bound = bind(facts, values, cuda_pages.EXAMPLES, kernel.dtype)
     x, function = launch.problem(kernel, bound, {}, 0).x, facts["functions"]["value_and_grad"]
     g = np.zeros_like(x)
-    data = launch.data_tuple(kernel, function, bound.arrays, bound.dims, {})
-    loss = kernel.module.value_and_grad(x, g, data, launch.buffers(function, bound.dims))
+    dims = {**bound.dims, **({facts["batch"]: bound.dims[facts["row"]]} if facts["batch"] else {})}
+    data = launch.data_tuple(kernel, function, bound.arrays, dims, {})
+    loss = kernel.module.value_and_grad(x, g, data, launch.buffers(function, dims))
     return np.array([loss, *g])
+
+
+def watched(source: Source, dtype: str = "float64") -> launch.Kernel:
+    """A page's kernel in a block whose threads run in drawn orders."""
+    rng = np.random.default_rng(3)
+    text, facts = pipeline.build(source, pipeline.Options(target="cuda", dtype=dtype))
+    module = block.load(text, lambda n: rng.permutation(n).tolist())
+    return launch.Kernel(json.loads(json.dumps(facts)), module, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_function_has_its_value(dtype):
     source = cuda_pages.page("turned")
     reference, _ = pipeline.kernel(source, pipeline.Options(target="reference"))
-    text, facts = pipeline.build(source, pipeline.Options(target="cuda", dtype=dtype))
-    found = gradient(launch.Kernel(json.loads(json.dumps(facts)), block.load(text), dtype), "turned")
-    np.testing.assert_allclose(found, gradient(reference, "turned"), rtol={"float64": 1e-13, "float32": 1e-5}[dtype])
+    data = cuda_pages.DATA["turned"]
+    found, truth = gradient(watched(source, dtype), data), gradient(reference, data)
+    np.testing.assert_allclose(found, truth, rtol={"float64": 1e-13, "float32": 1e-5}[dtype])
 
 
 FAULTS = {

@@ -14,11 +14,13 @@ KERNEL = "@cuda.jit"
 
 @dataclass(frozen=True)
 class Config:
-    """dtype: float64 or float32. threads of the block; rows of one tile of a streaming region."""
+    """dtype: float64 or float32. threads of the block; rows of one tile of a streaming region; scratch: the most numbers
+    that the algorithm keeps in an array of its own (the pairs of L-BFGS)."""
 
     dtype: str = "float64"
     threads: int = 256
     tile: int = 1024
+    scratch: int = 64
 
     @property
     def suffix(self) -> str:
@@ -41,4 +43,5 @@ class Config:
             "TILE_DEPTH = 4 if SIMULATED else 16",
             "LEFT = TILE_DEPTH * 4 * TILE_ROWS",
             "RIGHT = TILE_DEPTH * 4 * TILE_COLUMNS",
+            f"SCRATCH = {self.scratch}",
         ]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sympy import Expr
 
 from symml.ir.program import Access, Dim, Index, Statement, Tensor, accesses, reads
-from symml.loops.program import Gemm, LoopProgram, Nest, Region, statements_of
+from symml.loops.program import Gemm, Item, LoopProgram, Nest, Region, Rounds, statements_of
 from symml.loops.schedule import stride
 from symml.targets.numba_cpu.bodies import NUMPY, PRIMITIVES, Bodies
 from symml.targets.numba_cpu.printer import INDENT, Step, size
@@ -77,9 +77,9 @@ class Printer(LoopPrinter):
         self.extents = {}
         return lines + [INDENT + line for line in block]
 
-    def item(self, item: Nest | Gemm) -> list[str]:
-        if isinstance(item, Gemm):
-            return self.gemm(item)
+    def item(self, item: Item) -> list[str]:
+        if not isinstance(item, Nest):
+            return super().item(item)
         s = item.statements[0]
         if not item.loops:
             return [line for s in item.statements for line in self._scalar(s)]
@@ -108,6 +108,22 @@ class Printer(LoopPrinter):
             f"device_product({a}, {b}, {self.storage[g.statement.out]}, {rows}, {columns}, {depth}, {scale}, shared)"
         ]
 
+    def rounds(self, item: Rounds) -> list[str]:
+        """The states move until they stay; the gap is equal in all threads, so all stop at once."""
+        node, body = item.node, [line for inner in item.items for line in self.item(inner)]
+        body += [line for x, _, new in node.states for line in self._moved(x, new)]
+        body += [f"if {self.storage[node.gap]} < {node.tolerance!r}:", f"{INDENT}break"]
+        head = f"for {self.names.fresh('r')} in range({node.most}):"
+        start = [line for x, start, _ in node.states for line in self._moved(x, start)]
+        return [*start, head, *(INDENT + line for line in body)]
+
+    def _moved(self, to: Tensor, source: Tensor) -> list[str]:
+        if not to.shape:
+            return [f"{self.storage[to]} = {self.storage[source]}"]
+        k = self.names.fresh("k")
+        body = f"{INDENT}{self.storage[to]}[{k}] = {self.storage[source]}[{k}]"
+        return [f"for {k} in range(thread, {_entries(to)}, THREADS):", body, BARRIER]
+
     # sums
 
     def _total(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
@@ -115,7 +131,7 @@ class Printer(LoopPrinter):
         letters = self._letters(loops)
         scope, (text,) = self.bodies.prepare([s.body], loops, letters)
         part = self.names.fresh("s")
-        inner = self._guarded(s, f"{part} += {text}", letters)
+        inner = self._guarded(s, [f"{part} += {text}"], letters, loops)
         lines = self._mapped(loops, lambda: self._loops(loops, letters, scope, inner))
         value = f"device_block_sum({part}, shared)"
         if not s.lhs:
@@ -216,8 +232,7 @@ class Printer(LoopPrinter):
         if not t.shape:
             return [f"{self.storage[t]} = 0.0"]
         k = self.names.fresh("k")
-        rows = self.extents.get(t.shape[0])
-        count = "*".join([rows or size(t.shape[0]), *map(size, t.shape[1:])])
+        count = _entries(t, self.extents.get(t.shape[0]))
         return [f"for {k} in range(thread, {count}, THREADS):", f"{INDENT}{self.storage[t]}[{k}] = real(0)", BARRIER]
 
     def _rowed(self, region: Region) -> list[Tensor]:
@@ -226,9 +241,9 @@ class Printer(LoopPrinter):
         return sorted((t for t in found if t.shape and t.shape[0] == region.stream), key=lambda t: t.uid)
 
 
-def _entries(t: Tensor, rows: str) -> str:
-    """The number of entries in some rows of a tensor."""
-    return "*".join([rows, *map(size, t.shape[1:])])
+def _entries(t: Tensor, rows: str | None = None) -> str:
+    """The number of entries of a tensor, or of some of its rows."""
+    return "*".join([rows or size(t.shape[0]), *map(size, t.shape[1:])])
 
 
 def _independent(s: Statement, k: Index) -> bool:

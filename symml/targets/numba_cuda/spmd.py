@@ -28,7 +28,6 @@ from symml.names import Names
 PREFIX = "device_"
 PURE = ("float", "int", "abs", f"{PREFIX}min", f"{PREFIX}max")
 SHARED = "shared"
-SCRATCH = 64
 
 
 def definitions(text: str) -> tuple[list[ast.FunctionDef], list[str]]:

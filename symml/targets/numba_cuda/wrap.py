@@ -14,13 +14,15 @@ from pathlib import Path
 
 from symml.ir.program import Tensor
 from symml.loops.plan import Function, Plan
-from symml.loops.program import LoopProgram, statements_of
+from symml.loops.program import LoopProgram, defined_by
 from symml.targets.numba_cpu import wrap as cpu
+from symml.targets.numba_cpu.bodies import RENAMED, TESTS
 from symml.targets.numba_cpu.config import Config as CpuConfig
 from symml.targets.numba_cpu.printer import INDENT, size
 from symml.targets.numba_cuda.config import DEVICE, KERNEL, Config
 from symml.targets.numba_cuda.printer import ALONE, BARRIER, Printer
-from symml.targets.numba_cuda.spmd import PREFIX, SCRATCH, SHARED, block_function, definitions, renamed
+from symml.targets.numba_cuda.spmd import PREFIX, SHARED, block_function, definitions, renamed
+from symml.targets.numba_cuda.supported import refuse
 
 HERE = Path(__file__).parent
 LIBRARY = ("exp", "log", "log1p", "expm1", "tanh", "sin", "cos", "tan", "sinh", "cosh", "arctan")
@@ -41,11 +43,16 @@ MEMORY = {
     "parts": ("THREADS", "np.float64"),
     "left": ("LEFT", "real"),
     "right": ("RIGHT", "real"),
-    "scratch": (SCRATCH, "np.float64"),
+    "scratch": ("SCRATCH", "np.float64"),
 }
+BATCHES = (
+    "x=both g=both state=both scalars=both data=read batch=work work=work order=work counters=both "
+    "batch_size=number steps=pieces seed=number trace=both"
+)
+ALGORITHMS = ("minibatch", "descent", "lbfgs")
 ROLES = {
-    "minibatch": "x=both g=both state=both scalars=both data=read batch=work work=work order=work counters=both "
-    "batch_size=number steps=pieces seed=number trace=both",
+    "minibatch": BATCHES,
+    "descent": BATCHES,
     "lbfgs": "x=both g=both memory_s=both memory_y=both rho=both vectors=work scalars=both counters=both trace=both "
     "data=read work=work iterations=pieces tolerance=number",
     "gradient": "x=read g=write data=read work=work",
@@ -56,6 +63,7 @@ ROLES = {
 
 def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     """The module's source and its manifest of functions (JSON-able)."""
+    refuse(plan, config.scratch, ALGORITHMS, _functions())
     used: set[str] = set()
     manifest: dict[str, dict] = {}
     device: list[str] = []
@@ -126,6 +134,14 @@ def _host(plan: Plan, config: Config) -> str:
     return text + "\n\n\n" + _text(strict.strict_decorator, cpu.initial(plan, strict))
 
 
+def _functions() -> frozenset[str]:
+    """The functions of numbers that the target has, by their names in the language."""
+    text = (HERE / "primitives.py").read_text()
+    own = {n.name.rpartition("_")[0] for n in definitions(text)[0]}
+    named = {printed: name for name, printed in RENAMED.items()}
+    return frozenset((*LIBRARY, *TESTS, *(named.get(name, name) for name in own)))
+
+
 def _primitives(used: set[str]) -> str:
     nodes = [n for n in ast.parse((HERE / "primitives.py").read_text()).body if isinstance(n, ast.FunctionDef)]
     wanted = [_text(DEVICE, _lines(n)) for n in nodes if n.name in used]
@@ -190,8 +206,7 @@ def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str]
     storage |= {t: f"v_{t.name}" for t in p.workspace}
     if p.workspace:
         head.append("(" + "".join(f"v_{t.name}, " for t in p.workspace) + ") = work")
-    defined = {s.out for r in p.regions for s in statements_of(r)}
-    for t in sorted(defined - set(storage), key=lambda t: t.uid):
+    for t in sorted(defined_by(p) - set(storage), key=lambda t: t.uid):
         storage[t] = f"v_{t.name}"
     return storage, head
 
@@ -301,6 +316,6 @@ def _launch(name: str, kind: str) -> str:
         *([call] if kind == "array" else stored),
     ]
     text = _text(KERNEL, [f"def {name}_kernel({arguments}, result):", *(INDENT + line for line in kernel)])
-    dtype = "np.int64" if kind in ("minibatch", "lbfgs") else "np.float64"
+    dtype = "np.int64" if kind in ALGORITHMS else "np.float64"
     words = "".join(f"{role!r}, " for _, role in roles)
     return text + f"\n\n\n{name} = launched({name}_kernel, ({words}), {dtype}, THREADS)"
