@@ -15,8 +15,10 @@ from sympy import Expr
 from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
 from symml.ir.program import REAL, Dim, Domain, Tensor
 from symml.model.constants import number
+from symml.model.later import refused
 from symml.model.model import Data, Graph, Hyper, Init, Model, Param, Split, Train
 from symml.model.schedules import definition, is_schedule
+from symml.model.slips import slips
 from symml.syntax import tree
 from symml.syntax.words import nearest
 
@@ -68,7 +70,12 @@ class _Sheet:
 
 def check(page: tree.Tree) -> Model:
     """The Model of a page; raises SymmlErrors with every mistake of its declarations."""
-    sheet = _Sheet()
+    kind = next((s for s in page.statements if isinstance(s, tree.Head) and s.kind != "model"), None)
+    if kind is not None:
+        raise UnsupportedError(
+            f"a page of kind '{kind.kind}' is not run by itself", kind.span, fix="name it in a model's page"
+        )
+    sheet = _Sheet(errors=[*slips(page)])
     for node in page.statements:  # dims first: declarations may stand in any order
         if isinstance(node, tree.Declare) and node.kind == "dims":
             for item in node.items:
@@ -76,7 +83,7 @@ def check(page: tree.Tree) -> Model:
     for node in page.statements:
         handler = _STATEMENTS.get(type(node))
         if handler is None:
-            sheet.errors.append(UnsupportedError(f"'{type(node).__name__.lower()}' is not supported yet", node.span))
+            sheet.errors.append(refused(node))
         else:
             sheet.attempt(lambda node=node, handler=handler: handler(sheet, node))
     model = None
@@ -106,8 +113,6 @@ def _dim(sheet: _Sheet, item: tree.Declaration) -> None:
 
 
 def _head(sheet: _Sheet, node: tree.Head) -> None:
-    if node.kind != "model":
-        raise UnsupportedError(f"a page of kind '{node.kind}' is not run by itself", node.span)
     sheet.once(node, "model")
     sheet.heads.append(node)
 
@@ -227,6 +232,8 @@ def _domain(sheet: _Sheet, item: tree.Declaration) -> Domain:
         raise UnsupportedError(
             f"the domain '{node.id}' is not supported yet", node.span, fix=nearest(node.id, sheet.dims)
         )
+    if isinstance(node, tree.Range | tree.SetBuilder | tree.Call):
+        raise refused(node)
     raise SpecError("a domain is {0, 1}, (0, 1), a dim or a bound such as > 0", node.span)
 
 
@@ -344,6 +351,11 @@ def _split(sheet: _Sheet) -> Split | None:
         return None
     if node.dim.id not in sheet.dims:
         raise SpecError(f"unknown dim '{node.dim.id}'", node.dim.span, fix=nearest(node.dim.id, sheet.dims))
+    folds = next((name for name, _ in node.parts if name.id == "folds"), None)
+    if folds is not None:
+        raise UnsupportedError(
+            "a split into folds is not supported yet", folds.span, fix="name parts: train 0.8, test 0.2"
+        )
     parts = tuple((name.id, number(fraction)) for name, fraction in node.parts)
     if abs(sum(f for _, f in parts) - 1) > 1e-9 or min(f for _, f in parts) <= 0:
         raise SpecError("the parts of a split are positive and add up to 1", node.span)

@@ -19,7 +19,7 @@ from symml.errors import SpecError, SymmlError, UnsupportedError
 from symml.ir.functions import FUNCTIONS, absolute, equal, less, less_equal
 from symml.ir.program import Access, Domain, Index, fresh_indices
 from symml.ir.reducers import REDUCERS
-from symml.model import builtins, sets
+from symml.model import builtins, later, sets
 from symml.model.values import Value, broadcast, elementwise, product_kind, scalar, transpose
 from symml.source import Span
 from symml.syntax import tree
@@ -343,7 +343,7 @@ def _not_a_function(low: Lowering, node: tree.Call) -> SymmlError:
         return SpecError(f"'{name}(' is not a call", node.span, fix=f"a reduction names its index: {name}[i] x[i]")
     if name in low.tensors or name in low.definitions:
         return SpecError(f"'{name}' is not a function", node.span, fix=f"a product needs a blank: {name} (...)")
-    if name in builtins.LATER:
+    if name in builtins.LATER or name in later.FUNCTIONS:
         return UnsupportedError(f"'{name}' is not supported yet", node.span)
     known = [f for f in (*FUNCTIONS, *builtins.BUILTINS) if f not in builtins.INTERNAL]
     return SpecError(

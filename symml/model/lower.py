@@ -33,6 +33,7 @@ from symml.ir.program import (
 from symml.ir.reducers import REDUCERS
 from symml.model import recurrence
 from symml.model.expressions import HANDLERS, test
+from symml.model.later import refused
 from symml.model.model import Graph, Model
 from symml.model.values import Value, of_tensor, scalar
 from symml.names import Names
@@ -218,7 +219,7 @@ class Lowering:
         """The value of an expression under the indices that are bound around it."""
         handler = HANDLERS.get(type(node))
         if handler is None:
-            raise UnsupportedError(f"a {type(node).__name__.lower()} has no value here", node.span)
+            raise refused(node)
         return replace(handler(self, node, env), place=node.span)
 
     def test(self, node: tree.Expr, env: Env) -> Value:

@@ -236,15 +236,8 @@ class BuildStatements(Build):
         return tree.Method(name, tuple(_nodes(parts, tree.Option)), span=name.span)
 
     def training(self, parts: list) -> tree.Train:
-        """`train with METHOD until TEST keep best on PART`."""
-        words = {p.type: k for k, p in enumerate(parts) if isinstance(p, Token)}
-        until = parts[words["UNTIL"] + 1] if "UNTIL" in words else None
-        keep = None
-        if "KEEP" in words:
-            what, keep = parts[words["KEEP"] + 1], parts[-1]
-            if what.id != "best":
-                raise SpecError(f"'{what.id}' cannot be kept", what.span, fix=f"write keep best on {keep.id}")
-        return tree.Train(parts[2], until, keep, span=self.span(parts[0], parts[2]))
+        tests = _nodes(parts, tree.Expr)
+        return tree.Train(parts[2], tests[0] if tests else None, span=self.span(parts[0], parts[2]))
 
     def inference(self, parts: list) -> tree.Infer:
         return tree.Infer(parts[2], span=self.span(*parts))

@@ -87,7 +87,7 @@ BEGINNING = frozenset(
 )
 # A line that begins with one of these continues the line above.
 LEADING = re.compile(
-    r"[+*@^=<>,;)\]}⊙≤≥≠∈−←-]|/|\.[*/]|!=|(subject|from|for|until|where|on|label|columns|seed|stratified|chosen|keep|and|or|in|init)\b"
+    r"[+*@^=<>,;)\]}⊙≤≥≠∈−←-]|/|\.[*/]|!=|(subject|from|for|until|where|on|label|columns|seed|stratified|chosen|and|or|in|init)\b"
 )
 STATEMENT = re.compile(rf"({'|'.join(words.STATEMENTS)})\b")
 

@@ -17,7 +17,7 @@ from symml.syntax.postlex import CLOSING, Layout, LayoutError
 
 GOOD_TOKENS = 4  # so many tokens must fit after a mended mistake before a second one in the statement is believed
 MOST_STOPS = 4
-SOFT = ("LABEL", "COLUMNS", "SEED", "STRATIFIED", "SUBSET", "OF", "CHOSEN", "KEEP")
+SOFT = ("LABEL", "COLUMNS", "SEED", "STRATIFIED", "SUBSET", "OF", "CHOSEN")
 WORD = re.compile(r"\w+|.", re.DOTALL)
 
 

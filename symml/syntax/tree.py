@@ -145,11 +145,10 @@ class Objective(Statement):
 
 @dataclass(frozen=True)
 class Train(Statement):
-    """`train with METHOD until TEST keep best on PART`."""
+    """`train with METHOD until TEST`."""
 
     method: Method
     until: Expr | None = None
-    keep: Name | None = None
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def test_words_are_those_of_the_grammar():
     fixed = {
         t.pattern.value for t in grammar().terminals if isinstance(t.pattern, PatternStr) and t.pattern.value.isalpha()
     }
-    soft = {"label", "columns", "seed", "stratified", "subset", "of", "chosen", "keep"}
+    soft = {"label", "columns", "seed", "stratified", "subset", "of", "chosen"}
     assert fixed - {"∈"} == words.RESERVED | soft
 
 

@@ -91,6 +91,6 @@ def test_literals_kept(text):
 ])  # fmt: skip
 def test_bombs_end_soon(text):
     parse(Source("m", "model m"))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert mistakes(text)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2

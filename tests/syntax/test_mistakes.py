@@ -76,7 +76,6 @@ SAID = [
     ("param a b[n]", 9, "names are separated by commas", "a comma before"),
     ("data wieght w[n]", 6, "'wieght' is no role of data", "did you mean 'weight'?"),
     ("hyper a in {1, 2} chosen by b c d", 29, "one reported figure", "chosen by smallest NAME"),
-    ("train with adam keep worst on a", 22, "'worst' cannot be kept", "keep best on a"),
     ('data from "a.csv"', 6, "this 'from' serves no name", ""),
     ('data X[n] from "a" label "x" label "y"', 11, "a second 'label'", ""),
     ("f = cases\n  1 otherwise\n  2 if x > 1", 3, "'otherwise' is the last case", ""),

@@ -135,7 +135,6 @@ def test_roles_choices_sets_and_starts():
     assert one("S = {1, 2}").value == tree.SetLiteral((number(1), number(2)), span=NOWHERE)
     iterate = one("iterate x[i] <- x[i]/2 from y until ||x|| < 1")
     assert (iterate.indices, iterate.start, iterate.until) == ((name("i"),), name("y"), expr("[||x|| < 1]").test)
-    assert one("train with adam until |grad| < 1 keep best on valid").keep == name("valid")
     assert one("define h(r) = cases\n  r  if r > 0\n  0  otherwise").value.rows[1] == (number(0), None)
 
 

@@ -1,0 +1,102 @@
+"""What parses and is refused all the same: slips of the pen, and what has no meaning yet."""
+
+import pytest
+
+from symml import pipeline
+from symml.errors import SymmlErrors, UnsupportedError
+from symml.source import Source
+
+HEAD = """model m
+dims  n, d
+data  X[n, d], y[n]   from "a.csv"
+param w[d], b, A[d, d]
+graph G over n   from "e.csv"
+"""
+LINES = HEAD.count("\n")
+
+
+def mistakes(text):
+    with pytest.raises(SymmlErrors) as caught:
+        pipeline.load(Source("m", HEAD + text + "\n"))
+    return caught.value.errors
+
+
+# What the grammar trial taught: (text, line of the text, column, words of the message and the fix)
+SLIPS = [
+    ("minimize over w  sum(i) y[i]", 1, 18, "'sum(' is not a call", "sum[i] x[i]"),
+    ("minimize over w, b  ||X(w + b) - y||^2", 1, 23, "'X' is not a function", "X (...)"),
+    ("q[i] = sum[j in G (i)] y[j]\nminimize over b  sum[i] q[i] b", 1, 17, "'G' before a blank is a factor", "G(...)"),
+    ("minimize over b  b tr (A)", 1, 20, "'tr' before a blank is a factor", "tr(...)"),
+    ("minimize over w  ||X^T y||^2", 1, 22, "'^T' is a power", "transpose with '"),
+    ("minimize over w b  ||X w + b - y||^2", 1, 17, "a comma is missing", "write w, b"),
+    ("depth = 3\ntree over X", 1, 1, "'depth' is a setting of the tree", "tree over X depth 3"),
+    ("tree over X\n  depth = 3", 2, 3, "'depth' is a setting of the tree", "tree over X depth 3"),
+    ("minimize over b  b log 2 * pi", 1, 20, "'log 2 * pi' reads (log 2) pi", "log(2 pi)"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "column", "words", "fix"), SLIPS)
+def test_slips(text, line, column, words, fix):
+    here = [e for e in mistakes(text) if (e.span.line, e.span.column) == (LINES + line, column)]
+    assert any(words in e.message and fix in e.fix for e in here)
+
+
+# The right text beside each slip
+@pytest.mark.parametrize("text", [
+    "minimize over w  b sum[j] w[j]^2", "minimize over w, b  ||X w + b - y||^2", "minimize over w  (b ||w||^2)",
+    "q[i] = sum[j in G(i)] y[j]\nminimize over b  sum[i] q[i] b", "minimize over b  b tr(A)",
+    "minimize over w  ||X' y||^2 b", "minimize over b  b (log 2) * pi", "minimize over b  b log(2 pi)",
+    "depth = 3\nminimize over b  depth b^2", "hyper T = 2\nminimize over b  b^T", "minimize over b  b log y[0] * 2",
+])  # fmt: skip
+def test_no_slips(text):
+    if text.startswith("minimize over w  b sum"):
+        assert "a comma is missing" in str(mistakes(text)[0])  # a product there wants brackets
+        return
+    pipeline.load(Source("m", HEAD + text + "\n"))
+
+
+# Every construct of the language without a meaning in this version: one error, at its place, in a page's own words
+LATER = [
+    ('use "f.symml"', 1, "'use'"),
+    ("define f(x[d]) = ||x||^2", 8, "'define'"),
+    ("h[i] = cases\n  y[i]  if y[i] > 0\n  0  otherwise\nminimize over b  b h[0]", 8, "definition by cases"),
+    ("iterate z <- z/2 + b from 1 until |z| < 1", 1, "'iterate'"),
+    ("z ~ Normal(0, 1)", 1, "'~'"),
+    ("z = draw(Normal(0, 1))\nminimize over b  b z", 5, "'draw'"),
+    ("minimize over b  stop(b) b", 18, "'stop'"),
+    ("minimize over b  grad(b^2, b)", 18, "'grad'"),
+    ("minimize over b  tr(jacobian(X w, w)) b", 21, "'jacobian'"),
+    ("minimize over b  hessian(b^2, b)", 18, "'hessian'"),
+    ("solve for V:  V[i] = y[i]", 1, "'solve for'"),
+    ("infer with nuts(chains = 4)", 1, "'infer with'"),
+    ("tree over X depth 8\n  p[c] = count(y = c) / count", 1, "a tree"),
+    ("data weight v[n]", 6, "'weight'"),
+    ("data lengths L[n] in 1..3", 22, "range"),
+    ("data Z[n, d] missing allowed", 6, "'missing'"),
+    ("data Z[n, d] sparse", 6, "'sparse'"),
+    ('data Z[n, d] from "a.csv" columns "a".."b"', 35, "columns by name"),
+    ("hyper l in {1, 2} chosen by smallest r on valid", 19, "choice"),
+    ("split n into folds 5 seed 0", 14, "folds"),
+    ("param S[d, d] in symmetric", 18, "'symmetric'"),
+    ("param C[d, d] init sample(X)", 20, "init sample"),
+    ("S = {i in n where y[i] > 0}\nminimize over b  b sum[i in n] [i in S]", 5, "a set of its own"),
+    ("minimize over b  b count[i where y[i] in {1, 2}]", 42, "'in'"),
+    ("minimize over w  ||w||^2  subject to  ||w|| = 1", 39, "'subject to'"),
+    ("train with sgd until b < 2", 22, "stopping rule"),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "words"), LATER)
+def test_not_supported_yet(text, column, words):
+    errors = mistakes(text)
+    error = errors[0]
+    assert isinstance(error, UnsupportedError)
+    assert "not supported yet" in error.message and words in error.message
+    assert (error.span.line, error.span.column) == (LINES + 1, column)
+
+
+@pytest.mark.parametrize("kind", ["optimizer", "distribution"])
+def test_pages_of_another_kind_end_in_one_error(kind):
+    with pytest.raises(UnsupportedError, match=f"a page of kind '{kind}'"):
+        head = {"optimizer": "optimizer o", "distribution": "distribution D(a) on real"}[kind]
+        pipeline.load(Source("m", f"{head}\nhyper lr = 1\nstate t = 0\nt <- t + 1\n"))
