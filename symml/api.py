@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sympy import Expr
 
     from symml.runtime.many import Fits
+    from symml.runtime.uncertainty import Uncertainty
 
 
 def load(path: str | Path) -> Model:
@@ -217,6 +218,11 @@ class Fit:
         Only what the prediction reads must be given; the columns of a frame are found by the titles of the fit's.
         """
         return self._result.predict(data)
+
+    def errors(self, kind: str = "likelihood", target: str = "cpu") -> Uncertainty:
+        """Standard errors from the inverse Hessian; kind says what the objective is: likelihood (its negative logarithm,
+        or the mean of it over the rows) or squares (a sum or mean of squares, whose variance is then estimated)."""
+        return pipeline.errors(self._result, kind, target)
 
     def save(self, folder: str | Path) -> Path:
         """Write params.npz, fit.json and the page; returns the folder."""

@@ -8,24 +8,28 @@ Loaded on a cold run only, so it imports the rooms it joins at the top.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import sympy
 
 from symml.calculus.reverse import gradient
-from symml.errors import SpecError, UnsupportedError
+from symml.calculus.second import hessian_times
+from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import Dim, Domain, Program, direct_accesses, flat
 from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
+from symml.methods import likelihood
 from symml.methods.convexity import certify
 from symml.model.library import names, page
 from symml.model.lower import Lowering
 from symml.model.model import Data, Graph, Model
 from symml.model.optimizer import optimizer
 from symml.model.schedules import inside, scheduled
+from symml.proof.complex_step import check_gradient
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
@@ -67,6 +71,32 @@ def plan(a: Analysis) -> Plan:
         row=model.row_dim,
         batch=batch,
     )
+
+
+def errors_plan(a: Analysis) -> tuple[Plan, dict]:
+    """The Hessian of the objective times a vector as a Plan of one function, and how its inverse becomes errors.
+
+    The Hessian is compared with the complex step of the gradient before it is used.
+    """
+    reading = likelihood.read(a.forward, "loss", a.model.over, a.model.objective.span)
+    first, second, along = hessian_times(a.derivative, a.model.over)
+    for t in a.model.over:
+        proof = check_gradient(first, second, "slope", t)
+        if not proof.ok:
+            raise NumericError(f"the derived Hessian of '{t.name}' is wrong: {proof}")
+    facts = {
+        "along": [t.name for t in along],
+        "times": [d.name for d in reading.times],
+        "penalty": reading.penalty,
+        "squares": reading.squares and [int(s) if s.is_Integer else s.name for s in reading.squares],
+    }
+    functions = (
+        Function("hessian_times", "gradient", schedule(second), "slope"),
+        Function("objective", "value", schedule(a.forward), "loss"),
+    )
+    whole = plan(a)
+    small = replace(whole, functions=functions, algorithm="", optimizer=None, update=None, batch=None)
+    return replace(small, dims=all_dims([a.program, second], a.model.over)), {"errors": facts}
 
 
 def _validation_part(model: Model, optimizer: Optimizer | None) -> str | None:

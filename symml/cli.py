@@ -45,6 +45,12 @@ Resume = Annotated[
     Path | None, typer.Option(help="Go on with the run that this folder keeps, to the same bits.", show_default=False)
 ]
 Every = Annotated[float, typer.Option(help="Seconds between two checkpoints.")]
+Errors = Annotated[
+    str | None,
+    typer.Option(
+        "--errors", help="Print standard errors; the objective is a likelihood, or squares.", show_default=False
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # of whichever click typer brings
 INTERRUPTED = 130
@@ -164,6 +170,7 @@ def run(
     resume: Resume = None,
     every: Every = pipeline.EVERY,
     out: Annotated[Path, typer.Option(help="Where runs are saved.")] = Path("runs"),
+    errors: Errors = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -175,11 +182,16 @@ def run(
         faces.keep_finite(out, error)
         raise
     folder = faces.save_run(out / result.kernel.manifest["model"], result)
+    if not as_json:
+        typer.echo("\n".join(faces.screen(result)))
+        typer.echo(f"saved to {folder}")
+    found = pipeline.errors(result, errors) if errors else None
+    if found is not None:
+        faces.save_errors(folder, result, found)
     if as_json:
-        typer.echo(json.dumps({**faces.document(result), "saved": str(folder)}))
-        return
-    typer.echo("\n".join(faces.screen(result)))
-    typer.echo(f"saved to {folder}")
+        typer.echo(json.dumps({**faces.document(result, found), "saved": str(folder)}))
+    elif found is not None:
+        typer.echo("\n".join(["", *faces.error_lines(result, found)]))
 
 
 @app.command()
@@ -193,16 +205,20 @@ def train(
     checkpoint: Checkpoint = None,
     resume: Resume = None,
     every: Every = pipeline.EVERY,
+    errors: Errors = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train and print the figures; nothing is written."""
     keeping = pipeline.keeping(checkpoint, resume, every)
     result = _trained(spec, _options(target, dtype, list(given)), seed, list(data), as_json, keeping)
+    found = pipeline.errors(result, errors) if errors else None
     if as_json:
-        typer.echo(json.dumps(faces.document(result)))
+        typer.echo(json.dumps(faces.document(result, found)))
         return
     typer.echo("\n".join(faces.figures(result)))
+    if found is not None:
+        typer.echo("\n".join(["", *faces.error_lines(result, found)]))
 
 
 @app.command()

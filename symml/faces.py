@@ -16,9 +16,12 @@ from symml.runtime.export import parameter_lines, parameters, predictions
 from symml.runtime.save import restore, save, save_arrays, write_whole
 
 if TYPE_CHECKING:
-    from symml.pipeline import Result
+    from symml.results import Result
     from symml.runtime.many import Fits
+    from symml.runtime.uncertainty import Uncertainty
+
 MOST_ROWS = 60  # of a table on the screen
+MOST_ERRORS = 20
 
 
 def screen(result: Result) -> list[str]:
@@ -94,8 +97,8 @@ def _time(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def document(result: Result) -> dict:
-    """All of a result as JSON."""
+def document(result: Result, found: Uncertainty | None = None) -> dict:
+    """All of a result as JSON, with its errors where they were asked for."""
     m = result.kernel.manifest
     return {
         "model": m["model"],
@@ -111,6 +114,7 @@ def document(result: Result) -> dict:
         "notes": list(result.bound.notes),
         "cached": result.cached,
         "seconds": {"prepare": result.prepare_seconds, "train": result.train_seconds},
+        **({} if found is None else {"errors": error_document(found)}),
     }
 
 
@@ -198,6 +202,53 @@ def _fits_document(fits: Fits) -> dict:
 
 def _listed(arrays: Mapping[str, object]) -> dict:
     return {name: np.asarray(a).tolist() for name, a in arrays.items()}
+
+
+def error_lines(result: Result, found: Uncertainty) -> list[str]:
+    """Parameters with their standard errors, how these were read, warnings."""
+    entries = [
+        (name if not at else f"{name}[{', '.join(map(str, at))}]", float(np.asarray(value)[at]), float(deviation[at]))
+        for name, value in result.params.items()
+        for deviation in [np.asarray(found.deviations[name])]
+        for at in np.ndindex(np.shape(value))
+    ]
+    wide = max(len(name) for name, _, _ in entries)
+    lines = [f"{found.what} from {found.reading}"]
+    for name, value, deviation in entries[:MOST_ERRORS]:
+        told = f"± {deviation:.4g}" if np.isfinite(deviation) else "not identified"
+        lines.append(f"  {name.ljust(wide)}  {value:>11.5g}  {told}")
+    if len(entries) > MOST_ERRORS:
+        lines.append(f"  and {len(entries) - MOST_ERRORS} more in errors.csv of a run")
+    return lines + [f"warning: {note}" for note in found.notes]
+
+
+def error_document(found: Uncertainty) -> dict:
+    """Standard errors as JSON; null where an entry is not identified."""
+    return {
+        "kind": found.kind,
+        "what": found.what,
+        "reading": found.reading,
+        "deviations": {name: _nulls(np.asarray(v).tolist()) for name, v in found.deviations.items()},
+        "warnings": list(found.notes),
+    }
+
+
+def _nulls(value: object) -> object:
+    if isinstance(value, list):
+        return [_nulls(v) for v in value]
+    return value if np.isfinite(value) else None
+
+
+def save_errors(folder: Path, result: Result, found: Uncertainty) -> None:
+    """errors.csv of a run; the cell is empty where an entry is not identified."""
+    lines = ["parameter,index,value,error"]
+    for name, value in result.params.items():
+        for at in np.ndindex(np.shape(value)):
+            error = np.asarray(found.deviations[name])[at]
+            lines.append(
+                f"{name},{' '.join(map(str, at))},{np.asarray(value)[at]},{error if np.isfinite(error) else ''}"
+            )
+    write_whole(folder / "errors.csv", ("\n".join(lines) + "\n").encode())
 
 
 # files

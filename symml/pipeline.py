@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symml.errors import FileError, NumericError, SpecError
+from symml.results import Result
 from symml.source import Source
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from symml.runtime.bind import Bound
     from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
     from symml.runtime.many import Fits
+    from symml.runtime.uncertainty import Uncertainty
 
 TARGETS = ("reference", "cpu", "cuda")
 EVERY = 30.0  # seconds between two checkpoints
@@ -36,11 +38,12 @@ EVERY = 30.0  # seconds between two checkpoints
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose for a fit."""
+    """What a user may choose for a fit; `purpose` says what the kernel holds: a fit, or the Hessian for its errors."""
 
     target: str = "cpu"
     dtype: str = "float64"
     boundscheck: bool = False
+    purpose: str = "fit"
     hypers: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -207,14 +210,22 @@ def derivations(
 
 def build(source: Source, options: Options) -> tuple[str, dict]:
     """The module's source and manifest, from text."""
-    from symml.assemble import manifest, plan
     from symml.targets import whitelist
 
-    a = analyse(source)
-    plan_ = plan(a)
-    text, functions = _module_source(plan_, options, a.model.train)
+    text, facts, _ = _assembled(source, options)
     whitelist.check(text)
-    return text, manifest(a, plan_, functions, formulas(a), options)
+    return text, facts
+
+
+def _assembled(source: Source, options: Options) -> tuple[str, dict, Plan]:
+    """Source, manifest and Plan of a kernel."""
+    from symml.assemble import errors_plan, manifest, plan
+
+    a = analyse(source)
+    plan_, more = (plan(a), {}) if options.purpose == "fit" else errors_plan(a)
+    text, functions = _module_source(plan_, options, a.model.train)
+    rows = formulas(a) if options.purpose == "fit" else []
+    return text, {**manifest(a, plan_, functions, rows, options), **more}, plan_
 
 
 def _module_source(plan_: Plan, options: Options, train: Train | None) -> tuple[str, dict]:
@@ -242,7 +253,9 @@ def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
         from symml.runtime.launch_cuda import require_device
 
         require_device()
-    folder = cache.entry(cache.key(source.text, options.target, options.dtype, str(options.boundscheck)))
+    folder = cache.entry(
+        cache.key(source.text, options.target, options.dtype, str(options.boundscheck), options.purpose)
+    )
     found = cache.load(folder)
     if found is None:
         with cache.locked(folder):
@@ -256,17 +269,11 @@ def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
 
 
 def _reference(source: Source, options: Options) -> Kernel:
-    from symml.assemble import manifest, plan
     from symml.runtime.launch import Kernel
-    from symml.targets.numba_cpu.config import Config
-    from symml.targets.numba_cpu.wrap import module_source
     from symml.targets.reference import namespace
 
-    a = analyse(source)
-    plan_ = plan(a)
-    _, functions = module_source(plan_, Config(options.dtype))
-    facts = json.loads(json.dumps(manifest(a, plan_, functions, formulas(a), options)))
-    return Kernel(facts, namespace(plan_), options.dtype)
+    _, facts, plan_ = _assembled(source, options)
+    return Kernel(json.loads(json.dumps(facts)), namespace(plan_), options.dtype)
 
 
 # the user's runs
@@ -424,49 +431,6 @@ def path(
         raise
 
 
-@dataclass(frozen=True)
-class Result:
-    """A finished training: kernel, bound data, the parameter vector, outcome and reported numbers; seconds of each part."""
-
-    kernel: Kernel
-    bound: Bound
-    x: np.ndarray
-    outcome: Mapping
-    report: Mapping[str, float]
-    hypers: Mapping[str, float]
-    cached: bool
-    prepare_seconds: float
-    train_seconds: float
-    page: str
-
-    @property
-    def params(self) -> dict:
-        from symml.runtime.launch import parameters
-
-        return parameters(self.kernel, self.x, self.bound.dims)
-
-    @property
-    def params_in_data_units(self) -> dict:
-        """Parameters that multiply standardised or centred data, in the data's own units, with the shift they bring."""
-        from symml.runtime.launch import in_data_units
-
-        return in_data_units(self.kernel, self.x, self.bound)
-
-    def predict(self, values: Mapping[str, object] | None = None) -> np.ndarray:
-        """The page's prediction for new values of its inputs, or for the data of the fit."""
-        from symml.errors import DataError
-        from symml.runtime import launch
-        from symml.runtime.bind import bind_again
-
-        functions = self.kernel.manifest["functions"]
-        if "predict" not in functions:
-            raise DataError("the page predicts nothing", fix="write: predict p")
-        bound, read = self.bound, functions["predict"]["data"]
-        if values or any(name not in bound.arrays for name in read):
-            bound = bind_again(self.kernel.manifest, read, values or {}, bound, self.kernel.dtype)
-        return launch.predict(self.kernel, self.x, bound, self.hypers)
-
-
 def restore(source: Source | None, folder: Path, target: str = "cpu") -> Result:
     """A saved fit, ready to predict; its page is the given one, which must be that of the fit, or the one in the folder."""
     from symml.runtime import launch, save
@@ -480,6 +444,19 @@ def restore(source: Source | None, folder: Path, target: str = "cpu") -> Result:
     bound = save.fitted(folder, saved, k)
     x = launch.vector(k, saved.params, bound.dims)
     return Result(k, bound, x, facts, facts["report"], facts["hyper"], cached, 0.0, 0.0, source.text)
+
+
+def errors(result: Result, kind: str, target: str = "cpu") -> Uncertainty:
+    """Standard errors of a fit whose objective is a negative log-likelihood ("likelihood") or a sum of "squares"."""
+    from symml.errors import DataError
+    from symml.runtime import launch, uncertainty
+
+    missing = [d["name"] for d in result.kernel.manifest["data"] if d["name"] not in result.bound.arrays]
+    if missing:
+        raise DataError(f"the fit does not hold its data '{missing[0]}'", fix="train it, rather than restore it")
+    k, _ = kernel(Source("page.symml", result.page), Options(target=target, purpose="errors"))
+    p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
+    return uncertainty.uncertainty(k, p, kind)
 
 
 def show(source: Source, stage: str, options: Options) -> str:

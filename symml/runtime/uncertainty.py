@@ -1,0 +1,161 @@
+"""Standard errors from the Hessian at a fit, and the directions that the data do not identify.
+
+found = uncertainty(kernel, problem, "likelihood")      the kernel is one of purpose "errors"
+found.deviations["w"], found.notes
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from symml.errors import DataError, NumericError, SpecError
+from symml.runtime.launch import Kernel, Problem, buffers, data_tuple, parameters, shape
+
+KINDS = ("likelihood", "squares")
+LARGEST = 5000  # parameters: the Hessian of more is not made
+SINGULAR = 1e-12  # an eigenvalue of the scaled Hessian, of the largest, that counts as 0
+TOUCHED = 1e-6  # the part of an entry in an unidentified direction from which on its error has no meaning
+UNFINISHED = 0.01  # a Newton step, in standard errors, that is worth a note
+SHOWN = 4  # entries of a direction that are told
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Standard errors in one vector, NaN where an entry is not identified; `directions` are the rows along which the
+    objective is flat; `step` is the largest Newton step that is left, in standard errors."""
+
+    deviation: np.ndarray
+    covariance: np.ndarray
+    directions: np.ndarray
+    step: float
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Standard errors by parameter, the covariance of all entries in their order, how they were read, and warnings.
+
+    NaN stands where an entry is not identified. `what` is their name: standard errors or posterior deviations.
+    """
+
+    kind: str
+    what: str
+    reading: str
+    deviations: Mapping[str, np.ndarray]
+    covariance: np.ndarray
+    notes: tuple[str, ...]
+
+
+def uncertainty(kernel: Kernel, p: Problem, kind: str) -> Uncertainty:
+    """The standard errors of a fit at p.x, over the rows it was trained on."""
+    facts, size = kernel.manifest["errors"], p.x.shape[0]
+    if kind not in KINDS:
+        raise SpecError(f"unknown kind of errors '{kind}'", fix=f"one of {', '.join(KINDS)}")
+    if kind == "squares" and (facts["squares"] is None or facts["penalty"]):
+        raise SpecError("the objective is not one sum or mean of squares", fix="--errors likelihood, if it is one")
+    if size > LARGEST:
+        raise DataError(f"the Hessian of {size} parameters is not made; the limit is {LARGEST}")
+    hessian, gradient, value = _at(kernel, p)
+    if kind == "likelihood":
+        times = math.prod(shape(p.dims, facts["times"]))
+        found = errors(hessian, gradient, lambda rank: 1 / times)
+        reading = _likelihood_words(facts)
+    else:
+        count = math.prod(shape(p.dims, facts["squares"]))
+        found = errors(hessian, gradient, lambda rank: _variance(value, count, rank))
+        reading = f"a sum of squares; residual variance from {count} residuals less the parameters identified"
+    what = "posterior deviations" if facts["penalty"] else "standard errors"
+    every = parameters(kernel, found.deviation, p.dims)
+    return Uncertainty(kind, what, reading, every, found.covariance, tuple(_notes(kernel, p, found)))
+
+
+def errors(hessian: np.ndarray, gradient: np.ndarray, dispersion: Callable[[int], float]) -> Errors:
+    """dispersion(rank) times the inverse Hessian over the directions that it identifies; NumericError at no minimum."""
+    if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
+        raise NumericError("the Hessian is not finite at the fit", fix="there are no standard errors here")
+    hessian = (hessian + hessian.T) / 2
+    unit = 1 / np.sqrt(np.where(np.diag(hessian) > 0, np.diag(hessian), 1.0))
+    values, vectors = np.linalg.eigh(hessian * unit * unit[:, None])
+    most = max(float(values[-1]), 0.0)
+    if values[0] < -math.sqrt(SINGULAR) * most or (values[0] < 0 and most == 0):
+        raise NumericError(
+            f"the Hessian has a negative eigenvalue ({values[0]:.2g}, scaled): the fit is not a minimum",
+            fix="train further, or from another start; there are no standard errors here",
+        )
+    flat = values <= SINGULAR * most
+    good, null = vectors[:, ~flat], vectors[:, flat]
+    inverse = (good / values[~flat]) @ good.T * unit * unit[:, None]
+    covariance = inverse * dispersion(good.shape[1])
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    step = np.abs(inverse @ gradient)
+    left = float(np.max(step / np.where(deviation > 0, deviation, np.inf), initial=0.0))
+    lost = np.linalg.norm(null, axis=1) > TOUCHED
+    covariance[lost] = covariance[:, lost] = np.nan
+    directions = (null * unit[:, None]).T
+    directions = directions / np.max(np.abs(directions), axis=1, keepdims=True, initial=1e-300)
+    return Errors(np.where(lost, np.nan, deviation), covariance, directions, left)
+
+
+def _at(kernel: Kernel, p: Problem) -> tuple[np.ndarray, np.ndarray, float]:
+    """Hessian, gradient and objective, column by column: the function's value along e_j is the gradient's entry j."""
+    functions, size = kernel.manifest["functions"], p.x.shape[0]
+    x = p.x.astype(np.float64)
+    arrays = {k: a if a.dtype.kind == "i" else a.astype(np.float64) for k, a in p.arrays.items()}
+    along = np.zeros(size)
+    views, at = {}, 0
+    for name, t in zip(kernel.manifest["errors"]["along"], kernel.manifest["params"], strict=True):
+        sizes = shape(p.dims, t["shape"])
+        views[name] = along[at : at + math.prod(sizes)].reshape(sizes)
+        at += math.prod(sizes)
+    f = functions["hessian_times"]
+    arguments = data_tuple(kernel, f, {**arrays, **views}, p.dims, p.hypers), buffers(f, p.dims)
+    hessian, gradient = np.zeros((size, size)), np.zeros(size)
+    for k in range(size):
+        along[:] = 0.0
+        along[k] = 1.0
+        gradient[k] = kernel.module.hessian_times(x, hessian[k], *arguments)
+    f = functions["objective"]
+    value = kernel.module.objective(x, data_tuple(kernel, f, arrays, p.dims, p.hypers), buffers(f, p.dims))
+    return hessian, gradient, float(value)
+
+
+def _variance(value: float, count: int, rank: int) -> float:
+    """What multiplies the inverse Hessian of value = c * (sum of squares): residual variance times 2 c, for any c."""
+    if count <= rank:
+        raise NumericError(f"{count} residuals leave nothing to estimate their variance with {rank} parameters")
+    return 2 * value / (count - rank)
+
+
+def _likelihood_words(facts: Mapping) -> str:
+    times = " ".join(facts["times"])
+    text = f"{times} times the objective" if times else "the objective"
+    if facts["penalty"]:
+        return (
+            f"{text} as a negative log-likelihood plus a negative log-prior (its penalty): "
+            "those of the Laplace approximation, not sampling errors"
+        )
+    return f"{text} as a negative log-likelihood: the inverse of the observed information"
+
+
+def _notes(kernel: Kernel, p: Problem, found: Errors) -> list[str]:
+    notes = []
+    for direction in found.directions:
+        named = _named(kernel, p, direction)
+        notes.append(f"not identified: the objective does not change along {named}")
+    if found.step > UNFINISHED:
+        notes.append(f"the fit is {found.step:.2g} standard errors from the optimum: train further")
+    return notes
+
+
+def _named(kernel: Kernel, p: Problem, direction: np.ndarray) -> str:
+    """The largest entries of a direction with their names."""
+    names = []
+    for t in kernel.manifest["params"]:
+        sizes = shape(p.dims, t["shape"])
+        names += [f"{t['name']}[{', '.join(map(str, at))}]" if at else t["name"] for at in np.ndindex(sizes)]
+    large = [k for k in np.argsort(-np.abs(direction), kind="stable") if abs(direction[k]) > TOUCHED]
+    text = " ".join(f"{direction[k]:+.3g} {names[k]}" for k in large[:SHOWN])
+    return text + (f" and {len(large) - SHOWN} more entries" if len(large) > SHOWN else "")
