@@ -143,7 +143,9 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
         )
     flags = [f for f in item.flags if kind != "data" or f not in TRANSFORMS]
     if flags:
-        raise UnsupportedError(f"'{flags[0]}' is not supported yet for {kind}", item.span)
+        raise UnsupportedError(
+            f"'{flags[0]}' is not supported yet for {kind}", item.span, fix=nearest(flags[0], TRANSFORMS)
+        )
     if item.choice is not None:
         raise UnsupportedError(
             "the choice of a hyper-parameter is not supported yet", item.choice.span, fix="give it a value: = 1e-2"

@@ -91,7 +91,7 @@ FIXES = MappingProxyType(
         "'": "remove the blank before it: X'",
     }
 )
-Row = tuple[str, str]
+Row = tuple[str, str, bool]  # the message, the fix, and whether the place is the innermost open bracket
 Table = Mapping[tuple, Row]
 
 
@@ -123,17 +123,17 @@ def table(rows: Sequence[Mapping], stop_of: Callable[[str], Stop]) -> Table:
         for text in row["texts"]:
             telling, general = keys(stop_of(text))
             for key in (*telling, *general):
-                found.setdefault(key, (row["message"], row.get("fix", "")))
+                found.setdefault(key, (row["message"], row.get("fix", ""), row.get("place") == "bracket"))
     return MappingProxyType(found)
 
 
 def keys(stop: Stop) -> tuple[list[tuple], list[tuple]]:
     """What a stop is looked up by, the most telling key first; and a general key of words in a name's place."""
-    before, kind = _kind(stop.before), _kind(stop.token) if stop.token else "$END"
+    before, kind = stop.before.type if stop.before else "", _kind(stop.token) if stop.token else "$END"
     factors = frozenset(stop.accepted & FACTORS)
     operators = bool(stop.accepted & OPERATORS)  # after an operand
     word = str(stop.token) if kind == "RESERVED" else ""
-    place = before, kind, word, operators
+    place = before, kind, word, operators, "$END" in stop.accepted
     telling: list[tuple] = [(*place, factors, stop.within), (*place, factors), (*place, bool(factors))]
     return telling, [(kind,)] if kind in MISPLACED and "NAME" in stop.accepted else []
 
@@ -151,7 +151,9 @@ def _kind(token: Token | None) -> str:
 
 def _filled(row: Row, stop: Stop, span: Span) -> SpecError:
     before, token = ("" if t is None else str(t) for t in (stop.before, stop.token))
-    message, fix = (text.replace("{previous}", before).replace("{token}", token) for text in row)
+    message, fix = (text.replace("{previous}", before).replace("{token}", token) for text in row[:2])
+    if row[2] and stop.opening is not None:
+        span = _at(stop.opening, stop.token or stop.opening, span)
     return SpecError(message, span, fix=fix)
 
 

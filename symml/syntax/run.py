@@ -18,6 +18,9 @@ from symml.syntax.postlex import CLOSING, Layout, LayoutError
 GOOD_TOKENS = 4  # so many tokens must fit after a mended mistake before a second one in the statement is believed
 MOST_STOPS = 4
 SOFT = ("LABEL", "COLUMNS", "SEED", "STRATIFIED", "SUBSET", "OF", "CHOSEN")
+NOT_IN_BARS = frozenset(
+    ["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "UNEQUAL", "COMMA", "SEMICOLON"]
+) | {"UNTIL", "SUBJECT", "FOR", "WHERE", "IF", "OTHERWISE", "ON", "RPAR", "RSQB", "RBRACE", "AND", "OR"}
 WORD = re.compile(r"\w+|.", re.DOTALL)
 
 
@@ -38,6 +41,7 @@ class Stop:
     message: str = ""
     fix: str = ""
     character: bool = False
+    opening: Token | None = None  # the innermost open bracket
 
 
 class Run:
@@ -71,7 +75,7 @@ class Run:
             return self._stop(error.token, message=error.message, fix=error.fix)
         except UnexpectedToken as error:
             self.layout = layout
-            if layout.open and (error.token.type == "$END" or layout.open[-1][0].line < error.token.line):
+            if layout.open and (_ends(error.token, layout) or layout.open[-1][0].line < error.token.line):
                 unclosed = layout.unclosed()
                 return self._stop(unclosed.token, message=unclosed.message)
             return self._stop(None if error.token.type == "$END" else error.token)
@@ -96,7 +100,8 @@ class Run:
     def _stop(self, token: Token | None, message: str = "", fix: str = "", character: bool = False) -> Stop:
         head = self.layout.head or (token if not character else None)
         accepted, second = frozenset(self.parser.accepts()), self.count == 1
-        return Stop(self.fed, token, accepted, head, second, self.layout.within(), message, fix, character)
+        opening = self.layout.open[-1][0] if self.layout.open else None
+        return Stop(self.fed, token, accepted, head, second, self.layout.within(), message, fix, character, opening)
 
     # mending
 
@@ -141,6 +146,12 @@ class Run:
         counter.line = before.count("\n") + 1
         counter.line_start_pos = before.rfind("\n") + 1
         counter.column = position - counter.line_start_pos + 1
+
+
+def _ends(token: Token, layout: Layout) -> bool:
+    """Whether an open bracket is what is wrong: the text ends, or a bar meets what no bars hold."""
+    bars = layout.open[-1][0].type in ("BAR_OPEN", "NORM_OPEN")
+    return token.type == "$END" or (bars and layout.ended and token.type in NOT_IN_BARS)
 
 
 def stops(run: Run) -> Tree | list[Stop]:
