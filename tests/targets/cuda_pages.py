@@ -1,10 +1,14 @@
-"""The two pages of the CUDA tests at sizes that the simulator can bear, and their data.
+"""The two pages of the CUDA tests at sizes that the simulator can bear, their data, and child processes.
 
-Child processes import this too, so that all of them train the same.
+The children import this too, so that all of them train the same.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,9 @@ import numpy as np
 from symml import pipeline
 from symml.source import Source
 
+DTYPES = ("float64", "float32")
+BOUND = {"float64": 1e-10, "float32": 1e-4}
+CHILD = Path(__file__).parent / "cuda_child.py"
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SMALLER = {
     "logistic_regression": {"|grad| < 1e-8": "|grad| < 1e-3"},
@@ -51,3 +58,18 @@ def page(name: str) -> Source:
         assert old in text, f"{name} no longer says {old}"
         text = text.replace(old, new)
     return Source(source.name, text)
+
+
+def child(*args: object, simulated: bool = False, **kwargs: object) -> subprocess.CompletedProcess:
+    """cuda_child.py, or with a module's name that, in a process of its own."""
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
+    env |= {"NUMBA_ENABLE_CUDASIM": "1"} if simulated else {}
+    return subprocess.run(
+        [sys.executable, *map(str, args)], capture_output=True, text=True, env=env, timeout=600, **kwargs
+    )
+
+
+def document(*args: object, simulated: bool = False) -> object:
+    out = child(CHILD, *args, simulated=simulated)
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout)
