@@ -256,6 +256,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
             "dim": model.split.dim.name,
             "parts": [list(p) for p in model.split.parts],
             "seed": model.split.seed,
+            "folds": model.split.folds,
             "by": model.split.stratified_by,
         },
         "params": [
@@ -264,6 +265,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "hypers": [
             {"name": h.tensor.name, "value": h.value, "domain": _domain(h.tensor.domain)} for h in model.hypers.values()
         ],
+        "choice": _choice(model),
         "functions": functions,
         "method": {
             "name": method,
@@ -282,6 +284,20 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "reports": [r.name.id for r in model.reports],
         "parts": [r.part.id if r.part else "" for r in model.reports],
         "expected": [list(e) for e in model.expected],
+    }
+
+
+def _choice(model: Model) -> dict | None:
+    """Which hyper-parameters are chosen, among which values, by which report and where."""
+    chosen = [h for h in model.hypers.values() if h.choice is not None]
+    if not chosen:
+        return None
+    by = chosen[0].choice
+    return {
+        "among": {h.tensor.name: list(h.tensor.domain.values) for h in chosen},
+        "by": by.name.id,
+        "sense": by.sense,
+        "on": by.part.id,
     }
 
 

@@ -84,11 +84,29 @@ def figures(result: Result) -> list[str]:
     if o.get("best_epoch"):
         part, least = m["functions"]["validation_loss"]["part"], o["validation"][o["best_epoch"] - 1]
         lines.append(f"kept epoch {o['best_epoch']}, the best on {part}: loss {sign * least:.6g}")
+    if "choice" in o:
+        lines += ["", *choice_lines(o["choice"])]
     if result.report:
         lines.append("")
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):
         lines.append(f"{name} = {value:.4g}" + (f" on {part}" if part else ""))
     return lines
+
+
+def choice_lines(found: Mapping) -> list[str]:
+    """A row for each combination of values that was tried, the chosen one marked."""
+    several = found["tried"][0]["error"] is not None
+    head = (
+        f"mean {found['by']} on {len(found['tried'][0]['scores'])} folds"
+        if several
+        else f"{found['by']} on {found['on']}"
+    )
+    rows = [(" ".join(found["chosen"]), head, *(["standard error"] if several else []), "")]
+    for tried in found["tried"]:
+        error = [f"{tried['error']:.4g}"] if several else []
+        mark = f"the {found['sense']}" if tried["values"] == found["chosen"] else ""
+        rows.append((" ".join(f"{v:g}" for v in tried["values"].values()), f"{tried['mean']:.6g}", *error, mark))
+    return _table(rows)
 
 
 def _time(seconds: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -323,6 +323,9 @@ def train(
 
     start = time.perf_counter()
     k, cached, bound, chosen = _prepared(source, options, values, seed)
+    found = _searched(k, bound, options.hypers, chosen, watch)
+    if found is not None:
+        options = replace(options, hypers={**options.hypers, **found["chosen"]})
     p = launch.problem(k, bound, options.hypers, chosen)
     ready = time.perf_counter()
     try:
@@ -331,9 +334,20 @@ def train(
         _explain(source, options, k, error)
         raise
     stop = time.perf_counter()
+    outcome = outcome if found is None else {**outcome, "choice": found}
     report = launch.report(k, x, bound, options.hypers)
     seconds = (ready - start, stop - ready)
     return Result(k, bound, x, outcome, report, dict(options.hypers), cached, *seconds, source.text)
+
+
+def _searched(k: Kernel, bound: Bound, hypers: Mapping[str, float], seed: int, watch: Watch | None) -> dict | None:
+    """What was tried for the hyper-parameters that the page lets be chosen, and what was chosen."""
+    choice = k.manifest["choice"]
+    if choice is None or all(name in hypers for name in choice["among"]):
+        return None
+    from symml.runtime.choose import choose
+
+    return choose(k, bound, hypers, seed, watch).facts(choice)
 
 
 def _prepared(

@@ -23,6 +23,7 @@ from symml.syntax import tree
 from symml.syntax.words import nearest
 
 TRANSFORMS = ("standardised", "centred")
+FOLDS = "folds"  # in a split and after `chosen by ... on`
 GRAPH_FLAGS = ("undirected", "self_loops")
 LARGEST_TENSOR = 2**40  # entries of a literal shape; the data's own sizes are checked when they are bound
 
@@ -146,9 +147,9 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
         raise UnsupportedError(
             f"'{flags[0]}' is not supported yet for {kind}", item.span, fix=nearest(flags[0], TRANSFORMS)
         )
-    if item.choice is not None:
-        raise UnsupportedError(
-            "the choice of a hyper-parameter is not supported yet", item.choice.span, fix="give it a value: = 1e-2"
+    if item.choice is not None and kind != "hyper":
+        raise SpecError(
+            "only a hyper-parameter is chosen", item.choice.span, fix="hyper lam in {1e-2, 1e-1} chosen by ..."
         )
     if kind == "data":
         if source is not None and source.columns is not None and not _numbered(source.columns):
@@ -185,7 +186,13 @@ def _hyper(sheet: _Sheet, item: tree.Declaration, tensor: Tensor) -> None:
     domain = tensor.domain
     if value is not None and not _inside(value, domain):
         raise SpecError(f"{item.name.id} = {value:g} is outside its domain", item.value.span)
-    sheet.hypers[item.name.id] = Hyper(tensor, value, item.span)
+    if item.choice is not None and (value is not None or domain.kind != "set"):
+        raise SpecError(
+            f"'{item.name.id}' is chosen among the values of a set, and has none of its own",
+            item.choice.span,
+            fix=f"hyper {item.name.id} in {{1e-2, 1e-1, 1}} chosen by ...",
+        )
+    sheet.hypers[item.name.id] = Hyper(tensor, value, item.span, item.choice)
 
 
 def _inside(value: float, domain: Domain) -> bool:
@@ -312,6 +319,8 @@ _STATEMENTS: dict[type, Callable[[_Sheet, tree.Statement], None]] = {
 def _model(page: tree.Tree, sheet: _Sheet) -> Model:
     """What needs the whole page: the split, the parameters that are trained, the method."""
     objective = sheet.single.get(tree.Objective)
+    split = _split(sheet)
+    _choices(sheet, split)
     return Model(
         name=sheet.heads[0].name.id if sheet.heads else "model",
         source=page.source,
@@ -323,7 +332,7 @@ def _model(page: tree.Tree, sheet: _Sheet) -> Model:
         definitions=sheet.definitions,
         objective=objective,
         over=_over(sheet, objective),
-        split=_split(sheet),
+        split=split,
         train=_train(sheet),
         predict=sheet.single.get(tree.Predict),
         reports=tuple(sheet.reports),
@@ -353,18 +362,46 @@ def _split(sheet: _Sheet) -> Split | None:
         return None
     if node.dim.id not in sheet.dims:
         raise SpecError(f"unknown dim '{node.dim.id}'", node.dim.span, fix=nearest(node.dim.id, sheet.dims))
-    folds = next((name for name, _ in node.parts if name.id == "folds"), None)
-    if folds is not None:
-        raise UnsupportedError(
-            "a split into folds is not supported yet", folds.span, fix="name parts: train 0.8, test 0.2"
-        )
-    parts = tuple((name.id, number(fraction)) for name, fraction in node.parts)
+    folds = _folds([fraction for name, fraction in node.parts if name.id == FOLDS])
+    parts = tuple((name.id, number(fraction)) for name, fraction in node.parts if name.id != FOLDS) or (("train", 1.0),)
     if abs(sum(f for _, f in parts) - 1) > 1e-9 or min(f for _, f in parts) <= 0:
         raise SpecError("the parts of a split are positive and add up to 1", node.span)
     by = node.stratified_by
     if by is not None and by.id not in sheet.data:
         raise SpecError(f"'{by.id}' is not declared as data", by.span, fix=nearest(by.id, sheet.data))
-    return Split(sheet.dims[node.dim.id], parts, int(number(node.seed)) if node.seed else 0, by.id if by else None)
+    seed = int(number(node.seed)) if node.seed else 0
+    return Split(sheet.dims[node.dim.id], parts, seed, by.id if by else None, folds)
+
+
+def _folds(counts: list[tree.Expr]) -> int:
+    """How many folds a split makes of its first part; 0 where it says nothing of them."""
+    if not counts:
+        return 0
+    count = number(counts[-1])
+    if len(counts) > 1 or count != int(count) or count < 2:
+        raise SpecError("folds are counted once, by a whole number from 2 on", counts[-1].span, fix="such as folds 5")
+    return int(count)
+
+
+def _choices(sheet: _Sheet, split: Split | None) -> None:
+    """All choices name one reported figure, its sense, and folds or a part of the split beside the training part."""
+    chosen = [h.choice for h in sheet.hypers.values() if h.choice is not None]
+    for c in chosen:
+        parts = [*(name for name, _ in split.parts[1:]), *([FOLDS] if split.folds else [])] if split else []
+        known = [r.name.id for r in sheet.reports]
+        if not c.sense:
+            raise SpecError(
+                "is the figure to be small or large?", c.span, fix=f"chosen by smallest {c.name.id}, or largest"
+            )
+        if c.name.id not in known:
+            fix = nearest(c.name.id, known) or f"report it: report {c.name.id} = ..."
+            raise SpecError(f"'{c.name.id}' is not reported", c.name.span, fix=fix)
+        if c.part is None or c.part.id not in parts:
+            fix = f"on {parts[-1]}" if parts else "on folds, with split n into train 0.8, test 0.2, folds 5"
+            raise SpecError("a choice is made on folds or on a part of the split", (c.part or c).span, fix=fix)
+        first = chosen[0]
+        if (c.sense, c.name.id, c.part.id) != (first.sense, first.name.id, first.part.id):
+            raise SpecError("hyper-parameters are chosen together, by one figure on one part", c.span)
 
 
 def _train(sheet: _Sheet) -> Train | None:

@@ -58,21 +58,23 @@ class Param:
 
 @dataclass(frozen=True)
 class Hyper:
-    """One `hyper` item; `value` is None where a fit must give it."""
+    """One `hyper` item; `value` is None where a fit must give it or, with `choice`, find it among its domain's values."""
 
     tensor: Tensor
     value: float | None
     span: Span
+    choice: tree.Choice | None = None
 
 
 @dataclass(frozen=True)
 class Split:
-    """`split n into train 0.8, test 0.2 seed 0 stratified by y`."""
+    """`split n into train 0.8, test 0.2, folds 5 seed 0 stratified by y`; the folds (0: none) are of the first part."""
 
     dim: Dim
     parts: tuple[tuple[str, float], ...]
     seed: int
     stratified_by: str | None
+    folds: int = 0
 
 
 @dataclass(frozen=True)

@@ -350,13 +350,16 @@ def bootstrap_rows(n: int, seed: int, number: int) -> np.ndarray:
 def report(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, float]) -> dict[str, float]:
     """Each reported number, on its part of the split."""
     m = kernel.manifest
-    out = {}
-    for name in m["reports"]:
-        function = m["functions"][f"report_{len(out)}"]
-        arrays, dims = _part(m, bound, function["part"] or next(iter(bound.parts), ""))
-        run = getattr(kernel.module, f"report_{len(out)}")
-        out[name] = run(x, data_tuple(kernel, function, arrays, dims, values), buffers(function, dims))
-    return out
+    parts = [m["functions"][f"report_{k}"]["part"] or next(iter(bound.parts), "") for k in range(len(m["reports"]))]
+    return {name: figure(kernel, k, x, bound, values, parts[k]) for k, name in enumerate(m["reports"])}
+
+
+def figure(kernel: Kernel, number: int, x: np.ndarray, bound: Bound, values: Mapping[str, float], part: str) -> float:
+    """One of the reported numbers on a part of the split."""
+    function = kernel.manifest["functions"][f"report_{number}"]
+    arrays, dims = _part(kernel.manifest, bound, part)
+    run = getattr(kernel.module, f"report_{number}")
+    return run(x, data_tuple(kernel, function, arrays, dims, values), buffers(function, dims))
 
 
 def predict(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, float]) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from symml.algorithms.philox import SPLIT, shuffle
 
 
-def split_rows(n, fractions, seed, strata=None):
+def split_rows(n, fractions, seed, strata=None, purpose=SPLIT):
     """Sorted row numbers of each part; with `strata` (codes, one a row) each part has its share of every code.
 
     Shares are rounded so that every row is used once and each part's size is as near to fraction * n as can be.
@@ -19,7 +19,7 @@ def split_rows(n, fractions, seed, strata=None):
     done = 0
     for number, rows in enumerate(groups):
         order = np.zeros(rows.shape[0], np.int64)
-        shuffle(order, seed, SPLIT, number)
+        shuffle(order, seed, purpose, number)
         # the ends of the whole split after this group, less those before it: rounding does not add up over groups
         after = [round(float(e) * (done + rows.shape[0])) for e in ends]
         before = [round(float(e) * done) for e in ends]

@@ -75,8 +75,6 @@ LATER = [
     ("data Z[n, d] missing allowed", 6, "'missing'"),
     ("data Z[n, d] sparse", 6, "'sparse'"),
     ('data Z[n, d] from "a.csv" columns "a".."b"', 35, "columns by name"),
-    ("hyper l in {1, 2} chosen by smallest r on valid", 19, "choice"),
-    ("split n into folds 5 seed 0", 14, "folds"),
     ("param S[d, d] in symmetric", 18, "'symmetric'"),
     ("param C[d, d] init sample(X)", 20, "init sample"),
     ("S = {i in n where y[i] > 0}\nminimize over b  b sum[i in n] [i in S]", 5, "a set of its own"),
