@@ -122,6 +122,17 @@ def store(folder: Path, source: str, manifest: dict) -> tuple[str, dict]:
     return source, json.loads(text)
 
 
+def keep_source(path: Path, source: str) -> None:
+    """The file of a module that is about to be executed, again where its entry was removed meanwhile: numba asks for it."""
+    if path.is_file():
+        return
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True, parents=True)
+        _write(path, source.encode())
+    except OSError as problem:
+        raise FileError(f"cannot write '{path}': {problem.strerror}", fix="set SYMML_CACHE") from None
+
+
 def _digest(source: str, manifest: str) -> str:
     return hashlib.sha256(source.encode() + b"\0" + manifest.encode()).hexdigest()
 

@@ -39,6 +39,7 @@ def load_module(path: Path, source: str) -> types.ModuleType:
     name = f"symml_kernel_{path.parent.name}"
     if name in sys.modules:
         return sys.modules[name]
+    cache.keep_source(path, source)
     module = types.ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module

@@ -16,10 +16,12 @@ import pytest
 from symml import pipeline
 from symml.errors import FileError
 from symml.runtime import cache
+from symml.runtime.launch import load_module
 from symml.source import Source
 
 ROOT = Path(__file__).parent.parent.parent
 PROCESSES = 16
+COLD_STARTS = 100
 DAMAGED, ALL_DAMAGED = 24, 1_000
 WARM_SECONDS = 1.5
 
@@ -94,6 +96,39 @@ def test_many_cold_starts_at_once(tmp_path, source):
     assert [code for _, code in ended] == [0] * PROCESSES, ended
     assert call(tmp_path / "c", source) == 1
     assert not [p for p in (tmp_path / "c").rglob(".*") if p.suffix != ".lock"], "a temporary file stayed"
+    good = {p: p.read_bytes() for p in kept(tmp_path / "c")}
+    for k, (path, data) in enumerate(good.items()):  # all of them meet what was cut and what was changed
+        path.write_bytes(data[: len(data) // 2] if k % 2 else data[:60] + bytes([data[60] ^ 4]) + data[61:])
+    running = [start(tmp_path / "c", source) for _ in range(PROCESSES)]
+    ended = [(p.communicate(timeout=300), p.returncode) for p in running]
+    assert [code for _, code in ended] == [0] * PROCESSES, ended
+    call(tmp_path / "c", source)  # one that found the damage late may have deleted what another had mended
+    assert call(tmp_path / "c", source) == 1
+
+
+@pytest.mark.full
+def test_a_hundred_cold_starts_of_many_processes(tmp_path, source):
+    """The same kernel under a hundred keys in turn: each is a cold start of all processes at about the same time."""
+    head, loop = CALL.split("folder = cache", 1)
+    body = ("folder = cache" + loop).replace('"k" * 40', 'f"{k:040d}"')
+    code = head + f"for k in range({COLD_STARTS}):\n" + "".join(f"    {line}\n" for line in body.splitlines())
+    running = [start(tmp_path / "c", source, code) for _ in range(PROCESSES)]
+    ended = [(p.communicate(timeout=3000), p.returncode) for p in running]
+    assert [code for _, code in ended] == [0] * PROCESSES, ended
+    assert all(out.count("hits") == COLD_STARTS for (out, _), _ in ended)
+    assert not [p for p in (tmp_path / "c").rglob(".*") if p.suffix != ".lock"], "a temporary file stayed"
+
+
+@pytest.mark.full
+def test_many_cold_starts_of_a_page(tmp_path):
+    """`symml train` of an example, sixteen times at once on an empty cache: the same bits from all."""
+    environment = {**os.environ, "SYMML_CACHE": str(tmp_path / "c"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "symml.cli", "train", str(ROOT / "examples" / "ridge.symml"), "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, env=environment, **pipes) for _ in range(PROCESSES)]
+    ended = [(p.communicate(timeout=3000), p.returncode) for p in running]
+    assert [code for _, code in ended] == [0] * PROCESSES, ended
+    assert len({json.dumps(json.loads(out)["params"]) for (out, _), _ in ended}) == 1
 
 
 # damage; in one process, for a start costs half a second
@@ -102,8 +137,6 @@ def test_many_cold_starts_at_once(tmp_path, source):
 def uses(folder: Path) -> tuple[float, int]:
     """The figure of the kernel as a new process would find it, and how many of its functions came from the cache."""
     import numpy as np
-
-    from symml.runtime.launch import load_module
 
     found = cache.load(folder)
     if found is None:
@@ -250,6 +283,15 @@ def test_the_least_used_entries_go(tmp_path, monkeypatch):
     assert cache.load(cache.entry("0")) is not None  # used now
     cache.store(cache.entry("3"), "x = 1\n", {})
     assert sorted(p.name for p in cache.root().iterdir() if p.is_dir()) == ["0", "2", "3"]
+
+
+def test_an_entry_that_is_removed_meanwhile(folder):
+    """Between finding an entry and executing it: another process makes room, or somebody empties the cache."""
+    text, _ = cache.load(folder)
+    shutil.rmtree(folder)
+    sys.modules.pop(f"symml_kernel_{folder.name}")
+    load_module(folder / "kernel.py", text)
+    assert uses(folder)[0] == 14.0
 
 
 def test_a_full_disk_only_costs_time(folder, monkeypatch):
