@@ -94,6 +94,9 @@ class _Block:
             return [node]
         if _stores(node):
             return self._stored_once(node)
+        assert not any(isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) for n in ast.walk(node)), (
+            f"one store a statement: {ast.unparse(node)}"
+        )
         if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("np.zeros("):
             return self._scratch(node)
         return [node]

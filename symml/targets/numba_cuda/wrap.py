@@ -156,7 +156,9 @@ def _algorithms(plan: Plan) -> list[str]:
     alone = {n.name for n in (*philox, *device)} - together
     functions = [renamed(n, alone, together) for n in (*philox, *device)]
     if plan.algorithm:
-        own, more = definitions((cpu.ALGORITHMS / f"{plan.algorithm}.py").read_text())
+        text = (cpu.ALGORITHMS / f"{plan.algorithm}.py").read_text()
+        own, more = definitions(text)
+        assert text.count("np.zeros(") <= 1, "a block has one scratch"
         own = [n for n in own if n.name not in together]  # `largest` is the block's
         together |= {n.name for n in own}
         functions += [block_function(n, alone, together) for n in own]
