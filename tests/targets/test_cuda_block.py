@@ -243,3 +243,44 @@ def test_a_memory_beyond_the_block_is_refused():
         pipeline.build(Source("p", text.format(3000)), pipeline.Options(target="cuda"))
     built, _ = pipeline.build(Source("p", text.format(100)), pipeline.Options(target="cuda"))
     assert "SCRATCH = 100" in built
+
+
+# runs that are cut or diverge
+
+
+STEEP = """dims n
+data x[n], y[n]
+param w init 1
+minimize 1/n sum[i] (exp(w x[i]) - y[i])^2
+train with sgd(lr = 3, batch = 5, epochs = 40)"""
+
+
+def test_a_run_that_diverges_ends_with_its_last_finite_numbers():
+    rng = np.random.default_rng(6)
+    data = {"x": rng.normal(size=15), "y": rng.normal(size=15)}
+    reference, _ = pipeline.kernel(page(STEEP), pipeline.Options(target="reference"))
+    ends = []
+    for kernel in (reference, watched(page(STEEP))):
+        bound = bind(kernel.manifest, data, cuda_pages.EXAMPLES, "float64")
+        with pytest.raises(launch.DivergedError) as caught:
+            launch.train(launch.problem(kernel, bound, {}, 0))
+        ends.append((caught.value.step, caught.value.x))
+    assert ends[0][0] == ends[1][0] > 0 and np.isfinite(ends[1][1]).all()
+    np.testing.assert_allclose(ends[0][1], ends[1][1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", cuda_pages.NAMES)
+def test_a_run_goes_on_from_kept_arrays_to_the_same_bits(built, monkeypatch, name):
+    monkeypatch.setattr(drive, "PIECE", 0.0)
+    text, facts = built[name, "float64"]
+    kernel = launch.Kernel(facts, block.load(text), "float64")
+    bound = bind(facts, cuda_pages.DATA[name], cuda_pages.EXAMPLES, "float64")
+    kept: list[dict] = []
+
+    def keep(run: dict) -> None:
+        kept.append({k: np.array(a) for k, a in run.items()})
+
+    whole, _ = launch.train(launch.problem(kernel, bound, {}, 0), between=keep)
+    assert len(kept) > 3
+    again, _ = launch.train(launch.problem(kernel, bound, {}, 0), saved=kept[2])
+    assert np.array_equal(whole, again)
