@@ -142,14 +142,12 @@ def interpreted(
 
     state (a row for each state), scalars (hyper-parameters and counters) and x are those of minibatch.py.
     """
-    method, optimizer = _method(a.model)
-    if optimizer is None:
-        yield a.raw, values, dims
-        yield a.derivative, values, dims
-        return
-    derivative, _ = _batch_derivative(a, method)
-    yield minibatch(a.raw, a.model.row_dim)[0], values, dims
+    _, optimizer = _method(a.model)
+    derivative, batch = _batch_derivative(a, optimizer)
+    yield a.raw if batch is None else minibatch(a.raw, a.model.row_dim)[0], values, dims
     yield derivative, values, dims
+    if optimizer is None:
+        return
     inputs = {t: np.asarray(values[t.name]) for t in derivative.inputs}
     sizes = {d: dims[d.name] for d in all_dims([derivative], a.model.over)}
     found = evaluate(derivative, inputs, sizes)
@@ -188,7 +186,7 @@ def _method(model: Model) -> tuple[str, Optimizer | None]:
         _check_option(option, value, domains.get(option), model.train.places[option])
     if found is not None and model.train.tolerance is not None:
         raise UnsupportedError(
-            f"'{name}' sees the gradients of batches only and does not stop by |grad|",
+            f"'{name}' goes through its epochs and does not stop by |grad|",
             model.train.span,
             fix="until stalled(PART) >= 5, with a part of the split, or train with lbfgs",
         )

@@ -71,13 +71,11 @@ def bootstrap(
     if fits < 2:
         raise DataError(f"{fits} resamples have no deviation", fix="give at least 2, such as 200")
     m = kernel.manifest
-    row = m["row"]
-    if row is None:
-        raise DataError("the page has no data with rows to draw from")
+    row = _drawable(m)
     p = launch.problem(kernel, bound, hypers, seed)
     begin = p.x.copy()
     whole, _ = launch.train(p)
-    start = whole if m["certificate"]["curvature"] == "convex" and not m["batch"] else begin
+    start = whole if m["certificate"]["curvature"] == "convex" and m["optimizer"] is None else begin
     n = p.dims[row]
     found = []
     for k in range(fits):
@@ -90,6 +88,19 @@ def bootstrap(
     return Fits(
         kernel, p.dims, "resample", tuple(map(float, range(fits))), x, tuple(o for _, o in found), reports, whole
     )
+
+
+def _drawable(m: Mapping) -> str:
+    """The dim of the rows, where a row may be drawn for itself; DataError where others refer to it by its place."""
+    row = m["row"]
+    if row is None or not any(d["dims"][:1] == [row] for d in m["data"]):
+        raise DataError("the page has no data with rows to draw from")
+    bound_to = [g["name"] for g in m.get("graphs", ()) if g["nodes"] == row]
+    bound_to += [p["name"] for p in m["params"] if row in p["shape"]]
+    bound_to += [d["name"] for d in m["data"] if row in d["dims"][1:] or ((d["domain"] or {}).get("size") == row)]
+    if bound_to:
+        raise DataError(f"rows of '{row}' cannot be drawn one by one: '{bound_to[0]}' belongs to all of them together")
+    return row
 
 
 def path(
