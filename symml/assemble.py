@@ -247,6 +247,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "row": plan_.row.name if plan_.row else None,
         "batch": plan_.batch.name if plan_.batch else None,
         "data": [_data(d) for d in model.data.values()],
+        "requires": [{"least": size_entry(e), "text": str(e)} for e in a.program.requires],
         "graphs": [_graph(g) for g in model.graphs.values()],
         "split": None
         if model.split is None

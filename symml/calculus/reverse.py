@@ -34,6 +34,7 @@ from symml.ir.program import (
     Scan,
     Statement,
     Tensor,
+    change,
     direct_accesses,
     fresh_indices,
     indices,
@@ -281,8 +282,8 @@ def _back_through_iterate(node: Iterate, p: _Pass) -> None:
         moves.append((v[x], p.of[x], new))
     gap, measure = change(changes, p.names)
     p.new.append(Iterate(tuple(moves), (*steps, *measure), gap, node.tolerance, node.most, node.span))
-    starts = {start for _, start, _ in node.states}
-    given = tuple(t for t in reads(node) if t in p.of and t not in moving and t not in starts and t not in outs(node))
+    read = dict.fromkeys(t for s in node.statements for t in reads(s))  # where it starts does not matter
+    given = tuple(t for t in read if t in p.of and t not in outs(node))
     steps, pulled = _pulled(body, seeds, given, p.names)
     p.new += steps
     for t in given:
@@ -304,17 +305,6 @@ def _fresh(nodes: Iterable[Node], names: Names) -> tuple[list[Node], dict[Tensor
     nodes = tuple(nodes)
     table = {t: replace(t, name=names.fresh(t.name), uid=number()) for node in nodes for t in outs(node)}
     return [_renamed(node, table) for node in nodes], table
-
-
-def change(pairs: Iterable[tuple[Tensor, Tensor]], names: Names) -> tuple[Tensor, list[Statement]]:
-    """sqrt(sum (new - old)^2) over all pairs, as statements that define the scalar returned."""
-    squares, out = [], []
-    for new, old in pairs:
-        square, k = Tensor(names.fresh("gap")), fresh_indices(new.shape)
-        out.append(Statement(square, (), "=", "sum" if k else "none", k, (Access(new, k) - Access(old, k)) ** 2))
-        squares.append(square[()])
-    gap = Tensor(names.fresh("gap"))
-    return gap, [*out, Statement(gap, (), "=", "none", (), sympy.sqrt(sympy.Add(*squares)))]
 
 
 def _renamed(node: Node, other: Mapping[Tensor, Tensor]) -> Node:

@@ -103,7 +103,9 @@ def _iterate(node: Iterate, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, in
         gap = env[node.gap]
         env.update({x: np.asarray(env[new]) for x, _, new in node.states})
         if arithmetic.small(gap, node.tolerance):
-            break
+            return
+    for x, _, _ in node.states:  # a fixed point that was not reached is no number
+        env[x] = np.full_like(env[x], arithmetic.number(sympy.nan))
 
 
 def _zeros(t: Tensor, dims: Mapping[Dim, int], arithmetic: Arithmetic) -> np.ndarray:

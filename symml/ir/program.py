@@ -222,11 +222,16 @@ def _changed(node: Program | Scan | Iterate, statements: Iterable) -> Program | 
 
 @dataclass(frozen=True)
 class Program:
-    """Inputs, nodes in order, and the named tensors that are asked for."""
+    """Inputs, nodes in order, and the named tensors that are asked for.
+
+    requires: expressions of dims that must be 0 or more, such as n - k where the k largest of n are read; they are
+    checked when the sizes are known.
+    """
 
     inputs: tuple[Tensor, ...]
     statements: tuple[Node, ...]
     outputs: Mapping[str, Tensor]
+    requires: tuple[Expr, ...] = ()
 
     def with_statements(self, statements: Iterable[Node]) -> Program:
         return _changed(self, statements)
@@ -360,3 +365,14 @@ def indices(expr: Expr) -> set[Index]:
 def fresh_indices(shape: Iterable[Expr], letters: str = "ijklmpqr") -> tuple[Index, ...]:
     """One index for each axis, lettered in order."""
     return tuple(Index(letters[k], size) for k, size in enumerate(shape))
+
+
+def change(pairs: Iterable[tuple[Tensor, Tensor]], allocator: names.Names) -> tuple[Tensor, list[Statement]]:
+    """sqrt(sum (new - old)^2) over all pairs, as statements that define the scalar returned."""
+    squares, out = [], []
+    for new, old in pairs:
+        square, k = Tensor(allocator.fresh("gap")), fresh_indices(new.shape)
+        out.append(Statement(square, (), "=", "sum" if k else "none", k, (Access(new, k) - Access(old, k)) ** 2))
+        squares.append(square[()])
+    gap = Tensor(allocator.fresh("gap"))
+    return gap, [*out, Statement(gap, (), "=", "none", (), sympy.sqrt(sympy.Add(*squares)))]

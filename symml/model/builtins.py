@@ -142,6 +142,8 @@ def _top(low: Lowering, node: tree.Call, env: Env) -> Value:
     k = count.scalar if not count.rank else None
     if k is None or not (isinstance(k, Dim) or (k.is_Integer and k > 0)):
         raise SpecError("how many is a whole number or a dim", node.args[1].span)
+    if not low.require(a.shape[0] - k, node.span):
+        raise SpecError(f"the {k} largest of {a.shape[0]}", node.span)
     places = operation(low, "argsort", (a,), node.span)
     return Value((k,), lambda idx: a.at((places.at((a.shape[0] - 1 - idx[0],)),)))
 

@@ -15,6 +15,7 @@ from sympy import Expr
 from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
 from symml.ir.program import REAL, Dim, Domain, Tensor
 from symml.model.constants import number
+from symml.model.iteration import of_equation, tolerance
 from symml.model.later import refused
 from symml.model.model import Data, Graph, Hyper, Init, Model, Param, Split, Train
 from symml.model.schedules import definition, is_schedule
@@ -39,6 +40,7 @@ class _Sheet:
     hypers: dict[str, Hyper] = field(default_factory=dict)
     definitions: dict[str, tuple[tree.Define, ...]] = field(default_factory=dict)
     graphs: dict[str, Graph] = field(default_factory=dict)
+    iterations: dict[str, tree.Iterate] = field(default_factory=dict)
     reports: list[tree.Report] = field(default_factory=list)
     heads: list[tree.Head] = field(default_factory=list)
     single: dict[type, tree.Statement] = field(default_factory=dict)
@@ -303,6 +305,12 @@ def _graph(sheet: _Sheet, node: tree.Graph) -> None:
     sheet.graphs[name] = Graph(name, nodes, edges, tail, head, *flags, node.source, node.span)
 
 
+def _iterate(sheet: _Sheet, node: tree.Iterate) -> None:
+    sheet.claim(node.target)
+    tolerance(node.until)
+    sheet.iterations[node.target.id] = node
+
+
 _STATEMENTS: dict[type, Callable[[_Sheet, tree.Statement], None]] = {
     tree.Head: _head,
     tree.Declare: _declare,
@@ -313,6 +321,8 @@ _STATEMENTS: dict[type, Callable[[_Sheet, tree.Statement], None]] = {
     tree.Predict: _only("predict"),
     tree.Report: _report,
     tree.Graph: _graph,
+    tree.Iterate: _iterate,
+    tree.Solve: lambda sheet, node: _iterate(sheet, of_equation(node)),
 }
 
 
@@ -338,6 +348,7 @@ def _model(page: tree.Tree, sheet: _Sheet) -> Model:
         reports=tuple(sheet.reports),
         expected=page.expected,
         graphs=sheet.graphs,
+        iterations=sheet.iterations,
     )
 
 

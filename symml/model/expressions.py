@@ -104,7 +104,7 @@ def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) 
     k = value.scalar
     if isinstance(k, Index) or (isinstance(k, Access) and k.tensor.integer):
         own = k.size if isinstance(k, Index) else k.tensor.domain.size
-        if own is not None and own != size and not (isinstance(k, Index) and (size - own).is_nonnegative):
+        if own is not None and own != size and not _fits(low, k, size, own, node.span):
             raise SpecError(
                 f"'{k.name}' ranges over {own}{low.declared(own)}, but this axis of '{label}' has size "
                 f"{size}{low.declared(size)}",
@@ -117,12 +117,21 @@ def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) 
             raise SpecError(f"index {k} is outside 0..{size - 1} of '{label}'", node.span)
         return k
     if k.is_integer and all(a.is_integer for a in k.free_symbols):
-        _stays_inside(k, size, label, node)
+        _stays_inside(low, k, size, label, node)
         return k
     raise SpecError("an index is an index letter, a whole number, a label or a sum of those", node.span)
 
 
-def _stays_inside(k: Expr, size: Expr, label: str, node: tree.Expr) -> None:
+def _fits(low: Lowering, k: Expr, size: Expr, own: Expr, span: Span) -> bool:
+    """May an index of another size walk this axis? Steps of a range may, and a part of the axis that is named as such."""
+    if not isinstance(k, Index):
+        return False
+    if (size - own).is_nonnegative:
+        return True
+    return k in low.parts and low.require(size - own, span)
+
+
+def _stays_inside(lowering: Lowering, k: Expr, size: Expr, label: str, node: tree.Expr) -> None:
     """Refuse a computed index unless it lies in 0..size-1 for all values of what it is computed from."""
     low = high = sympy.expand(k)
     for v in sorted((s for s in k.free_symbols if isinstance(s, Index | Access)), key=str):
@@ -132,7 +141,7 @@ def _stays_inside(k: Expr, size: Expr, label: str, node: tree.Expr) -> None:
             raise SpecError(f"an index of '{label}' is a sum of indices, labels and whole numbers", node.span)
         low = sympy.expand(low.subs(v, own - 1 if slope < 0 else 0))
         high = sympy.expand(high.subs(v, own - 1 if slope > 0 else 0))
-    if low.is_nonnegative and sympy.expand(size - 1 - high).is_nonnegative:
+    if lowering.require(low, node.span) and lowering.require(size - 1 - high, node.span):
         return
     raise SpecError(
         f"this index of '{label}' runs over {low}..{high}, outside 0..{size - 1}",

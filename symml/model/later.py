@@ -10,12 +10,9 @@ from symml.syntax import tree
 
 WORDS: dict[type, str] = {
     tree.Use: "a part taken from another page ('use')",
-    tree.Graph: "a graph",
     tree.Function: "a function of one's own ('define')",
     tree.Distributed: "a distribution of a name ('~')",
-    tree.Solve: "an equation to solve ('solve for')",
     tree.Infer: "inference ('infer with')",
-    tree.Iterate: "an iteration ('iterate')",
     tree.Growth: "a tree",
     tree.Cases: "a definition by cases",
     tree.SetBuilder: "a set of its own",

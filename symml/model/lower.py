@@ -26,12 +26,13 @@ from symml.ir.program import (
     Program,
     Statement,
     Tensor,
+    change,
     fresh_indices,
     indices,
     reindex,
 )
 from symml.ir.reducers import REDUCERS
-from symml.model import recurrence
+from symml.model import iteration, recurrence
 from symml.model.expressions import HANDLERS, test
 from symml.model.later import refused
 from symml.model.model import Graph, Model
@@ -69,6 +70,9 @@ class Lowering:
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     graphs: Mapping[str, Graph] = field(default_factory=dict)
     degrees: dict[str, Tensor] = field(default_factory=dict)
+    iterations: Mapping[str, tree.Iterate] = field(default_factory=dict)
+    requires: dict[Expr, Span] = field(default_factory=dict)
+    parts: set[Index] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.names = Names((*self.dims, *self.tensors, *self.definitions))
@@ -84,14 +88,37 @@ class Lowering:
             return self.values[name]
         if name in self.definitions:
             return self.define(name, span)
+        if name in self.iterations:
+            return self.fixed_point(name)
         if name in self.dims:
             return scalar(self.dims[name])
         if name in self.broken:
             raise PoisonedName(name, span)
         if name in CONSTANTS:
             return scalar(CONSTANTS[name])
-        known = (*self.tensors, *self.definitions, *self.dims)
+        known = (*self.tensors, *self.definitions, *self.iterations, *self.dims)
         raise SpecError(f"unknown name '{name}'", span, fix=nearest(name, known) or "declare it or define it")
+
+    def fixed_point(self, name: str) -> Value:
+        """Lower an iteration where its target is first used."""
+        if name in self.pending:
+            self.circle(self.pending[self.pending.index(name) :])
+        if name in self.broken:
+            raise PoisonedName(name, self.iterations[name].span)
+        self.pending.append(name)
+        try:
+            self.values[name] = iteration.define(self, self.iterations[name])
+        except SymmlError:
+            self.broken.add(name)
+            self.values.pop(name, None)
+            raise
+        finally:
+            self.pending.pop()
+        return self.values[name]
+
+    def change(self, pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Statement]]:
+        """The norm of a change as statements."""
+        return change(pairs, self.names)
 
     def define(self, name: str, span: Span) -> Value:
         """Lower a definition where it is first used; a definition that needs itself is a cycle."""
@@ -115,10 +142,11 @@ class Lowering:
 
     def circle(self, names: Sequence[str]) -> NoReturn:
         """Refuse definitions that need each other."""
-        places = ", ".join(f"{n} at line {self.definitions[n][0].span.line}" for n in names)
+        found = {**self.iterations, **{n: nodes[0] for n, nodes in self.definitions.items()}}
+        places = ", ".join(f"{n} at line {found[n].span.line}" for n in names)
         raise SpecError(
             f"definitions in a circle: {' -> '.join((*names, names[0]))} ({places})",
-            self.definitions[names[0]][0].target.span,
+            found[names[0]].target.span,
             fix="a recurrence is written with its index, x[0] = ... and x[t] = ... for t in 1..T-1",
         )
 
@@ -144,9 +172,9 @@ class Lowering:
             return self.tensors[name].shape
         if name in self.values:
             return self.values[name].shape
-        if name not in self.definitions or name in self.pending or any(name in self.groups[p] for p in self.pending):
+        if name in self.pending or any(name in self.groups.get(p, ()) for p in self.pending):
             return None
-        return self.define(name, span).shape
+        return self.named(name, span).shape if name in self.definitions or name in self.iterations else None
 
     def whole(self, value: Value, span: Span) -> Tensor:
         """A value as a tensor, for what needs it whole."""
@@ -222,6 +250,13 @@ class Lowering:
             raise refused(node)
         return replace(handler(self, node, env), place=node.span)
 
+    def require(self, difference: Expr, span: Span) -> bool:
+        """Note that an expression of dims must be 0 or more; False where it is known to be negative."""
+        difference = sympy.expand(difference)
+        if not difference.is_nonnegative and not difference.is_negative:
+            self.requires.setdefault(difference, span)
+        return not difference.is_negative
+
     def test(self, node: tree.Expr, env: Env) -> Value:
         """A test as a number 0 or 1."""
         return test(self, node, env)
@@ -256,7 +291,7 @@ class Lowering:
     def finished(self, values: Mapping[str, Value], inputs: tuple[Tensor, ...]) -> Program:
         """The program of some values."""
         outputs = {key: self.output(key, value) for key, value in values.items()}
-        return Program(inputs, tuple(self.statements), outputs)
+        return Program(inputs, tuple(self.statements), outputs, tuple(self.requires))
 
 
 def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
@@ -271,6 +306,19 @@ def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
             lowering.define(name, lowering.definitions[name][0].span)
         except PoisonedName:
             errors += [e for node in lowering.definitions[name] for e in unknown_names(lowering, node)]
+        except SymmlError as error:
+            errors.append(error)
+    return errors
+
+
+def iterate_all(low: Lowering) -> list[SymmlError]:
+    """Lower every iteration that nothing used."""
+    errors: list[SymmlError] = []
+    for name in low.iterations:
+        try:
+            low.named(name, low.iterations[name].span)
+        except PoisonedName:
+            continue
         except SymmlError as error:
             errors.append(error)
     return errors
@@ -296,8 +344,9 @@ def unknown_names(low: Lowering, node: tree.Node) -> list[SymmlError]:
 
 def lower(model: Model) -> Program:
     """The Program of a Model: outputs `loss` (to be minimised), `predict`, and `report NAME` for each report."""
-    low = Lowering(model.dims, {t.name: t for t in model.inputs}, model.definitions, graphs=model.graphs)
-    errors = [*lower_all(low, model.definitions), *_unknown_parts(model)]
+    tensors = {t.name: t for t in model.inputs}
+    low = Lowering(model.dims, tensors, model.definitions, graphs=model.graphs, iterations=model.iterations)
+    errors = [*lower_all(low, model.definitions), *iterate_all(low), *_unknown_parts(model)]
     outputs: dict[str, Tensor] = {}
     wanted: list[tuple[str, tree.Expr, bool]] = []
     if model.objective:
@@ -314,7 +363,7 @@ def lower(model: Model) -> Program:
             errors.append(error)
     if errors:
         raise SymmlErrors(errors)
-    return Program(model.inputs, tuple(low.statements), outputs)
+    return Program(model.inputs, tuple(low.statements), outputs, tuple(low.requires))
 
 
 def _checked(low: Lowering, key: str, node: tree.Expr, is_scalar: bool) -> Value:

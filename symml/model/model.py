@@ -114,6 +114,7 @@ class Model:
     reports: tuple[tree.Report, ...]
     expected: tuple[tuple[int, str], ...]
     graphs: Mapping[str, Graph] = field(default_factory=dict)
+    iterations: Mapping[str, tree.Iterate] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

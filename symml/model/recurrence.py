@@ -73,6 +73,8 @@ def cases(low: Lowering, nodes: tuple[tree.Define, ...]) -> tuple[int, Expr, lis
                 (fitting or found)[-1].node.span,
                 fix=f"such as {name}[0] = ... and {name}[t] = ... for t in 1..T-1",
             )
+        if not low.require(fitting[0].high - fitting[0].low, fitting[0].node.span):
+            raise SpecError(f"the range {fitting[0].low}..{fitting[0].high} is empty", fitting[0].node.span)
         ordered.append(fitting[0])
         found.remove(fitting[0])
         at = sympy.expand(fitting[0].high + 1)

@@ -69,6 +69,9 @@ def _range(
     if isinstance(domain, tree.Range):
         first, last = bound(low, domain.low), bound(low, domain.high)
         k = Index(name.id, sympy.expand(last - first + 1))
+        if not low.require(last - first, domain.span):
+            raise SpecError(f"the range {first}..{last} is empty", domain.span)
+        low.parts.add(k)
         return k, k + first, None
     if isinstance(domain, tree.Name) and (t := subset(low, domain)) is not None:
         k = Index(name.id, t.shape[0])

@@ -9,6 +9,7 @@ number. Extremes, whose choice is constant near the point, are chosen there: the
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from sympy import Expr
 from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.functions import FUNCTIONS, KINKED, PIECEWISE_CONSTANT
 from symml.ir.ops import OPS
-from symml.ir.program import Program, Tensor
+from symml.ir.program import Dim, Iterate, Program, Tensor
 from symml.proof.complex_step import BOUND, Proof, chosen_entries, least_scale, relative
 from symml.proof.samples import sample, sizes
 
@@ -32,7 +33,7 @@ Point = Mapping[Expr, Expr]
 def check_expansion(forward: Program, derivative: Program, output: str, wrt: Tensor, seed: int = 1) -> Proof:
     """Compare up to six entries of the derived gradient with sympy's derivative of the written-out loss."""
     rng = np.random.default_rng(seed)
-    small = {d: 2 + k % 2 for k, d in enumerate(sizes(derivative, forward))}
+    small = small_sizes(derivative, forward)
     values, dims = sample(derivative, rng, small)
     with np.errstate(all="ignore"):  # what a guard leaves out may be infinite
         found = np.asarray(evaluate(derivative, values, dims)[derivative.outputs[f"d_{wrt.name}"]])
@@ -44,6 +45,25 @@ def check_expansion(forward: Program, derivative: Program, output: str, wrt: Ten
     truth = np.array([_slope(loss, symbols[at], point) for at in entries])
     worst = relative(np.array([found[at] for at in entries]), truth, least_scale(truth, _number(_at(loss, point))))
     return Proof("expansion by sympy", worst, BOUND, len(entries))
+
+
+def small_sizes(*programs: Program) -> dict[Dim, int]:
+    """2 and 3 in turn for the dims, or what of 2, 3 and 4 fits what the programs require."""
+    dims = list(sizes(*programs))
+    requires = [e for program in programs for e in program.requires]
+    turns = [2 + k % 2 for k in range(len(dims))]
+    for numbers in itertools.chain([turns], itertools.islice(itertools.product((2, 3, 4), repeat=len(dims)), 5_000)):
+        chosen = dict(zip(dims, numbers, strict=True))
+        if all(
+            e.xreplace({d: sympy.Integer(n) for d, n in chosen.items()}).is_nonnegative is not False for e in requires
+        ):
+            return chosen
+    return dict(zip(dims, turns, strict=True))
+
+
+def can_expand(program: Program) -> bool:
+    """An iteration to a fixed point has no finite expansion."""
+    return not any(isinstance(node, Iterate) for node in program.statements)
 
 
 def arithmetic(point: Point) -> Arithmetic:

@@ -5,10 +5,12 @@ values, dims = sample(program, numpy.random.default_rng(0))      {X: array(5, 3)
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
+import sympy
 from sympy import Expr
 
 from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent
@@ -30,6 +32,7 @@ WAYS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda z: 1.5 + np.abs(z),
 )
 TRIES_EACH = 5
+MOST_ORDERS = 5_000
 
 
 def sizes(*programs: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Dim, int]:
@@ -38,8 +41,15 @@ def sizes(*programs: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Di
     for program in programs:
         for part in _sized(program):
             found.update(dict.fromkeys(sorted(part.atoms(Dim), key=lambda d: (d.name, d.uid))))
-    free = (SIZES[k % len(SIZES)] + len(SIZES) * (k // len(SIZES)) for k in range(len(found)))
-    return {d: (fixed or {}).get(d) or size for d, size in zip(found, free, strict=True)}
+    free = [SIZES[k % len(SIZES)] + len(SIZES) * (k // len(SIZES)) for k in range(len(found))]
+    requires = [e for program in programs for e in program.requires]
+    for order in itertools.islice(itertools.permutations(free), MOST_ORDERS):
+        chosen = {d: (fixed or {}).get(d) or size for d, size in zip(found, order, strict=True)}
+        if all(
+            e.xreplace({d: sympy.Integer(n) for d, n in chosen.items()}).is_nonnegative is not False for e in requires
+        ):
+            return chosen
+    return chosen
 
 
 def _sized(program: Program) -> Iterable[Expr]:

@@ -196,11 +196,21 @@ class Problem:
         return frozenset(d["name"] for d in m["data"] if d["dims"] and d["dims"][0] == m["row"])
 
 
+def check_requirements(m: Mapping, dims: Mapping[str, int]) -> None:
+    """Refuse sizes with which an index would leave its axis."""
+    for r in m["requires"]:
+        named = [n for n in ([r["least"]] if isinstance(r["least"], str) else r["least"]) if n]
+        if all(n in dims for n in named) and _extent(r["least"], dims) < 0:
+            told = ", ".join(f"{n} = {dims[n]}" for n in named)
+            raise DataError(f"this page needs {r['text']} >= 0, and {told}", fix="give other sizes, or more data")
+
+
 def problem(
     kernel: Kernel, bound: Bound, values: Mapping[str, float], seed: int, start: np.ndarray | None = None
 ) -> Problem:
     """The training part of the data; parameters as the page starts them, or at `start`."""
     m = kernel.manifest
+    check_requirements(m, bound.dims)
     part = next(iter(bound.parts), "")
     dims, arrays = dict(bound.dims), rows_of(bound, m["data"], m["row"], part)
     if part:

@@ -86,6 +86,22 @@ param w[d] init 1
 minimize 1/n sum[i] (max[j where seen[i, j] = 1] X[i, j] w[j]) + sum[i] (logsumexp[j where seen[i, j] = 1] w[j]) + ||w||^2
 train with lbfgs"""
 
+FIXED = """dims n
+data A[n, n], y[n]
+param a[n] init 0.1, b init 0.3
+iterate x[i] <- tanh(a[i] + b/4 sum[j] A[i, j] x[j]) from 0 until |change| < 1e-13
+z = 2 x
+minimize sum[i] (z[i] - y[i])^2 + 1/10 (b^2 + ||a||^2)
+train with lbfgs until |grad| < 1e-8"""
+VALUES = """dims S, A
+data P[S, A, S], R[S, A], target[S]
+param c[S, A] init 0
+hyper gamma in (0, 1) = 0.5
+
+solve for V: V[s] = logsumexp[a] (R[s, a] + c[s, a] + gamma/4 sum[z] P[s, a, z] V[z])
+minimize sum[s] (V[s] - target[s])^2 + ||c||^2
+train with lbfgs until |grad| < 1e-8"""
+
 rng = np.random.default_rng(0)
 EDGES = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [1, 4], [4, 5], [5, 2]])
 PAGES = {
@@ -101,6 +117,8 @@ PAGES = {
         GRAPH,
         {"G": EDGES, "X": rng.normal(size=(6, 4)), "y": [0, 1, 0, 1, 0, 1], "seen": np.array([1, 0, 1, 1, 0, 1])},
     ),
+    "fixed": (FIXED, {"A": rng.normal(size=(5, 5)), "y": rng.normal(size=5)}),
+    "values": (VALUES, {"P": rng.uniform(size=(3, 2, 3)), "R": rng.normal(size=(3, 2)), "target": rng.normal(size=3)}),
     "masked": (MASKED, {"R": rng.normal(size=(6, 5)), "seen": rng.integers(0, 2, (6, 5))}),
     "guarded": (GUARDED, {"X": rng.normal(size=(6, 4)), "seen": np.ones((6, 4)) - np.eye(6, 4)}),
 }

@@ -122,8 +122,13 @@ class Printer:
         node, body = item.node, [line for inner in item.items for line in self.item(inner)]
         body += [self._copied(x, new) for x, _, new in node.states]
         body += [f"if {self.storage[node.gap]} < {node.tolerance!r}:", f"{INDENT}break"]
-        head = f"for {self.names.fresh('r')} in range({node.most}):"
-        return [*(self._copied(x, start) for x, start, _ in node.states), head, *(INDENT + line for line in body)]
+        count = self.names.fresh("r")
+        head = f"for {count} in range({node.most}):"
+        missed = [f"{self.storage[x]}{'[:]' * bool(x.shape)} = real(math.nan)" for x, _, _ in node.states]
+        starts = [self._copied(x, start) for x, start, _ in node.states]
+        # a fixed point that was not reached is no number
+        after = [f"if not {self.storage[node.gap]} < {node.tolerance!r}:", *(INDENT + line for line in missed)]
+        return [*starts, head, *(INDENT + line for line in body), *after]
 
     def _copied(self, to: Tensor, source: Tensor) -> str:
         return f"{self.storage[to]}{'[:]' * bool(to.shape)} = {self.storage[source]}"
