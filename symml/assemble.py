@@ -19,14 +19,14 @@ from symml.calculus.second import hessian_times
 from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.optimizer import Optimizer
-from symml.ir.program import Dim, Domain, Program, direct_accesses, flat
+from symml.ir.program import Dim, Domain, Program, Tensor, direct_accesses, flat
 from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
 from symml.methods import likelihood
 from symml.methods.convexity import certify
 from symml.model.library import names, page
 from symml.model.lower import Lowering
-from symml.model.model import Data, Graph, Model
+from symml.model.model import Data, Graph, Init, Model
 from symml.model.optimizer import optimizer
 from symml.model.schedules import inside, scheduled
 from symml.proof.complex_step import check_gradient
@@ -35,6 +35,7 @@ from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.source import Span
 from symml.syntax.words import nearest
+from symml.targets.numba_cpu.wrap import size_entry
 from symml.training.compose import all_dims, couples_rows, minibatch, outputs_as_functions, update_program
 
 if TYPE_CHECKING:
@@ -220,9 +221,22 @@ def _starts(a: Analysis) -> tuple:
         init = a.model.params[t.name].init
         if init is None:
             starts.append(Start(t, "constant", (sympy.Integer(0),)))
+        elif init.kind == "sample":
+            starts.append(Start(t, "sample", (), _sampled(a.model, t, init)))
         else:
             starts.append(Start(t, init.kind, tuple(low.expression(e, {}).scalar for e in init.args)))
     return tuple(starts)
+
+
+def _sampled(model: Model, t: Tensor, init: Init) -> str:
+    """The data whose rows a parameter takes at random."""
+    name = init.args[0].id
+    data = model.data.get(name)
+    if data is None:
+        raise SpecError(f"'{name}' is no data", init.span, fix=nearest(name, model.data) or "such as init sample(X)")
+    if data.tensor.shape[:1] != (model.row_dim,) or data.tensor.shape[1:] != t.shape[1:] or data.tensor.integer:
+        raise SpecError(f"rows of '{name}' do not fit '{t.name}'", init.span, fix="its axes after the first are equal")
+    return name
 
 
 def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], options: Options) -> dict:
@@ -259,7 +273,8 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
             "by": model.split.stratified_by,
         },
         "params": [
-            {"name": t.name, "shape": [int(s) if s.is_Integer else s.name for s in t.shape]} for t in plan_.params
+            {"name": s.tensor.name, "shape": [size_entry(n) for n in s.tensor.shape], "sample": s.source}
+            for s in plan_.starts
         ],
         "hypers": [
             {"name": h.tensor.name, "value": h.value, "domain": _domain(h.tensor.domain)} for h in model.hypers.values()

@@ -1,9 +1,11 @@
-"""Writes the data files of the examples from scikit-learn, a development package.
+"""Writes the data files of the examples from scikit-learn, networkx and statsmodels, development packages.
 
     python examples/data/make.py [FOLDER]
 
 Sources and licences: diabetes (Efron et al. 2004), breast cancer Wisconsin (UCI, CC BY 4.0), digits (UCI optical
-recognition, CC BY 4.0), all as shipped by scikit-learn (BSD-3).
+recognition, CC BY 4.0), wine (UCI, CC BY 4.0), the photograph of a temple (CC BY), all as shipped by scikit-learn (BSD-3);
+karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA) and Nile (Cobb 1978), public domain, as shipped by
+statsmodels (BSD-3).
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import networkx as nx
+import numpy as np
+import statsmodels.api as sm
 from sklearn import datasets
 
 
@@ -46,9 +51,54 @@ def digits(folder: Path) -> None:
     write(folder / "digits.csv", [*(f"p{k}" for k in range(64)), "digit"], rows)
 
 
+def digits_missing(folder: Path) -> None:
+    """300 images of 8 x 8 pixels in 0..1, of which a fifth of the pixels is taken as not seen."""
+    pixels = datasets.load_digits().data[:300] / 16
+    seen = (np.random.default_rng(0).uniform(size=pixels.shape) < 0.8).astype(float)
+    np.savez(folder / "digits_missing.npz", R=pixels, seen=seen)
+
+
+def wine(folder: Path) -> None:
+    """178 wines, 13 chemical measurements, and the cultivar they come from."""
+    data = datasets.load_wine()
+    names = [n.replace("/", "_") for n in data.feature_names]
+    rows = ([*(f"{v:.10g}" for v in x), int(y)] for x, y in zip(data.data, data.target, strict=True))
+    write(folder / "wine.csv", [*names, "cultivar"], rows)
+
+
+def photo_pixels(folder: Path) -> None:
+    """2,000 pixels of a photograph, red, green and blue in 0..1."""
+    image = datasets.load_sample_image("china.jpg").reshape(-1, 3)
+    chosen = np.random.default_rng(0).choice(len(image), 2000, replace=False)
+    np.save(folder / "photo_pixels.npy", np.round(image[np.sort(chosen)] / 255, 6))
+
+
+def karate(folder: Path) -> None:
+    """The friendships of 34 members of a karate club, the club each joined after the split; two of them are told."""
+    graph = nx.karate_club_graph()
+    write(folder / "karate_edges.csv", ["from", "to"], sorted(graph.edges()))
+    clubs = [int(graph.nodes[k]["club"] == "Officer") for k in range(34)]
+    rows = ([clubs[k], int(k in (0, 33)), *(int(k == j) for j in range(34))] for k in range(34))
+    write(folder / "karate_nodes.csv", ["y", "labelled", *(f"x{j}" for j in range(34))], rows)
+
+
+def sunspots(folder: Path) -> None:
+    """Yearly sunspot numbers 1700-2008, scaled to their largest, and in four classes of equal frequency."""
+    activity = sm.datasets.sunspots.load_pandas().data["SUNACTIVITY"].to_numpy()
+    classes = np.searchsorted(np.quantile(activity, [0.25, 0.5, 0.75]), activity)
+    rows = ([f"{v / activity.max():.10g}", c] for v, c in zip(activity, classes, strict=True))
+    write(folder / "sunspots.csv", ["x", "obs"], rows)
+
+
+def nile(folder: Path) -> None:
+    """The yearly flow of the Nile at Aswan 1871-1970, in 10^8 cubic metres."""
+    volume = sm.datasets.nile.load_pandas().data["volume"].to_numpy()
+    write(folder / "nile.csv", ["x"], ([f"{v:.10g}"] for v in volume))
+
+
 def main(folder: Path) -> None:
     """All files."""
-    for make in (diabetes, breast_cancer, digits):
+    for make in (diabetes, breast_cancer, digits, digits_missing, wine, photo_pixels, karate, sunspots, nile):
         make(folder)
 
 

@@ -39,6 +39,7 @@ class Arithmetic:
     dtype: type | None = None
 
 
+GROWTH = 1e6  # a fixed point whose rounds change it so much more than the first did is given up
 NUMBERS = {0.0: sympy.Integer(0), 1.0: sympy.Integer(1), math.inf: sympy.oo, -math.inf: -sympy.oo}
 LARGEST_INTEGER = 2**62  # above it numpy has no integers
 
@@ -97,10 +98,16 @@ def _scan(scan: Scan, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int], ar
 def _iterate(node: Iterate, env: dict[Tensor, np.ndarray], dims: Mapping[Dim, int], arithmetic: Arithmetic) -> None:
     for x, start, _ in node.states:
         env[x] = np.asarray(env[start])
+    first = None
     for _ in range(node.most):
+        for t in (t for inner in node.statements for t in outs(inner)):
+            env.pop(t, None)  # every round begins anew
         for inner in node.statements:
             run(inner, env, dims, arithmetic)
         gap = env[node.gap]
+        first = gap if first is None else first
+        if not arithmetic.small(gap, GROWTH * abs(first) + 1.0):
+            break
         env.update({x: np.asarray(env[new]) for x, _, new in node.states})
         if arithmetic.small(gap, node.tolerance):
             return

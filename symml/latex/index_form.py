@@ -104,6 +104,9 @@ def _steps(around: Scan | Iterate | None, style: Style) -> str:
 def _sides(program: Program, t: Tensor, style: Style) -> list[tuple[str, str, str]]:
     """(left side, sign, right side) of each thing that defines a tensor."""
     found = []
+    for around in (n for n in program.statements if isinstance(n, Iterate)):
+        for new in (new for x, _, new in around.states if x is t):
+            found.append((tensor_name(t, style), "=", tensor_name(new, style) + _steps(around, style)))
     for s, around in _places(program, t):
         if isinstance(s, Library):
             found.append((tensor_name(t, style), "=", contribution(s, style)))
@@ -136,7 +139,11 @@ def needed(program: Program, t: Tensor) -> list[Tensor]:
     found: set[Tensor] = set()
     todo = [t]
     while todo:
-        for s, around in _places(program, todo.pop(0)):
+        u = todo.pop(0)
+        turned = [new for n in program.statements if isinstance(n, Iterate) for x, _, new in n.states if x is u]
+        todo += [new for new in turned if new not in found]
+        found.update(turned)
+        for s, around in _places(program, u):
             states = around.states if isinstance(around, Iterate) else ()
             read = (*reads(s), *(u for state in states for u in state))
             fresh = [u for u in read if u in defined and u not in found and u is not t]

@@ -33,11 +33,13 @@ class Function:
 
 @dataclass(frozen=True)
 class Start:
-    """How one parameter starts: `constant` (value) or `normal` (mean, deviation), over dims and hyper-parameters."""
+    """How one parameter starts: `constant` (value) or `normal` (mean, deviation), over dims and hyper-parameters; or
+    `sample`, with distinct rows of the data `source`, which the runtime puts in."""
 
     tensor: Tensor
     kind: str
     args: tuple[Expr, ...]
+    source: str = ""
 
 
 @dataclass(frozen=True)

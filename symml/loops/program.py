@@ -57,10 +57,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class Rounds:
-    """The items of an iteration's round, in order."""
+    """The items of an iteration's round, in order; `zeroed` tensors start each round at zero."""
 
     node: Iterate
     items: tuple[Nest | Gemm | Call, ...]
+    zeroed: tuple[Tensor, ...] = ()
 
 
 Item = Nest | Gemm | Call | Steps | Rounds

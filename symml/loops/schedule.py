@@ -61,7 +61,7 @@ def item(node: Node) -> Item:
     if isinstance(node, Scan):
         return Steps(node, tuple(fuse([nest(s) for s in node.statements])))
     if isinstance(node, Iterate):
-        return Rounds(node, tuple(fuse([item(s) for s in node.statements])))
+        return Rounds(node, tuple(fuse([item(s) for s in node.statements])), _scattered(flat(node.statements)))
     return Call(node)
 
 

@@ -256,10 +256,12 @@ def _init(item: tree.Declaration) -> Init | None:
         if len(node.args) != 2:
             raise SpecError("normal takes a mean and a deviation", node.span, fix="such as init normal(0, 1/sqrt(d))")
         return Init("normal", node.args, node.span)
-    if isinstance(node, tree.Call) and node.function in ("uniform", "sample"):
-        raise UnsupportedError(
-            f"init {node.function} is not supported yet", node.span, fix="use normal(0, s) or a number"
-        )
+    if isinstance(node, tree.Call) and node.function == "sample":
+        if len(node.args) != 1 or not isinstance(node.args[0], tree.Name):
+            raise SpecError("sample takes rows of data", node.span, fix="such as init sample(X)")
+        return Init("sample", node.args, node.span)
+    if isinstance(node, tree.Call) and node.function == "uniform":
+        raise UnsupportedError("init uniform is not supported yet", node.span, fix="use normal(0, s) or a number")
     return Init("constant", (node,), node.span)
 
 
@@ -298,7 +300,7 @@ def _graph(sheet: _Sheet, node: tree.Graph) -> None:
         )
     nodes, edges = sheet.dims[node.over.id], Dim(f"{name}_edges")
     tail, head = (
-        Tensor(f"{name}_{end}", (edges,), "data", Domain("label", size=nodes), node.name.span)
+        Tensor(f"{name}_{end}", (edges,), "data", Domain("label", size=nodes, end=end), node.name.span)
         for end in ("tail", "head")
     )
     flags = (flag in node.flags for flag in GRAPH_FLAGS)

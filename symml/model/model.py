@@ -25,7 +25,8 @@ class Data:
 
 @dataclass(frozen=True)
 class Init:
-    """How a parameter starts: kind `constant` (value) or `normal` (mean, deviation); arguments are scalars."""
+    """How a parameter starts: kind `constant` (value), `normal` (mean, deviation), whose arguments are scalars, or `sample`
+    (data whose rows it takes)."""
 
     kind: str
     args: tuple[tree.Expr, ...]

@@ -130,6 +130,10 @@ def _draw(
     """Entries inside the domain; unbounded ones are normal, of deviation 1/2 for parameters, and then sent on a way."""
     shape = tuple(extent(size, dims) for size in t.shape)
     d = t.domain
+    if d.end:  # loops, then edges to the next node, and so on: no node is reached that has no edge of its own
+        (edges,), nodes = shape, extent(d.size, dims)
+        e = np.arange(edges)
+        return e % nodes if d.end == "tail" else (e + e // nodes) % nodes
     if t.integer:
         low, high = (0 if d.lower is None else math.ceil(d.lower)), (3 if d.upper is None else math.floor(d.upper) + 1)
         return rng.integers(low, extent(d.size, dims) if d.size is not None else max(high, low + 1), shape)

@@ -17,7 +17,7 @@ from symml.runtime.tables import OFFENDERS, Table
 def of_table(decl: Mapping, table: Table) -> np.ndarray:
     """The first two columns of a file."""
     columns = list(table.columns.values())
-    if not table.is_csv and len(columns) == 1:
+    if not table.titled and len(columns) == 1:
         return columns[0]
     if len(columns) < 2:
         raise DataError(f"'{table.path.name}' has {len(columns)} column, and '{decl['name']}' needs two: from, to")

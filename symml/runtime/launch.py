@@ -20,6 +20,7 @@ from symml.errors import DataError, NumericError
 from symml.runtime import cache
 from symml.runtime.bind import LARGEST_ARRAY, Bound, check_domain, rows_of
 from symml.runtime.drive import run_lbfgs, run_minibatch
+from symml.runtime.prepare import sampled_rows
 
 Watch = Callable[[int, int, float, float], None]
 Between = Callable[[Mapping[str, np.ndarray]], None]
@@ -218,6 +219,7 @@ def problem(
     x = np.zeros(sum(math.prod(shape(dims, p["shape"])) for p in m["params"]), kernel.dtype)
     if start is None:
         kernel.module.initialise(x, sizes(kernel, dims), hypers(kernel, values), seed)
+        _sample(kernel, x, arrays, dims, seed)
     else:
         x[:] = start
     return Problem(kernel, arrays, dims, values, seed, x, _validation(kernel, bound, values))
@@ -227,6 +229,22 @@ def resample(p: Problem, rows: np.ndarray) -> Problem:
     """The same problem on given rows of its data."""
     taken = {k: np.ascontiguousarray(a[rows]) if k in p.rowed else a for k, a in p.arrays.items()}
     return replace(p, arrays=taken, dims={**p.dims, p.kernel.manifest["row"]: len(rows)})
+
+
+def _sample(kernel: Kernel, x: np.ndarray, arrays: Mapping, dims: Mapping, seed: int) -> None:
+    """Put rows of the data where a parameter starts with them."""
+    at = 0
+    for number, p in enumerate(kernel.manifest["params"]):
+        numbers = shape(dims, p["shape"])
+        count = math.prod(numbers)
+        if p["sample"]:
+            rows = arrays[p["sample"]]
+            if numbers[0] > len(rows):
+                raise DataError(
+                    f"'{p['name']}' starts with {numbers[0]} rows of '{p['sample']}', which has {len(rows)}"
+                )
+            x[at : at + count] = sampled_rows(rows, numbers[0], seed, number)
+        at += count
 
 
 def _validation(kernel: Kernel, bound: Bound, values: Mapping[str, float]) -> Callable[[np.ndarray], float] | None:

@@ -5,7 +5,7 @@ Emitted modules carry this text together with algorithms/philox.py, so it holds 
 
 import numpy as np
 
-from symml.algorithms.philox import SPLIT, shuffle
+from symml.algorithms.philox import INIT, SPLIT, shuffle
 
 
 def split_rows(n, fractions, seed, strata=None, purpose=SPLIT):
@@ -42,6 +42,15 @@ def column_statistics(values, transform):
 def transformed(values, mean, deviation):
     """(values - mean)/deviation, column by column."""
     return (values - mean) / deviation
+
+
+def sampled_rows(values, count, seed, number):
+    """`count` distinct rows at random, as one vector; `number` is that of the parameter which starts with them."""
+    if count > values.shape[0]:
+        raise ValueError(f"{count} rows are sampled of {values.shape[0]}")
+    order = np.zeros(values.shape[0], np.int64)
+    shuffle(order, seed, INIT, number)
+    return values[order[:count]].reshape(-1)
 
 
 def edge_list(pairs, nodes, undirected, self_loops):

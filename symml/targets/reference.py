@@ -109,7 +109,9 @@ def _initialise(plan: Plan, made: Mapping):
         for k, start in enumerate(plan.starts):
             count = math.prod(_shape(start.tensor, dims))
             args = [float(a.xreplace(table).evalf()) for a in start.args]
-            if start.kind == "constant":
+            if start.kind == "sample":
+                x[at : at + count] = 0.0
+            elif start.kind == "constant":
                 x[at : at + count] = args[0]
             else:
                 made["fill_normal"](x[at : at + count], *args, seed, made["INIT"] + 256 * k)

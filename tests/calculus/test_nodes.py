@@ -93,6 +93,13 @@ iterate x[i] <- tanh(a[i] + b/4 sum[j] A[i, j] x[j]) from 0 until |change| < 1e-
 z = 2 x
 minimize sum[i] (z[i] - y[i])^2 + 1/10 (b^2 + ||a||^2)
 train with lbfgs until |grad| < 1e-8"""
+SPREAD = """dims n, c = 2
+graph G over n undirected self_loops
+data H[n, c], y[n] in c
+param w[c] init 0
+iterate Z[i, k] <- 7/10 sum[j in G(i)] Z[j, k] / sqrt(|G(i)| |G(j)|) + H[i, k] w[k] from 0 until |change| < 1e-13
+minimize -1/n sum[i] logsoftmax(Z[i])[y[i]] + 1/10 ||w||^2
+train with lbfgs until |grad| < 1e-9"""
 VALUES = """dims S, A
 data P[S, A, S], R[S, A], target[S]
 param c[S, A] init 0
@@ -118,6 +125,7 @@ PAGES = {
         {"G": EDGES, "X": rng.normal(size=(6, 4)), "y": [0, 1, 0, 1, 0, 1], "seen": np.array([1, 0, 1, 1, 0, 1])},
     ),
     "fixed": (FIXED, {"A": rng.normal(size=(5, 5)), "y": rng.normal(size=5)}),
+    "spread": (SPREAD, {"G": EDGES, "H": rng.normal(size=(6, 2)), "y": [0, 1, 0, 1, 0, 1]}),
     "values": (VALUES, {"P": rng.uniform(size=(3, 2, 3)), "R": rng.normal(size=(3, 2)), "target": rng.normal(size=3)}),
     "masked": (MASKED, {"R": rng.normal(size=(6, 5)), "seen": rng.integers(0, 2, (6, 5))}),
     "guarded": (GUARDED, {"X": rng.normal(size=(6, 4)), "seen": np.ones((6, 4)) - np.eye(6, 4)}),

@@ -189,6 +189,7 @@ def _fit(m: Mapping, dtype: str) -> str:
         ]
     lines += _tuple(function, m, dtype)
     lines += [f"x = np.zeros({count}, np.{dtype})", "initialise(x, inputs[0], inputs[1], seed)"]
+    lines += _sampling(m)
     lines += (
         _run_batches(m, function, rowed)
         if m["optimizer"]
@@ -206,6 +207,18 @@ def _fit(m: Mapping, dtype: str) -> str:
         f'{INDENT}"""Train on arrays by name; returns params, labels, statistics, loss, history and status."""',
     ]
     return _parameters(m) + "\n\n\n" + "\n".join(head + [INDENT + line for line in lines])
+
+
+def _sampling(m: Mapping) -> list[str]:
+    """Lines that put rows of the data where a parameter starts with them."""
+    lines, at = [], "0"
+    for number, p in enumerate(m["params"]):
+        count = "*".join(map(_size, p["shape"])) or "1"
+        if p["sample"]:
+            rows = f"arrays[{p['sample']!r}], {_size(p['shape'][0])}, seed, {number}"
+            lines.append(f"x[{at} : {at} + {count}] = sampled_rows({rows})")
+        at = f"{at} + {count}"
+    return lines
 
 
 def _validation(m: Mapping, rowed: list[str], dtype: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sympy
 
+from symml.ir.evaluate import GROWTH
 from symml.ir.program import Access, Dim, Index, Library, Statement, Tensor, accesses
 from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, statements_of
 from symml.loops.schedule import stride
@@ -119,16 +120,19 @@ class Printer:
 
     def rounds(self, item: Rounds) -> list[str]:
         """The states move until they stay."""
-        node, body = item.node, [line for inner in item.items for line in self.item(inner)]
+        node, body = item.node, [line for t in item.zeroed for line in self._zero(t)]
+        body += [line for inner in item.items for line in self.item(inner)]
+        count, first, gap = self.names.fresh("r"), self.names.fresh("first"), self.storage[node.gap]
+        body += [f"if {count} == 0:", f"{INDENT}{first} = {gap}"]
+        body += [f"if not {gap} < {GROWTH!r}*{first} + 1.0:", f"{INDENT}break"]
         body += [self._copied(x, new) for x, _, new in node.states]
-        body += [f"if {self.storage[node.gap]} < {node.tolerance!r}:", f"{INDENT}break"]
-        count = self.names.fresh("r")
+        body += [f"if {gap} < {node.tolerance!r}:", f"{INDENT}break"]
         head = f"for {count} in range({node.most}):"
         missed = [f"{self.storage[x]}{'[:]' * bool(x.shape)} = real(math.nan)" for x, _, _ in node.states]
         starts = [self._copied(x, start) for x, start, _ in node.states]
         # a fixed point that was not reached is no number
         after = [f"if not {self.storage[node.gap]} < {node.tolerance!r}:", *(INDENT + line for line in missed)]
-        return [*starts, head, *(INDENT + line for line in body), *after]
+        return [*starts, f"{first} = 0.0", head, *(INDENT + line for line in body), *after]
 
     def _copied(self, to: Tensor, source: Tensor) -> str:
         return f"{self.storage[to]}{'[:]' * bool(to.shape)} = {self.storage[source]}"

@@ -240,7 +240,9 @@ def initial(plan: Plan, config: Config) -> list[str]:
         count = "*".join(size(s) for s in start.tensor.shape) or "1"
         body.append(f"at{k + 1} = {at} + {count}")
         args = [bodies.scalar(a) for a in start.args]
-        if start.kind == "constant":
+        if start.kind == "sample":
+            body.append(f"x[{at}:at{k + 1}] = 0.0  # rows of {start.source} come here")
+        elif start.kind == "constant":
             body.append(f"x[{at}:at{k + 1}] = {args[0]}")
         else:
             body.append(f"fill_normal(x[{at}:at{k + 1}], {args[0]}, {args[1]}, seed, INIT + {256 * k})")
