@@ -413,12 +413,15 @@ def bootstrap(
     fits: int,
     watch: Watch | None = None,
 ) -> Fits:
-    """A page fitted to `fits` resamples of its training rows, with one kernel."""
+    """A page fitted to `fits` resamples of its training rows, with one kernel; what the page lets be chosen is chosen
+    once, on all of them."""
     from symml.runtime import launch, many
 
     k, _, bound, chosen = _prepared(source, options, values, seed)
+    found = _searched(k, bound, options.hypers, chosen, None)
+    hypers = options.hypers if found is None else {**options.hypers, **found["chosen"]}
     try:
-        return many.bootstrap(k, bound, options.hypers, chosen, fits, watch)
+        return many.bootstrap(k, bound, hypers, chosen, fits, watch)
     except launch.DivergedError as error:
         _explain(source, options, k, error)
         raise

@@ -141,6 +141,24 @@ def test_a_path_of_batches():
     assert alone.x.tobytes() == found.x[1].tobytes() != found.x[0].tobytes()
 
 
+def test_what_the_page_lets_be_chosen():
+    """A bootstrap takes the value that a training chooses; a path goes over it, and asks for every other."""
+    head = HEAD.replace("hyper lam >= 0 = 0.01", "hyper lam in {0.001, 0.1, 5} chosen by smallest mse on valid")
+    source = page(
+        f"split n into train 0.5, valid 0.5\n{head}{LOSS}train with lbfgs until |grad| < 1e-11\npredict X w\n"
+        "report mse = mean[i] (y[i] - sum[j] X[i, j] w[j])^2 on valid"
+    )
+    chosen = pipeline.train(source, pipeline.Options("reference"), DATA, 0)
+    found = bootstrap(3, source, target="reference")
+    np.testing.assert_allclose(found.whole, chosen.x, rtol=1e-10)
+    given = pipeline.Options("reference", hypers=chosen.hypers)
+    assert found.x.tobytes() == pipeline.bootstrap(source, given, DATA, 0, 3).x.tobytes()
+    assert len(path([0.001, 0.1], source, target="reference").outcomes) == 2
+    other = page(source.text.removeprefix("model m\n") + "\nhyper mu = 1")
+    with pytest.raises(DataError, match="'lam' has no value"):
+        path([1.0], other, target="reference", name="mu")
+
+
 # one kernel
 
 
