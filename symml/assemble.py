@@ -79,6 +79,12 @@ def errors_plan(a: Analysis) -> tuple[Plan, dict]:
 
     The Hessian is compared with the complex step of the gradient before it is used.
     """
+    if a.model.weight is not None:
+        raise UnsupportedError(
+            "standard errors with weights depend on what a weight is (a count, a precision, a chance of selection)",
+            a.model.weight.span,
+            fix="symml bootstrap SPEC",
+        )
     reading = likelihood.read(a.forward, "loss", a.model.over, a.model.objective.span)
     first, second, along = hessian_times(a.derivative, a.model.over)
     for t in a.model.over:
@@ -123,7 +129,7 @@ def _batch_derivative(a: Analysis, optimizer: Optimizer | None) -> tuple[Program
     row = a.model.row_dim
     if optimizer is None or row is None or any(row in t.shape for t in a.model.over):
         return a.derivative, None
-    if couples_rows(a.forward, row) is not None:
+    if a.model.weight is not None or couples_rows(a.forward, row) is not None:  # the sum of all weights is no batch's
         return a.derivative, None
     forward, batch = minibatch(a.forward, row)
     return simplify(gradient(forward, "loss", a.model.over)), batch
@@ -373,4 +379,6 @@ def _data(d: Data) -> dict:
         "label": d.source.label if d.source and len(d.tensor.shape) == 1 else None,
         "columns": columns,
         "line": d.span.line,
+        "present_of": d.of,
+        "gaps": d.gaps,
     }

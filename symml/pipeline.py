@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symml.errors import FileError, NumericError, SpecError
+from symml.errors import FileError, NumericError, SpecError, UnsupportedError
 from symml.results import Result
 from symml.source import Source
 
@@ -80,12 +80,13 @@ def load(source: Source) -> tuple[Model, Program]:
     from symml.model.check import check
     from symml.model.lower import lower
     from symml.model.numbers import check_numbers
+    from symml.rewrite.roles import present_only
     from symml.syntax.parse import parse
 
     model = check(parse(source))
     program = lower(model)
     check_numbers(program)
-    return model, program
+    return model, present_only(program, model.masks) if model.masks else program
 
 
 def analyse(source: Source) -> Analysis:
@@ -100,10 +101,13 @@ def differentiate(model: Model, program: Program) -> Analysis:
     """The stable forward program and its gradient in the parameters that are trained."""
     from symml.calculus.reverse import gradient
     from symml.rewrite.dead import prune
+    from symml.rewrite.roles import weighted
     from symml.rewrite.simplify import simplify
     from symml.rewrite.stable import stabilise
 
     raw = prune(program, "loss")
+    if model.weight is not None:
+        raw = weighted(raw, model.row_dim, model.weight)
     forward = simplify(stabilise(raw))
     return Analysis(model, program, raw, forward, simplify(gradient(forward, "loss", model.over)))
 
@@ -285,6 +289,8 @@ def emit(source: Source, options: Options) -> str:
     from symml.targets.module.wrap import standalone
 
     text, facts = build(source, options)
+    if any(d["gaps"] for d in facts["data"]):
+        raise UnsupportedError("a standalone module takes no missing entries yet", fix="train with symml run")
     module = standalone(text, facts, options.dtype, options.target)
     whitelist.check(module)
     return module

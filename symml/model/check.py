@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy
 from sympy import Expr
@@ -24,6 +24,7 @@ from symml.syntax import tree
 from symml.syntax.words import nearest
 
 TRANSFORMS = ("standardised", "centred")
+ROLES = ("weight", "missing", "allowed")
 FOLDS = "folds"  # in a split and after `chosen by ... on`
 GRAPH_FLAGS = ("undirected", "self_loops")
 LARGEST_TENSOR = 2**40  # entries of a literal shape; the data's own sizes are checked when they are bound
@@ -134,6 +135,8 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
     sheet.claim(item.name)
     shape = tuple(_size(sheet, size, item) for size in item.shape)
     domain = _domain(sheet, item)
+    if "weight" in item.flags and domain is REAL:
+        domain = Domain("interval", lower=0.0)
     if domain.kind == "subset":
         if kind != "data" or shape:
             raise SpecError("a subset is declared as data: labelled subset of n", item.span)
@@ -144,7 +147,7 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
         raise SpecError(
             f"'{item.name.id}' would need {total:.3g} bytes; the limit is {8 * LARGEST_TENSOR:.3g}", item.span
         )
-    flags = [f for f in item.flags if kind != "data" or f not in TRANSFORMS]
+    flags = [f for f in item.flags if kind != "data" or f not in (*TRANSFORMS, *ROLES)]
     if flags:
         raise UnsupportedError(
             f"'{flags[0]}' is not supported yet for {kind}", item.span, fix=nearest(flags[0], TRANSFORMS)
@@ -163,7 +166,12 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
         transform = next((f for f in item.flags if f in TRANSFORMS), "")
         if transform and domain.kind != "real":
             raise SpecError(f"'{item.name.id}' is {domain.kind} and cannot be {transform}", item.span)
-        sheet.data[item.name.id] = Data(tensor, transform, source, item.span)
+        role = "weight" if "weight" in item.flags else ""
+        if role and (transform or any(d.role == role for d in sheet.data.values())):
+            raise SpecError("the rows have one weight, as it is given", item.span)
+        sheet.data[item.name.id] = Data(tensor, transform, source, item.span, role)
+        if "missing" in item.flags or "allowed" in item.flags:
+            sheet.data[item.name.id] = _missing(sheet, item, sheet.data[item.name.id])
     elif kind == "param":
         if domain.kind != "real":
             raise UnsupportedError(
@@ -174,6 +182,19 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
         sheet.params[item.name.id] = Param(tensor, _init(item), item.span)
     else:
         _hyper(sheet, item, tensor)
+
+
+def _missing(sheet: _Sheet, item: tree.Declaration, d: Data) -> Data:
+    """`X[n, d] missing allowed` declares X_present as well: 1 where X has an entry."""
+    if not {"missing", "allowed"} <= set(item.flags):
+        raise SpecError("the words are: missing allowed", item.span)
+    if d.transform or d.role or d.tensor.integer or not d.tensor.shape or d.tensor.domain.kind == "subset":
+        raise UnsupportedError(f"'{item.name.id}' cannot lack entries: only plain numbers can", item.span)
+    name = tree.Name(f"{item.name.id}_present", span=item.name.span)
+    sheet.claim(name)
+    mask = Tensor(name.id, d.tensor.shape, "data", Domain("set", values=(0.0, 1.0)), item.name.span)
+    sheet.data[name.id] = Data(mask, "", None, item.span, "present", item.name.id)
+    return replace(d, gaps=True)
 
 
 def _numbered(columns: tree.Expr) -> bool:
@@ -333,7 +354,7 @@ def _model(page: tree.Tree, sheet: _Sheet) -> Model:
     objective = sheet.single.get(tree.Objective)
     split = _split(sheet)
     _choices(sheet, split)
-    return Model(
+    model = Model(
         name=sheet.heads[0].name.id if sheet.heads else "model",
         source=page.source,
         dims=sheet.dims,
@@ -352,6 +373,9 @@ def _model(page: tree.Tree, sheet: _Sheet) -> Model:
         graphs=sheet.graphs,
         iterations=sheet.iterations,
     )
+    if (w := model.weight) is not None and w.shape != (model.row_dim,):
+        raise SpecError("a weight has an entry for each row of the data", w.span, fix=f"weight {w.name}[n]")
+    return model
 
 
 def _over(sheet: _Sheet, objective: tree.Objective | None) -> tuple[Tensor, ...]:

@@ -15,12 +15,18 @@ from symml.syntax import tree
 
 @dataclass(frozen=True)
 class Data:
-    """One `data` item: where it comes from and how it is prepared."""
+    """One `data` item: where it comes from and how it is prepared; `gaps`: entries may be missing.
+
+    role: weight, or present (1 where the data `of` have an entry).
+    """
 
     tensor: Tensor
     transform: str
     source: tree.From | None
     span: Span
+    role: str = ""
+    of: str = ""
+    gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,16 @@ class Model:
         """Data, parameters, hyper-parameters, in the order of declaration; the ends of the edges of graphs."""
         plain = tuple(item.tensor for group in (self.data, self.params, self.hypers) for item in group.values())
         return (*plain, *(t for graph in self.graphs.values() for t in (graph.tail, graph.head)))
+
+    @property
+    def weight(self) -> Tensor | None:
+        """How often each row counts."""
+        return next((d.tensor for d in self.data.values() if d.role == "weight"), None)
+
+    @property
+    def masks(self) -> dict[Tensor, Tensor]:
+        """Data that may lack entries, each with the tensor that is 1 where they are there."""
+        return {self.data[d.of].tensor: d.tensor for d in self.data.values() if d.role == "present"}
 
     @property
     def row_dim(self) -> Dim | None:

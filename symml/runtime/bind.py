@@ -43,7 +43,7 @@ def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: s
     bound = Bound(dims=dict(manifest["sizes"]))
     graphs = {g["name"]: g for g in manifest["graphs"]}
     plain = {k: v for k, v in values.items() if k not in graphs}
-    raw = _gather(manifest["data"], plain, folder, bound)
+    raw = _with_masks(manifest["data"], _gather(_given(manifest["data"]), plain, folder, bound))
     owner: dict[str, str] = {}
     for decl in manifest["data"]:
         _sizes(decl, raw[decl["name"]], bound, owner)
@@ -76,7 +76,11 @@ def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object]
     kept = [d for d in decls if d["name"] not in plain and row not in d["dims"] and d["name"] in fitted.arrays]
     again.arrays |= {d["name"]: fitted.arrays[d["name"]] for d in kept}
     fresh = [{**d, "source": None} for d in decls if d not in kept]
-    raw = _gather(fresh, plain, Path("."), again, [{**d, "source": None} for d in manifest["data"]])
+    needed = {d["present_of"] or d["name"] for d in fresh}
+    every = [{**d, "source": None} for d in _given(manifest["data"])]
+    raw = _with_masks(
+        manifest["data"], _gather([d for d in every if d["name"] in needed], plain, Path("."), again, every)
+    )
     owner = {k: "the fit" for k in again.dims}
     for decl in fresh:
         _sizes(decl, raw[decl["name"]], again, owner)
@@ -108,6 +112,29 @@ def rows_of(bound: Bound, decls: list, row: str | None, part: str) -> dict[str, 
     return {k: np.ascontiguousarray(a[rows]) if k in rowed else a for k, a in bound.arrays.items()}
 
 
+# missing entries
+
+
+def _given(decls: list) -> list:
+    """What a user gives: not the tensors that say where entries are present."""
+    return [d for d in decls if not d["present_of"]]
+
+
+def _with_masks(decls: list, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Where entries may be missing, 1 where they are there; a missing one becomes some other entry, which is never read."""
+    for d in decls:
+        name = d["present_of"]
+        if name not in raw:
+            continue
+        array = raw[name]
+        present = ~np.isnan(array) if array.dtype.kind == "f" else np.ones(array.shape, bool)
+        if array.size and not present.any():
+            raise DataError(f"'{name}' has no entry that is present")
+        raw[name] = np.where(present, array, array[present][:1])
+        raw[d["name"]] = present.astype(np.float64)
+    return raw
+
+
 # where values come from
 
 
@@ -124,19 +151,20 @@ def _gather(
         )
     tables: dict[str, Table] = {}
     raw = {}
+    gaps = any(d["gaps"] for d in every)  # a cell of other data in the same file is looked at with its entries
     for decl in decls:
         name = decl["name"]
         if name in values and not isinstance(values[name], Path):
             raw[name] = _from_value(decl, values[name], bound)
         elif name in values:
-            raw[name] = _from_table(decl, every, _table(values[name], values[name].parent, tables, bound), bound)
+            raw[name] = _from_table(decl, every, _table(values[name], values[name].parent, tables, bound, gaps), bound)
         elif decl["source"] is None:
             raise DataError(
                 f"no value for '{name}'",
                 fix=f'give it: {name}=array in Python, --data {name}=FILE, or from "FILE" on the page',
             )
         else:
-            raw[name] = _from_table(decl, every, _table(folder / decl["source"], folder, tables, bound), bound)
+            raw[name] = _from_table(decl, every, _table(folder / decl["source"], folder, tables, bound, gaps), bound)
     return raw
 
 
@@ -162,9 +190,9 @@ def _refuse_absent(name: str, place: str, wanted: list[str], columns: Iterable[s
         )
 
 
-def _table(path: Path, allowed: Path, tables: dict[str, Table], bound: Bound) -> Table:
+def _table(path: Path, allowed: Path, tables: dict[str, Table], bound: Bound, gaps: bool) -> Table:
     if str(path) not in tables:
-        tables[str(path)] = read_table(path, allowed)
+        tables[str(path)] = read_table(path, allowed, gaps)
         bound.notes += tables[str(path)].notes
     return tables[str(path)]
 
@@ -212,7 +240,7 @@ def _edges(graph: Mapping, value: object, folder: Path, bound: Bound) -> None:
         )
     if value is None or isinstance(value, Path):
         path, allowed = (folder / graph["source"], folder) if value is None else (value, value.parent)
-        pairs = of_table(graph, _table(path, allowed, {}, bound))
+        pairs = of_table(graph, _table(path, allowed, {}, bound, False))
     else:
         pairs = as_array(value, graph["name"])
     tail, head, bound.dims[graph["nodes"]] = edge_ends(graph, pairs, bound.dims.get(graph["nodes"]))
@@ -281,6 +309,8 @@ def check_domain(name: str, array: np.ndarray, domain: Mapping) -> None:
 
 def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.ndarray:
     """Codes 0..c-1 of the sorted distinct labels; numbers that are codes of a known c already stay."""
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise DataError(f"{name}[{np.flatnonzero(np.isnan(array))[0]}] is missing")
     if name in bound.labels:
         known = np.array(bound.labels[name])
         codes = np.searchsorted(known, array).clip(0, len(known) - 1)

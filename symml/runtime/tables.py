@@ -24,6 +24,7 @@ from symml.runtime import parquet
 
 LARGEST_FILE = 2**34
 OFFENDERS = 3
+MISSING = ("", "nan", "na")
 LARGEST_HEADER = 10_000
 MOST_DIMS = 32
 # An npz may grow so many times, or to so many bytes, whichever is more: deflate makes 1000 zeros from one byte.
@@ -40,18 +41,21 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, allowed: Path) -> Table:
-    """A CSV, npy, npz or Parquet file; raises FileError (cannot be opened) or DataError (wrong content)."""
+def read_table(path: Path, allowed: Path, gaps: bool = False) -> Table:
+    """A CSV, npy, npz or Parquet file; raises FileError (cannot be opened) or DataError (wrong content).
+
+    With `gaps`, missing numbers (empty, nan or NA cells) are read as NaN; without, they are refused.
+    """
     content = read_bytes(path, allowed)
     if path.suffix == ".npy":
-        array, notes = _npy(content, path.name)
+        array, notes = _npy(content, path.name, gaps)
         return Table(path, {"": array}, False, notes)
     if path.suffix == ".npz":
-        return _npz(content, path)
+        return _npz(content, path, gaps)
     if path.suffix == ".csv":
-        return Table(path, _csv(content, path.name), True)
+        return Table(path, _csv(content, path.name, gaps), True)
     if path.suffix == ".parquet":
-        return Table(path, parquet.columns(content, path.name), True)
+        return Table(path, parquet.columns(content, path.name, gaps), True)
     raise DataError(f"'{path.name}' is of a kind that is not read", fix="csv, npy, npz and parquet are")
 
 
@@ -83,7 +87,7 @@ def read_bytes(path: Path, allowed: Path) -> bytes:
 # CSV
 
 
-def _csv(data: bytes, name: str) -> dict[str, np.ndarray]:
+def _csv(data: bytes, name: str, gaps: bool = False) -> dict[str, np.ndarray]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -104,11 +108,11 @@ def _csv(data: bytes, name: str) -> dict[str, np.ndarray]:
         raise DataError(f"'{name}' has no data rows", fix="a mean over no rows is undefined")
     try:
         values = np.loadtxt(io.StringIO(body), delimiter=",", comments=None, ndmin=2)
-        if values.shape[1] == len(header) and np.isfinite(values).all():
+        if values.shape[1] == len(header) and (np.isfinite(values) | (gaps & np.isnan(values))).all():
             return {h: np.ascontiguousarray(values[:, k]) for k, h in enumerate(header)}
     except ValueError:
         pass  # text columns or a bad cell: the slow reader below names it
-    return _csv_slowly(body, header, name)
+    return _csv_slowly(body, header, name, gaps)
 
 
 def _rows(text: str, name: str) -> Iterator[list[str]]:
@@ -119,7 +123,7 @@ def _rows(text: str, name: str) -> Iterator[list[str]]:
         raise DataError(f"'{name}' cannot be read as CSV: {problem}") from None
 
 
-def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray]:
+def _csv_slowly(body: str, header: list[str], name: str, gaps: bool) -> dict[str, np.ndarray]:
     """Column by column: all numbers, or all text; a column of both names its first cells that are not numbers."""
     rows = [row for row in _rows(body, name) if row]
     for number, row in enumerate(rows, start=2):
@@ -134,7 +138,8 @@ def _csv_slowly(body: str, header: list[str], name: str) -> dict[str, np.ndarray
             columns[title] = np.array(cells)
             continue
         pairs = enumerate(zip(cells, numbers, strict=True), start=2)
-        wrong += [(r, title, c) for r, (c, v) in pairs if v is None or not math.isfinite(v)]
+        bad = [(r, title, c) for r, (c, v) in pairs if v is None or not math.isfinite(v)]
+        wrong += [b for b in bad if not (gaps and b[2].lower() in MISSING)]
         columns[title] = np.array([math.nan if v is None else v for v in numbers])
     if wrong:
         listed = "; ".join(f"row {r} column '{t}': {_shown(c)}" for r, t, c in sorted(wrong)[:OFFENDERS])
@@ -163,7 +168,7 @@ def _shown(cell: str) -> str:
 # npy, npz
 
 
-def _npy(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _npy(data: bytes, name: str, gaps: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
     """The array of an npy file; the header's claim is compared with the bytes before anything is made."""
     shape, order, dtype, start = _npy_header(data, name)
     if dtype.hasobject or dtype.kind not in "fiub":
@@ -181,7 +186,7 @@ def _npy(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         raise DataError(f"'{name}' holds whole numbers above 2^63", fix="save it as float64")
     with np.errstate(over="ignore"):  # what overflows is infinite, and named below
         native = np.array(array, np.float64 if dtype.kind == "f" else np.int64, order="C")
-    _finite(native, name)
+    _finite(native, name, gaps)
     return native, tuple(notes)
 
 
@@ -205,7 +210,7 @@ def _npy_header(data: bytes, name: str) -> tuple[tuple[int, ...], str, np.dtype,
         raise DataError(f"'{name}' is not a readable npy file") from None
 
 
-def _npz(data: bytes, path: Path) -> Table:
+def _npz(data: bytes, path: Path, gaps: bool = False) -> Table:
     columns, notes = {}, []
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
@@ -222,7 +227,7 @@ def _npz(data: bytes, path: Path) -> Table:
         if title in columns:
             raise DataError(f"'{path.name}' has two members '{_short(title)}'")
         name = f"{path.name}:{_short(member.filename)}"
-        columns[title], more = _npy(_member(archive, member, path.name), name)
+        columns[title], more = _npy(_member(archive, member, path.name), name, gaps)
         notes += more
     return Table(path, columns, False, tuple(notes))
 
@@ -251,7 +256,8 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> byt
         raise DataError(f"{where}, which cannot be unpacked") from None
 
 
-def _finite(array: np.ndarray, name: str) -> None:
+def _finite(array: np.ndarray, name: str, gaps: bool) -> None:
+    array = np.where(np.isnan(array), 0.0, array) if gaps and array.dtype.kind == "f" else array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[:OFFENDERS]
         places = ", ".join(str(tuple(int(k) for k in w)) for w in where)

@@ -1,0 +1,116 @@
+"""What data may declare of themselves, as statements: weights of the rows, entries that are missing.
+
+A weight says how often a row counts: every sum over the rows is weighted and n becomes the sum of the weights, so that
+whole weights give what repeated rows give. A missing entry is left out of the sums over the entries that read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sympy
+from sympy import Expr
+
+from symml.errors import SpecError, UnsupportedError
+from symml.ir.program import (
+    Access,
+    Dim,
+    Domain,
+    Index,
+    Node,
+    Program,
+    Statement,
+    Tensor,
+    accesses,
+    indices,
+    outs,
+    parts,
+    reads,
+    substitute,
+)
+from symml.names import Names
+
+
+def weighted(program: Program, row: Dim, weight: Tensor) -> Program:
+    """The program with every row counted as often as its weight says."""
+    rowed = [t for t in program.inputs if t.kind == "param" and row in t.shape]
+    if rowed:
+        raise UnsupportedError(f"'{rowed[0].name}' has an entry for each row, which cannot be weighted", rowed[0].span)
+    domain = Domain("interval", lower=0.0, open=(weight.domain.positive, False))
+    names = Names(t.name for t in (*program.tensors(), weight))
+    total = Tensor(names.claim(f"{weight.name}_total"), domain=domain)
+    nodes = [_weighted(node, row, weight, total) for node in program.statements]
+    k = Index("i", row)
+    if any(total in reads(node) for node in nodes):
+        nodes = [Statement(total, (), "=", "sum", (k,), Access(weight, (k,))), *nodes]
+    inputs = program.inputs if weight in program.inputs else (*program.inputs, weight)
+    return replace(program, inputs=inputs, statements=tuple(nodes))
+
+
+def _weighted(node: Node, row: Dim, weight: Tensor, total: Tensor) -> Node:
+    if weight in reads(node):
+        raise SpecError(
+            f"'{weight.name}' weights the rows by itself and is read here once more",
+            node.span,
+            fix=f"declare it as plain data, or do not write it: {weight.name} applies to every sum over {row.name}",
+        )
+    if not isinstance(node, Statement):
+        if any(row in t.shape for t in (*reads(node), *outs(node))):
+            raise UnsupportedError("weights of the rows do not reach into this", node.span)
+        return node
+    body = node.body.xreplace({row: Access(total, ())})  # not within accesses: an index stays one
+    rows = [Access(weight, (k,)) for k in node.reduced if k.size == row]
+    if rows and node.reduce in ("max", "min", "argmax", "argmin") and not weight.domain.positive:
+        raise SpecError(
+            f"a {node.reduce} over rows of weight 0", node.span, fix=f"declare the weights as {weight.name} > 0"
+        )
+    if rows and node.reduce == "sum":
+        body = body * sympy.Mul(*rows)
+    elif rows and node.reduce == "logsumexp":
+        body = body + sympy.Add(*map(sympy.log, rows))
+    elif rows and node.reduce == "prod":
+        body = body ** sympy.Mul(*rows)
+    return node.with_body(body)
+
+
+def present_only(program: Program, masks: Mapping[Tensor, Tensor]) -> Program:
+    """The program whose sums leave out the entries that are missing; refused where a missing entry reaches anything else.
+
+    masks: for each tensor that may lack entries, one of its shape that is 1 where they are there.
+    """
+    carried: dict[Tensor, tuple[tuple[Index, ...], Expr]] = {}  # formal indices, and the test over them
+    for t, mask in masks.items():
+        formal = tuple(Index("ijklm"[k], size) for k, size in enumerate(t.shape))
+        carried[t] = formal, Access(mask, formal)
+    nodes = tuple(_present(node, carried) for node in program.statements)
+    for key, t in program.outputs.items():
+        if t in carried:
+            raise SpecError(f"{key} has entries that may be missing", t.span, fix="reduce it by a sum over its entries")
+    read = [m for m in masks.values() if m not in program.inputs]
+    return replace(program, inputs=(*program.inputs, *read), statements=nodes)
+
+
+def _present(node: Node, carried: dict[Tensor, tuple[tuple[Index, ...], Expr]]) -> Node:
+    lacking = [t for t in reads(node) if t in carried]
+    if not lacking:
+        return node
+    wrong = SpecError(
+        f"'{lacking[0].name}' may lack entries, and only sums over all of its indices leave them out",
+        node.span,
+        fix=f"such as sum[i, j] (X[i, j] - ...)^2; fill in '{lacking[0].name}' for anything else",
+    )
+    if not isinstance(node, Statement) or any(a.tensor in carried for part in node.lhs for a in accesses(part)):
+        raise wrong
+    tests: list[Expr] = []
+    for a in dict.fromkeys(a for part in parts(node) for a in accesses(part)):
+        if a.tensor in carried:
+            formal, test = carried[a.tensor]
+            tests.append(substitute(test, dict(zip(formal, a.idx, strict=True))))
+    test = sympy.Mul(*dict.fromkeys(tests))
+    if node.reduce == "sum" and indices(test) <= set(node.reduced):
+        return replace(node, guard=test if node.guard is None else node.guard * test)
+    if not node.is_map:
+        raise wrong
+    carried[node.out] = node.lhs, test
+    return node
