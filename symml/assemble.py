@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}}
 BATCH_OPTIONS = {"batch": 32, "epochs": 20, "seed": 0}
+LARGEST_COUNT = 2**31 - 1
 VALIDATION = "valid"
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 
@@ -206,8 +207,8 @@ def _check_option(option: str, value: float, domain: Domain | None, place: Span)
     if domain is not None and not inside(value, domain):
         raise SpecError(f"{option} = {value:g} is outside its domain", place)
     least = {"seed": 0}.get(option, 1)
-    if domain is None and (value != int(value) or value < least):
-        raise SpecError(f"{option} = {value:g} is not a whole number from {least} on", place)
+    if domain is None and (value != int(value) or not least <= value <= LARGEST_COUNT):
+        raise SpecError(f"{option} = {value:g} is not a whole number from {least} to {LARGEST_COUNT}", place)
 
 
 def _starts(a: Analysis) -> tuple:

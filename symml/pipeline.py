@@ -78,14 +78,14 @@ def canonical(source: Source) -> str:
 def load(source: Source) -> tuple[Model, Program]:
     """Text to checked Model and lowered Program."""
     from symml.model.check import check
+    from symml.model.limits import check_limits
     from symml.model.lower import lower
-    from symml.model.numbers import check_numbers
     from symml.rewrite.roles import present_only
     from symml.syntax.parse import parse
 
     model = check(parse(source))
     program = lower(model)
-    check_numbers(program)
+    check_limits(program)
     return model, present_only(program, model.masks) if model.masks else program
 
 
@@ -187,10 +187,10 @@ def derivations(
 
     if is_expression:
         from symml.model.letters import problem
-        from symml.model.numbers import check_numbers
+        from symml.model.limits import check_limits
 
         model, program = problem(source, wrt, kinds)
-        check_numbers(program)
+        check_limits(program)
         a = differentiate(model, program)
     else:
         a = analyse(source)

@@ -306,7 +306,7 @@ def hostile_pages() -> dict[str, list[Page]]:
         "28": [
             Page(
                 "param w[2] init 0\nminimize log(w[0]) + sqrt(w[1]) + 1/w[0] + abs(w[1]) + max(w[0], w[1])\n",
-                ("not finite at step 0",),
+                ("at step 0", "log"),
                 TRAIN,
             )
         ],

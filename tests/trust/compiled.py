@@ -19,6 +19,7 @@ from symml.ir.functions import FUNCTIONS
 from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
 from symml.proof.complex_step import relative
+from symml.runtime.launch import shape
 from symml.targets import whitelist
 from symml.targets.numba_cpu.bodies import RENAMED
 from symml.targets.numba_cpu.config import Config
@@ -70,7 +71,7 @@ def plain_module(text: str) -> types.ModuleType:
     kept = [
         node
         for node in ast.parse(text).body
-        if isinstance(node, ast.Import) or (isinstance(node, ast.FunctionDef) and node.name.startswith(NAME))
+        if isinstance(node, ast.Import) or (isinstance(node, ast.FunctionDef) and not node.name.endswith("_f64"))
     ]
     for node in kept:
         if isinstance(node, ast.FunctionDef):
@@ -88,8 +89,7 @@ def called(function: Callable, c: Case, facts: dict, plan: Plan) -> dict[str, np
     data = {
         t.name: np.asarray(v, np.int64 if t.integer else np.float64) for t, v in c.values.items() if t.kind == "data"
     }
-    shape = lambda dims: tuple(s if isinstance(s, int) else sizes[s] for s in dims)  # noqa: E731
-    work = tuple(np.full(shape(b["shape"]), 77, b["dtype"]) for b in facts["work"])
+    work = tuple(np.full(shape(sizes, b["shape"]), 77, b["dtype"]) for b in facts["work"])
     x = np.concatenate([np.ravel(c.values[t]) for t in plan.params]).astype(np.float64)
     g = np.full(x.shape, 77.0)
     tuple_ = (

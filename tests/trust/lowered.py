@@ -59,6 +59,8 @@ STATED = (
     ("c^3 + 2^(1/2) + (1/2)^10 + 2^(-3)", lambda a: a.c**3 + 2**0.5 + 2**-10 + 1 / 8),
     ("(2 + c^2)^(1/2)", lambda a: np.sqrt(2 + a.c**2)),
     ("c + 2^1000/2^999", lambda a: a.c + 2),
+    ("2^c + (1/2)^c", lambda a: 2**a.c + 2**-a.c),
+    ("c + sum[n in 3] |n - 1| + sum[n in 3] |n|", lambda a: a.c + 2 + 3),
     ("c + pi + e", lambda a: a.c + np.pi + np.e),
     ("c n / d", lambda a: a.c * n / d),
     ("|c| + |n| + |x[0]|", lambda a: abs(a.c) + n + abs(a.x[0])),
@@ -83,6 +85,7 @@ STATED = (
     ("sum[i, k] (X W .* B ./ (2 + B .* B))[i, k]", lambda a: np.sum((a.X @ a.W) * a.B / (2 + a.B**2))),
     ("tr(A V)", lambda a: np.trace(a.A @ a.V)),
     ("tr(V^3) + trace(V^1) + tr(c)", lambda a: np.trace(np.linalg.matrix_power(a.V, 3)) + np.trace(a.V) + a.c),
+    ("||W' X' - B'||^2", lambda a: np.sum((a.X @ a.W - a.B) ** 2)),
     ("tr(A V')", lambda a: np.sum(a.A * a.V)),
     ("||X W + b||^2", lambda a: np.sum((a.X @ a.W + a.b) ** 2)),
     ("||b + X W||^2", lambda a: np.sum((a.X @ a.W + a.b) ** 2)),
@@ -94,6 +97,12 @@ STATED = (
     ("(2 x' + s') v", lambda a: (2 * a.x + a.s) @ a.v),
     ("||c W||^2", lambda a: np.sum((a.c * a.W) ** 2)),
     ("||W/2||_F^2", lambda a: np.sum(a.W**2) / 4),
+    ("tr(V^-1)", lambda a: np.trace(np.linalg.inv(a.V))),
+    ("x' inv(V) v + det(A)", lambda a: a.x @ np.linalg.solve(a.V, a.v) + np.linalg.det(a.A)),
+    ("logdet(A A') + x' v", lambda a: np.linalg.slogdet(a.A)[1] * 2 + a.x @ a.v),
+    ("sum[i] chol(A A')[i, 0] x[i]", lambda a: np.linalg.cholesky(a.A @ a.A.T)[:, 0] @ a.x),
+    ("sum[i in n] (i + 1) sort(v)[i]", lambda a: (i + 1) @ np.sort(a.v)),
+    ("sum[k in 2] (k + 1) top(v, 2)[k]", lambda a: np.sort(a.v)[::-1][:2] @ [1, 2]),
     # norms
     ("||v|| + ||v||_2", lambda a: 2 * np.linalg.norm(a.v)),
     ("||v||_1 + ||W||_1", lambda a: abs(a.v).sum() + abs(a.W).sum()),
@@ -143,6 +152,7 @@ STATED = (
     ("sum[i] [-1 < v[i] <= 1/2 < s[i]] x[i]", lambda a: a.x[(a.v > -1) & (a.v <= 0.5) & (a.s > 0.5)].sum()),
     ("sum[i] [v[i] > 0 and x[i] > 0] s[i]", lambda a: a.s[(a.v > 0) & (a.x > 0)].sum()),
     ("sum[i] [v[i] > 0 or x[i] > 0 or z[i] = 1] s[i]", lambda a: a.s[(a.v > 0) | (a.x > 0) | (a.z == 1)].sum()),
+    ("c + sum[i] [v[i] > 9 or x[i] > 9] s[i]", lambda a: a.c),
     ("sum[i] [not (v[i] > 0)] s[i]", lambda a: a.s[a.v <= 0].sum()),
     ("sum[i, j in n] [i < j] A[i, j]", lambda a: np.triu(a.A, 1).sum()),
     # definitions, in any order
@@ -189,10 +199,16 @@ tr(A^0)  =>  power
 tr(A^(1/2))  =>  power
 tr(A^c)  =>  power
 tr(A^T)  =>  transpose with '
-c + 2^2000  =>  not representable
-c + (1/2)^2000  =>  not representable
-c + 2^(-2000)  =>  not representable
-c + (2^40)^30  =>  not representable
+c + 2^2000  =>  this power
+c + (1/2)^2000  =>  this power
+c + 2^(-2000)  =>  this power
+c + (2^40)^30  =>  this power
+logdet(X)  =>  logdet
+inv(x)' x  =>  inv
+tr(inv(A, A))  =>  inv
+sum[i, j] (X^-1)[i, j]  =>
+sum[k in 2] top(v, 2.5)[k]  =>  how many
+sum[k in 2] top(v, v)[k]  =>  how many
 sum[i] X[i]  =>  one number
 sum[q] c  =>  range of index 'q'
 c argmax[i, j] X[i, j]  =>  one index

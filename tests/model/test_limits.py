@@ -1,4 +1,4 @@
-"""Numbers that are not real, not finite or not of float64 are refused where a page holds them."""
+"""Limits of a lowered page: numbers that are not real, not finite or not of float64; too many loops or axes."""
 
 from __future__ import annotations
 
@@ -55,3 +55,29 @@ def test_an_overflow_is_told_from_a_wrong_gradient(recwarn):
 def test_a_byte_order_mark_is_no_letter(tmp_path):
     (tmp_path / "m.symml").write_bytes(b"\xef\xbb\xbfmodel m\nparam w\nminimize w^2\n")
     assert pipeline.read(tmp_path / "m.symml").text.startswith("model")
+
+
+LETTERS = "abcdfghjk"
+
+
+@pytest.mark.parametrize(
+    ("declared", "text", "word"),
+    [
+        ("", f"sum[{', '.join(f'{k} in 3' for k in LETTERS)}] w", "9 loops"),
+        ("", "sum[i in 1000000000] w i", "1000000000 rounds"),
+        ("", "sum[i in 5000, j in 5000] w i", "25000000 rounds"),
+        (
+            f"dims {', '.join(LETTERS)}\ndata x[{', '.join(LETTERS)}]",
+            "w^2 + x[0, 0, 0, 0, 0, 0, 0, 0, 0]",
+            "'x' has 9 axes",
+        ),
+    ],
+)
+def test_loops_and_axes_have_limits(declared, text, word):
+    with pytest.raises(SpecError, match=word) as caught:
+        pipeline.load(page(f"param w\n{declared}\nminimize {text}"))
+    assert getattr(caught.value, "errors", (caught.value,))[0].span
+
+
+def test_a_large_dim_is_no_large_loop():
+    pipeline.load(page("dims n = 1000000000\nparam w[n]\nminimize sum[i] w[i]^2"))
