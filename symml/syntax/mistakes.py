@@ -36,11 +36,28 @@ OPERATORS = frozenset(
     ["PLUS", "MINUS", "TIMES", "DIVIDE", "WIDE_DIVIDE", "ENTRY_TIMES", "ENTRY_DIVIDE", "MATMUL", "CIRCUMFLEX"]
 )
 RELATIONS = frozenset(["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "UNEQUAL", "IN", "ELEMENT"])
+UNFIT = ("does not begin a statement", "does not fit here")
+SURE_LETTERS = 3
+# Words of a statement that its parser may no longer say that it expects.
+CLAUSES = MappingProxyType(
+    {
+        "DATA": ("from", "label", "columns", "subset"),
+        "GRAPH": ("from", "over", "label", "columns"),
+        "SPLIT": ("into", "seed", "stratified"),
+        "PARAM": ("init",),
+        "HYPER": ("chosen",),
+        "TRAIN": ("with", "until"),
+        "INFER": ("with",),
+        "MINIMIZE": ("over", "subject"),
+        "MAXIMIZE": ("over", "subject"),
+        "ITERATE": ("from", "until"),
+    }
+)
 MISPLACED = ("RESERVED", "RESERVED_CALL", "FUNCTION_NAME", "REDUCTION_NAME")
 KINDS = MappingProxyType(
     {
         "NAME": "a name",
-        "CALL": "a call",
+        "CALL": "a call f(...)",
         "NUMBER": "a number",
         "STRING": 'a text in ""',
         "FUNCTION": "a function",
@@ -80,6 +97,23 @@ SPELLINGS = MappingProxyType(
         "&": "'&' has no meaning here; tests are joined by 'and'",
     }
 )
+USES = MappingProxyType(
+    {
+        "from": 'data X[n, d] from "file.csv"',
+        "into": "split n into train 0.8, test 0.2",
+        "over": "minimize over w, b; or graph G over n; or tree over X",
+        "subject": "minimize f subject to g = 0",
+        "to": "minimize f subject to g = 0",
+        "with": "train with METHOD",
+        "until": "train with METHOD until TEST, or iterate x <- ... until TEST",
+        "on": "report NAME = VALUE on PART",
+        "init": "param w[d] init VALUE",
+        "for": "a[t] = ... for t in 1..T-1, or solve for V:",
+        "if": "a line below cases: VALUE if TEST",
+        "otherwise": "the last line below cases: VALUE otherwise",
+        "by": "stratified by NAME, or chosen by NAME",
+    }
+)
 FIXES = MappingProxyType(
     {
         "\\": "write the formula as on paper: sum[i] x[i], a/b, lambda",
@@ -91,7 +125,7 @@ FIXES = MappingProxyType(
         "'": "remove the blank before it: X'",
     }
 )
-Row = tuple[str, str, bool]  # the message, the fix, and whether the place is the innermost open bracket
+Row = tuple[str, str, str]  # the message, the fix, and where: "bracket" (the innermost open), "previous", "" (the stop)
 Table = Mapping[tuple, Row]
 
 
@@ -101,16 +135,20 @@ def explain(stop: Stop, span: Span, rows: Table, keywords: Mapping[str, str]) ->
         return SpecError(stop.message, span, fix=stop.fix)
     if stop.character:
         return _character(str(stop.token), span)
-    if unknown := _unknown(stop, span):
+    if unknown := _unknown(stop, span) or _nameless(stop, span):
         return unknown
     telling, general = keys(stop)
+    if misspelt := _misspelt(stop, span, keywords, surely=True):
+        return misspelt
     if row := _row(telling, rows):
         return _filled(row, stop, span)
     if misspelt := _misspelt(stop, span, keywords):
         return misspelt
+    fitting = expected(stop.accepted, keywords)
+    if fix := USES.get(str(stop.token)):
+        return SpecError(f"'{stop.token}' does not fit here; expected {fitting}", span, fix=f"it belongs to: {fix}")
     if row := _row(general, rows):
         return _filled(row, stop, span)
-    fitting = expected(stop.accepted, keywords)
     if stop.token is None:
         return SpecError(f"the statement ends too early; expected {fitting}", span)
     return SpecError(f"unexpected {_shown(stop)}; expected {fitting}", span)
@@ -122,8 +160,9 @@ def table(rows: Sequence[Mapping], stop_of: Callable[[str], Stop]) -> Table:
     for row in rows:
         for text in row["texts"]:
             telling, general = keys(stop_of(text))
-            for key in (*telling, *general):
-                found.setdefault(key, (row["message"], row.get("fix", ""), row.get("place") == "bracket"))
+            keep = telling[:3] if row.get("place") == "bracket" else telling  # such a row is about its bracket alone
+            for key in (*keep, *general):
+                found.setdefault(key, (row["message"], row.get("fix", ""), row.get("place", "")))
     return MappingProxyType(found)
 
 
@@ -134,7 +173,9 @@ def keys(stop: Stop) -> tuple[list[tuple], list[tuple]]:
     operators = bool(stop.accepted & OPERATORS)  # after an operand
     word = str(stop.token) if kind == "RESERVED" else ""
     place = before, kind, word, operators, "$END" in stop.accepted
-    telling: list[tuple] = [(*place, factors, stop.within), (*place, factors), (*place, bool(factors))]
+    head = "" if stop.beginning is None else stop.beginning.type
+    exact = *place, stop.accepted, stop.within
+    telling: list[tuple] = [(*exact, head), exact, (*place, factors, stop.within), (*place, factors)]
     return telling, [(kind,)] if kind in MISPLACED and "NAME" in stop.accepted else []
 
 
@@ -152,8 +193,11 @@ def _kind(token: Token | None) -> str:
 def _filled(row: Row, stop: Stop, span: Span) -> SpecError:
     before, token = ("" if t is None else str(t) for t in (stop.before, stop.token))
     message, fix = (text.replace("{previous}", before).replace("{token}", token) for text in row[:2])
-    if row[2] and stop.opening is not None:
-        span = _at(stop.opening, stop.token or stop.opening, span)
+    adjacent = stop.opening is not None and stop.before is not None and stop.opening.end_pos == stop.before.start_pos
+    if row[2] == "bracket" and stop.token is not None and adjacent:
+        span = _at(stop.opening, stop.token, span)
+    elif row[2] == "previous" and stop.token is not None and stop.before is not None:
+        span = _at(stop.before, stop.token, span)
     return SpecError(message, span, fix=fix)
 
 
@@ -178,15 +222,25 @@ def _unknown(stop: Stop, span: Span) -> SpecError | None:
     return None
 
 
-def _misspelt(stop: Stop, span: Span, keywords: Mapping[str, str]) -> SpecError | None:
-    """A word near to one that would fit: the one at the stop, or the one before it."""
+def _nameless(stop: Stop, span: Span) -> SpecError | None:
+    """A line that begins with the mark behind a name."""
     token, before = stop.token, stop.before
-    if token is None or before is None:
+    if token is None or token.type not in ("EQUAL", "ARROW", "TILDE") or (before and before.end_line == token.line):
+        return None
+    return SpecError(f"a name is missing before '{token}'", span, fix=f"write NAME {token} ...")
+
+
+def _misspelt(stop: Stop, span: Span, keywords: Mapping[str, str], surely: bool = False) -> SpecError | None:
+    """A word near to one that would fit: the one at the stop, or the one before it; `surely`, a long one only."""
+    token, before = stop.token, stop.before
+    if token is None or before is None or (surely and (len(token) < SURE_LETTERS or str(token) in words.RESERVED)):
         return None
     fitting = [keywords[k] for k in stop.accepted if k in keywords and keywords[k].isalpha()]
-    if str(token).isalpha() and (fix := words.nearest(str(token), fitting)):
+    fitting += CLAUSES.get(stop.beginning.type if stop.beginning else "", ())
+    fits = str(token).isalpha() and str(token) not in USES and token.type not in FACTORS - {"NAME", "CALL"}
+    if fits and (fix := words.nearest(str(token), fitting, cutoff=0.7 if surely else 0.6)):
         return SpecError(f"'{token}' does not fit here", span, fix=fix)
-    if before.type == "NAME" and token.type in ("STRING", "NUMBER", "NAME", "CALL"):
+    if not surely and before.type == "NAME" and token.type in ("STRING", "NUMBER", "NAME", "CALL"):
         known = fitting if token.type == "STRING" else words.INNER
         if fix := words.nearest(str(before), known, cutoff=0.7):
             return SpecError(f"'{before}' does not fit here", _at(before, token, span), fix=fix)
@@ -200,7 +254,7 @@ def _at(place: Token, token: Token, span: Span) -> Span:
 
 def _unknown_statement(word: str, place: Span) -> SpecError:
     fix = "" if word in words.RESERVED else words.nearest(word, words.STATEMENTS)
-    fix = fix or "a statement begins with a word such as data, param, minimize, or with NAME ="
+    fix = fix or "a statement begins with a word such as data, param, minimize, or with NAME =, NAME ~ or NAME <-"
     return SpecError(f"'{word}' does not begin a statement", place, fix=fix)
 
 

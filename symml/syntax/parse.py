@@ -21,8 +21,8 @@ from symml.errors import SpecError, SymmlError, SymmlErrors
 from symml.source import Source, Span
 from symml.syntax import mistakes, tree
 from symml.syntax.build_statements import BuildStatements
-from symml.syntax.pieces import Piece, begins_statement, cut, pieces
-from symml.syntax.postlex import AlwaysLexed
+from symml.syntax.pieces import INDENTED, Piece, begins_statement, cut, pieces
+from symml.syntax.postlex import DEEPER, AlwaysLexed
 from symml.syntax.run import Run, Stop, stops
 
 PACKAGE = Path(__file__).parent.parent
@@ -44,8 +44,14 @@ def parse(source: Source) -> tree.Tree:
     if not found and not errors:
         errors.append(SpecError("the page is empty", Span(source, 1, 1), fix="begin with: model NAME"))
     if errors:
-        raise SymmlErrors(errors)
+        raise SymmlErrors(_without_echoes(errors))
     return tree.Tree(source, tuple(nodes), tuple(expected), span=Span(source, 1, 1))
+
+
+def _without_echoes(errors: list[SymmlError]) -> list[SymmlError]:
+    """A line whose indentation is wrong may have lost its first word: that it makes no statement goes unsaid."""
+    indented = {e.span.line for e in errors if e.message in (INDENTED, DEEPER)}
+    return [e for e in errors if e.span.line not in indented or not any(echo in e.message for echo in mistakes.UNFIT)]
 
 
 def parse_expression(source: Source) -> tree.Expr:

@@ -21,6 +21,7 @@ BLANK = " \t\u00a0\ufeff"
 FIRST_WORD = re.compile(r"[A-Za-z]+(?![\w(\[])")
 HEAD = re.compile(r"[^\W\d_]\w*(\[[^\]\[]*\])?[ \t]*(=(?!=)|<-|←|~)")
 BRACKET = re.compile(r'"[^"]*"?|#.*|([(\[{])|([)\]}])')
+INDENTED = "the first statement is indented"
 CONTINUING = ("from", "subject")
 
 
@@ -47,9 +48,9 @@ def pieces(source: Source, errors: list[SymmlError]) -> tuple[list[Piece], list[
         k, line = code[0]
         errors.append(
             SpecError(
-                "the first statement is indented",
+                INDENTED,
                 Span(source, k, indentation(line) + 1),
-                fix="begin it at the left edge",
+                fix=f"begin it at the left edge{words.beginning(line.strip(BLANK))}",
             )
         )
     found: list[Piece] = []

@@ -20,6 +20,7 @@ from lark.lark import PostLex
 
 from symml.syntax import words
 
+DEEPER = "this deeper line does not continue the line above"
 DEEPEST = 256
 MOST_OPERATIONS = 10_000
 MOST_TOKENS = 100_000  # an operation on indexed operands has about ten
@@ -27,6 +28,7 @@ MOST_TOKENS = 100_000  # an operation on indexed operands has about ten
 DECLARATIONS = frozenset(["DIMS", "DATA", "PARAM", "HYPER", "STATE"])
 OPENING = frozenset(["LPAR", "LBRACE", "INDEX_OPEN", "TEST_OPEN", "NORM_OPEN", "BAR_OPEN"])
 CLOSING = {"RPAR": ("LPAR",), "RBRACE": ("LBRACE",), "RSQB": ("INDEX_OPEN", "TEST_OPEN")}
+PARTNERS = {"RPAR": "(", "RBRACE": "{", "RSQB": "["}
 OPERATORS = frozenset(
     [
         "PLUS",
@@ -87,8 +89,9 @@ BEGINNING = frozenset(
 )
 # A line that begins with one of these continues the line above.
 LEADING = re.compile(
-    r"[+*@^=<>,;)\]}⊙≤≥≠∈−←-]|/|\.[*/]|!=|(subject|from|for|until|where|on|label|columns|seed|stratified|chosen|and|or|in|init)\b"
+    r"[+*@^=~<>,;)\]}⊙≤≥≠∈−←-]|/|\.[*/]|!=|(subject|from|for|until|where|on|label|columns|seed|stratified|chosen|and|or|in|init)\b"
 )
+INSIDE = re.compile(r"(over|with|into|to|by|if|otherwise)\b")  # no line of names begins with these
 STATEMENT = re.compile(rf"({'|'.join(words.STATEMENTS)})\b")
 
 
@@ -111,14 +114,15 @@ class LayoutError(Exception):
 
 @dataclass
 class Layout:
-    """What has been read of one statement. `open` holds the open brackets, each with the token before it."""
+    """What has been read of one statement. `open` holds the open brackets, each with the token before it and whether an
+    operand ends there."""
 
     text: str
     free: bool = False  # line ends mean nothing: the text is one expression
     head: Token | None = None
     before: Token | None = None
     ended: bool = False  # an operand ends at `before`
-    open: tuple[tuple[Token, Token | None], ...] = ()
+    open: tuple[tuple[Token, Token | None, bool], ...] = ()
     operations: int = 0
     tokens: int = 0
     signs: int = 0
@@ -145,17 +149,19 @@ class Layout:
         if self.open:
             raise self.unclosed()
 
-    def unclosed(self) -> LayoutError:
-        """The innermost open bracket, as the mistake."""
+    def unclosed(self, before: str = "") -> LayoutError:
+        """The innermost open bracket, as the mistake; `before` is the token that it should be closed before."""
         token = self.open[-1][0]
-        return LayoutError(f"'{token}' is never closed", token)
+        bars = token.type in ("BAR_OPEN", "NORM_OPEN")
+        fix = f"bars stand on both sides of an expression: {token}x{token}" if bars else ""
+        return LayoutError(f"'{token}' is never closed" + (f" before '{before}'" if before else ""), token, fix)
 
     def within(self) -> str:
         """The kind of the innermost open bracket, and whether an operand stands before it."""
         if not self.open:
             return ""
-        token, before = self.open[-1]
-        return f"{'operand ' if before is not None and before.type in ENDING else ''}{token.type}"
+        token, _, operand = self.open[-1]
+        return f"{'operand ' if operand else ''}{token.type}"
 
     # bars and brackets
 
@@ -166,10 +172,10 @@ class Layout:
         closes = self.ended and innermost == f"{token.type}_OPEN"
         return _typed(token, f"{token.type}_{'CLOSE' if closes else 'OPEN'}")
 
-    def _brackets(self, token: Token, before: Token | None) -> tuple[Token, Token | None] | None:
+    def _brackets(self, token: Token, before: Token | None) -> tuple[Token, Token | None, bool] | None:
         """Keep the stack; the pair that a closing bracket takes off it."""
         if token.type in OPENING:
-            self.open = (*self.open, (token, before))
+            self.open = (*self.open, (token, before, self.ended))
             return None
         if token.type in ("NORM_CLOSE", "BAR_CLOSE"):
             *rest, last = self.open
@@ -177,14 +183,22 @@ class Layout:
             return last
         if token.type not in CLOSING:
             return None
-        if not self.open:
-            raise LayoutError(f"'{token}' closes nothing", token, fix="remove it, or open it")
+        fitting = CLOSING[token.type]
+        if not any(o[0].type in fitting for o in self.open) and not self._interval(token):
+            raise LayoutError(
+                f"'{token}' closes nothing", token, fix=f"write {PARTNERS[token.type]} before it, or remove it"
+            )
         *rest, last = self.open
-        interval = token.type != "RBRACE" and last[1] is not None and last[1].type in ("IN", "ELEMENT")
-        if last[0].type not in CLOSING[token.type] and not (interval and last[0].type in ("LPAR", "TEST_OPEN")):
-            raise self.unclosed()
+        if last[0].type not in fitting and not self._interval(token):
+            raise self.unclosed(str(token))
         self.open = tuple(rest)
         return last
+
+    def _interval(self, token: Token) -> bool:
+        """Whether a closing bracket ends an interval such as `in (0, 1]`."""
+        opening, before, _ = self.open[-1] if self.open else (None, None, False)
+        after_in = before is not None and before.type in ("IN", "ELEMENT", "ON")
+        return after_in and token.type != "RBRACE" and opening.type in ("LPAR", "TEST_OPEN")
 
     def _count(self, token: Token) -> None:
         """The bounds on nesting and on operations; juxtaposed factors count as an operation."""
@@ -218,15 +232,15 @@ class Layout:
             return [_typed(token, "LINE")]
         if not self.ended or LEADING.match(rest) or (self._is_objective() and not self.has_body):
             return []
-        if self.head.type in DECLARATIONS and not STATEMENT.match(rest):
+        if self.head.type in DECLARATIONS and not STATEMENT.match(rest) and not INSIDE.match(rest):
             self.ended, self.signs = False, 0
             return [_typed(token, "ITEM")]
         word = re.match(r"\w+|.", rest)[0]
         first = Token("NEWLINE", word, line=token.end_line, column=token.end_column)
         raise LayoutError(
-            "this deeper line does not continue the line above",
+            DEEPER,
             first,
-            fix="end the line above with an operator or comma, or begin this one at the left edge",
+            f"end the line above with an operator or comma, or begin this one at the left edge{words.beginning(rest)}",
         )
 
     def _is_objective(self) -> bool:

@@ -17,10 +17,16 @@ from symml.syntax.postlex import CLOSING, Layout, LayoutError
 
 GOOD_TOKENS = 4  # so many tokens must fit after a mended mistake before a second one in the statement is believed
 MOST_STOPS = 4
+# What may be missing before a wrong token, tried in this order.
+FILLS = (("NAME", "x"), ("COMMA", ","), ("EQUAL", "="), ("TIMES", "*"), ("IN", "in"), ("RPAR", ")"), ("RSQB", "]"))
+LONELY = "closes nothing"
+ECHOES = (LONELY, "is never closed")
 SOFT = ("LABEL", "COLUMNS", "SEED", "STRATIFIED", "SUBSET", "OF", "CHOSEN")
+# What an open bar never meets, and what no open bracket meets.
 NOT_IN_BARS = frozenset(
     ["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "UNEQUAL", "COMMA", "SEMICOLON"]
-) | {"UNTIL", "SUBJECT", "FOR", "WHERE", "IF", "OTHERWISE", "ON", "RPAR", "RSQB", "RBRACE", "AND", "OR"}
+) | {"AND", "OR", "WHERE", "RPAR", "RSQB", "RBRACE"}
+NOT_IN_BRACKETS = frozenset(["from", "until", "subject", "for", "if", "otherwise", "on", "init", "into", "with"])
 WORD = re.compile(r"\w+|.", re.DOTALL)
 
 
@@ -72,12 +78,16 @@ class Run:
             return self.parser.feed_eof(self.fed)
         except LayoutError as error:
             self.layout = layout
-            return self._stop(error.token, message=error.message, fix=error.fix)
+            return self._stop(error.token, error.message, error.fix)
         except UnexpectedToken as error:
             self.layout = layout
             if layout.open and (_ends(error.token, layout) or layout.open[-1][0].line < error.token.line):
                 unclosed = layout.unclosed()
-                return self._stop(unclosed.token, message=unclosed.message)
+                return self._stop(unclosed.token, unclosed.message, unclosed.fix)
+            if self.fed is not None and self.fed.type in ("BAR_OPEN", "NORM_OPEN"):
+                bar = str(self.fed)
+                fix = f"bars stand on both sides of it: {bar}x{bar}"
+                return self._stop(self.fed, f"no expression follows this '{bar}'", fix)
             return self._stop(None if error.token.type == "$END" else error.token)
         except UnexpectedCharacters as error:
             start = error.pos_in_stream
@@ -107,10 +117,11 @@ class Run:
 
     def mended(self, stop: Stop) -> tuple[Run, Tree | Stop] | None:
         """The branch that gets furthest after a small repair at the stop, where it gets far enough to be believed."""
-        if stop.token is None or stop.message or stop.token.type in CLOSING:
-            return None  # without a closing bracket that stands there, the rest would only echo
+        lonely = stop.message.endswith(LONELY)
+        if stop.token is None or (stop.message and not lonely):
+            return None
         best: tuple[int, Run, Tree | Stop] | None = None
-        for branch in self._branches(stop):
+        for branch in [self._skipped(stop)] if lonely else self._branches(stop):
             start = branch.count
             result = branch.finish()
             reach = branch.count - start + (0 if isinstance(result, Stop) else GOOD_TOKENS)
@@ -119,14 +130,8 @@ class Run:
         return None if best is None or best[0] < GOOD_TOKENS else best[1:]
 
     def _branches(self, stop: Stop) -> Iterator[Run]:
-        """The wrong token left out; or something put before it, with the token read again."""
-        skipped = self.copied()
-        if stop.character:
-            skipped._goto(stop.token.end_pos)
-        yield skipped
-        if stop.character:
-            return
-        for kind, text in (("NAME", "x"), ("COMMA", ","), ("EQUAL", "="), ("TIMES", "*"), ("RPAR", ")"), ("RSQB", "]")):
+        """Something put before the wrong token, which is read again; or, where nothing fits, the token left out."""
+        for kind, text in () if stop.character else FILLS:
             if kind not in stop.accepted:
                 continue
             branch = self.copied()
@@ -137,6 +142,15 @@ class Run:
             except (LayoutError, UnexpectedToken):
                 continue
             yield branch
+        if stop.token.type not in CLOSING:  # without a closing bracket that stands there, the rest would only echo
+            yield self._skipped(stop)
+
+    def _skipped(self, stop: Stop) -> Run:
+        """A branch that goes on behind the wrong token."""
+        branch = self.copied()
+        if stop.character:
+            branch._goto(stop.token.end_pos)
+        return branch
 
     def _goto(self, position: int) -> None:
         """Set the lexer to a position of the text."""
@@ -151,7 +165,8 @@ class Run:
 def _ends(token: Token, layout: Layout) -> bool:
     """Whether an open bracket is what is wrong: the text ends, or a bar meets what no bars hold."""
     bars = layout.open[-1][0].type in ("BAR_OPEN", "NORM_OPEN")
-    return token.type == "$END" or (bars and layout.ended and token.type in NOT_IN_BARS)
+    foreign = str(token) in NOT_IN_BRACKETS or (bars and layout.ended and token.type in NOT_IN_BARS)
+    return token.type == "$END" or foreign
 
 
 def stops(run: Run) -> Tree | list[Stop]:
@@ -159,6 +174,8 @@ def stops(run: Run) -> Tree | list[Stop]:
     result = run.finish()
     found: list[Stop] = []
     while isinstance(result, Stop):
+        if found and any(echo in result.message for echo in ECHOES):
+            return found  # a bracket that lost its partner to the mend
         found.append(result)
         mended = run.mended(result) if len(found) < MOST_STOPS else None
         if mended is None:

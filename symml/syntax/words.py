@@ -6,6 +6,7 @@ ascii_name("λ1")  ->  "lambda1";   nearest("minimze", STATEMENTS)  ->  "did you
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from types import MappingProxyType
 
@@ -186,6 +187,34 @@ INNER = (
 )
 RESERVED = frozenset((*STATEMENTS, *INNER))
 MISPLACED = frozenset((*FUNCTIONS, *REDUCTIONS)) - {"count"}  # a tree page uses `count` as a name
+
+
+# What a line without its first word looks like -> the words that may be missing.
+BEGINNINGS = (
+    (r"with\b", ("train", "infer")),
+    (r"over \w+ depth\b", ("tree",)),
+    (r"over\b", ("minimize", "maximize")),
+    (r"for\b", ("solve",)),
+    (r"\w+ into\b", ("split",)),
+    (r"\w+ over\b", ("graph", "tree")),
+    (r'.*\bfrom +"', ("data",)),
+    (r"\w+\(.*\) *on\b", ("distribution",)),
+    (r".*\bon \w+ *$", ("report",)),
+    (r".*\b(init|simplex|stochastic)\b", ("param",)),
+    (r"\w+ *([<>]|in\b)", ("hyper", "param")),
+    (r"\w+ *= *[\d.e-]+ *(,|$)", ("hyper", "state", "dims")),
+    (r"\w+ *=", ("report", "predict")),
+    (r"\w+ *$", ("model", "dims", "predict", "optimizer", "param")),
+    (r"\w+(\[[^\]]*\])? *(= *\d+ *)?(,|$)", ("dims", "param", "data")),
+    (r".", ("minimize", "maximize", "predict")),
+)
+
+
+def beginning(line: str) -> str:
+    """The words that may be missing before a line, as the end of a fix."""
+    text = line.partition("\n")[0].partition("#")[0].strip()
+    found = next((known for pattern, known in BEGINNINGS if re.match(pattern, text)), ())
+    return f"; if its first word is missing: {' or '.join(found)}" if found else ""
 
 
 def ascii_name(text: str) -> str:

@@ -236,7 +236,7 @@ WRONG = [
     (21, "tree over X depth", 1, 18, "a number"),
     (22, "p = grad(b^2, b)", 1, 5, "not supported yet"),
     (23, "data wieght u[n]", 1, 6, "did you mean 'weight'?"),
-    (23, "data X[n, d] missing allowed allowed[n]", 1, 37, "names are separated by commas"),
+    (23, "data X[n, d] missing allowed allowed[n]", 1, 30, "names are separated by commas"),
 ]  # fmt: skip
 
 
