@@ -32,7 +32,7 @@ OPENS = frozenset(["LPAR", "INDEX_OPEN", "TEST_OPEN", "LBRACE", "NORM_OPEN", "BA
 CLOSES = frozenset(["RPAR", "RSQB", "RBRACE", "NORM_CLOSE", "BAR_CLOSE"])
 # The clauses of a statement stand apart: (kind of its first word, kind of the token) -> blanks before it.
 GAPS = {"FROM": 3, "SUBJECT": 2, "IF": 2, "OTHERWISE": 2}
-GAPS_OF = {("REPORT", "ON"): 2, ("NAME", "FOR"): 2}
+GAPS_OF = {("ITERATE", "FROM"): 1, ("REPORT", "ON"): 2, ("NAME", "FOR"): 3}
 
 
 def formatted(source: Source) -> str:

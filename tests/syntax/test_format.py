@@ -87,7 +87,7 @@ SAID = [
     ("param w[d]init 0,b", "param w[d] init 0, b"),
     ("train with adam( lr=1e-2 )until |grad|<1", "train with adam(lr = 1e-2) until |grad| < 1"),
     ("report a=b on test", "report a = b  on test"),
-    ("a[t] = b for t in 1 .. T - 1", "a[t] = b  for t in 1..T-1"),
+    ("a[t] = b for t in 1 .. T - 1", "a[t] = b   for t in 1..T-1"),
     ("f = cases\n   a if x>0\n     b otherwise", "f = cases\n  a  if x > 0\n  b  otherwise"),
     ("tree over X depth 8\n    p[c] = a +\n        b", "tree over X depth 8\n  p[c] = a +\n    b"),
     ("distribution D(a) on real\n  logpdf(x)=x", "distribution D(a) on real\nlogpdf(x) = x"),
