@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from check import EXAMPLES, page
-from runs import ADAM, HEAD, LOSS, N, X, Y
+from runs import ADAM, HEAD, LOSS, RNG, N, X, Y
 
 from symml import api, pipeline
 from symml.errors import DataError
@@ -100,6 +100,31 @@ def test_the_interpreter_fits_the_same(dtype, bound):
     found, reference = bootstrap(4, dtype=dtype), bootstrap(4, target="reference", dtype=dtype)
     assert found.x.dtype == np.dtype(dtype)
     np.testing.assert_allclose(found.x, reference.x, rtol=bound)
+
+
+def test_weights_and_gaps_are_drawn_with_their_rows():
+    weights, gaps = RNG.random(N) + 0.1, Y.copy()
+    gaps[RNG.choice(N, 8, replace=False)] = np.nan
+    there = ~np.isnan(gaps)
+    options, fits = pipeline.Options("reference"), 5
+    weighted = page(f"{HEAD.replace('y[n]', 'y[n], weight v[n] > 0')}{LOSS}train with lbfgs until |grad| < 1e-11")
+    found = pipeline.bootstrap(weighted, options, {**DATA, "v": weights}, 0, fits)
+    for k, w in enumerate(found.params["w"]):
+        rows = launch.bootstrap_rows(N, 0, k)
+        v = weights[rows] / weights[rows].sum()
+        x = X[rows]
+        np.testing.assert_allclose(
+            w, np.linalg.solve(x.T @ (v[:, None] * x) + 0.01 * np.eye(3), x.T @ (v * Y[rows])), rtol=1e-7
+        )
+    partly = page(
+        f"{HEAD.replace('y[n]', 'y[n] missing allowed')}minimize sum[i] (y[i] - sum[j] X[i, j] w[j])^2 + ||w||^2\n"
+        "train with lbfgs until |grad| < 1e-10"
+    )
+    found = pipeline.bootstrap(partly, options, {"X": X, "y": gaps}, 0, fits)
+    for k, w in enumerate(found.params["w"]):
+        rows = launch.bootstrap_rows(N, 0, k)
+        rows = rows[there[rows]]
+        np.testing.assert_allclose(w, np.linalg.solve(X[rows].T @ X[rows] + np.eye(3), X[rows].T @ Y[rows]), rtol=1e-7)
 
 
 def test_batches_of_resamples():
