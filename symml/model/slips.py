@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from symml.errors import SpecError
 from symml.model.builtins import BUILTINS
 from symml.syntax import tree
+from symml.syntax.words import REDUCTIONS
 
 SETTINGS = ("depth",)  # of a tree, on its own line
 NOTHING = ("", ())
@@ -26,6 +27,8 @@ def slips(page: tree.Tree) -> list[SpecError]:
         for node in tree.walk(statement):
             if isinstance(node, tree.Binary):
                 found += [e for rule in _RULES for e in rule(node, declared)]
+            elif isinstance(node, tree.Name) and node.id not in declared:
+                found += _underscored(node)
     return found
 
 
@@ -74,6 +77,15 @@ def _missing_comma(objective: tree.Objective, declared: Names) -> Iterator[SpecE
             "a comma is missing between the parameters, or a product begins here",
             first.span,
             fix=f"write {last.id}, {first.id} or put the product in brackets",
+        )
+
+
+def _underscored(name: tree.Name) -> Iterator[SpecError]:
+    """`sum_i x[i]`, as in LaTeX."""
+    word, _, index = name.id.partition("_")
+    if word in REDUCTIONS and index:
+        yield SpecError(
+            f"'{word}' names its index in square brackets", name.span, fix=f"write {word}[{index}] x[{index}]"
         )
 
 

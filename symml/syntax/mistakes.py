@@ -119,7 +119,8 @@ FIXES = MappingProxyType(
         "\\": "write the formula as on paper: sum[i] x[i], a/b, lambda",
         '"': 'close it with "',
         "=": "write =",
-        ".": "write a digit before the point; there are no attributes",
+        ".": "write a digit before the point; there are no attributes: X' is the transpose, sum[i] x[i] the sum",
+        "%": "write the fraction, such as 0.8",
         "&": "write and",
         "_": "begin it with a letter",
         "'": "remove the blank before it: X'",
@@ -253,7 +254,8 @@ def _at(place: Token, token: Token, span: Span) -> Span:
 
 
 def _unknown_statement(word: str, place: Span) -> SpecError:
-    fix = "" if word in words.RESERVED else words.nearest(word, words.STATEMENTS)
+    fix = f"it belongs to: {USES[word]}" if word in USES else ""
+    fix = fix or ("" if word in words.RESERVED else words.nearest(word, words.STATEMENTS))
     fix = fix or "a statement begins with a word such as data, param, minimize, or with NAME =, NAME ~ or NAME <-"
     return SpecError(f"'{word}' does not begin a statement", place, fix=fix)
 

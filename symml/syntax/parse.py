@@ -106,7 +106,8 @@ def _torn(piece: Piece, result: ParseTree | list[Stop]) -> list[Piece]:
 def _node(result: ParseTree | list[Stop], source: Source, line: int, errors: list[SymmlError]) -> tree.Node | None:
     """The node of a statement or expression that begins at a line; None where `errors` tell why not."""
     if isinstance(result, list):
-        errors += [_error(stop, source, line) for stop in result]
+        told = [_error(stop, source, line) for stop in result]
+        errors += told[:1] if mistakes.UNFIT[0] in told[0].message else told  # of what is no statement nothing follows
         return None
     try:
         return BuildStatements(source, line - 1).node(result)

@@ -144,6 +144,12 @@ class Layout:
         self.ended = token.type in ENDING and not reduces
         return [token]
 
+    def copied(self) -> Layout:
+        """An independent copy; what it holds is never changed in place."""
+        other = object.__new__(Layout)
+        other.__dict__.update(self.__dict__)
+        return other
+
     def finish(self) -> None:
         """The text ends: no bracket may be open."""
         if self.open:

@@ -63,17 +63,17 @@ class Run:
     def copied(self) -> Run:
         """An independent branch."""
         other = copy(self)
-        other.parser, other.layout = self.parser.copy(deepcopy_values=False), copy(self.layout)
+        other.parser, other.layout = self.parser.copy(deepcopy_values=False), self.layout.copied()
         return other
 
     def finish(self) -> Tree | Stop:
         """Parse to the end, or to the first mistake; then the lexer stands behind the wrong token."""
-        layout = copy(self.layout)  # as it was before the token in hand
+        layout = self.layout.copied()  # as it was before the token in hand
         try:
             for token in self.parser.lexer_thread.lex(self.parser.parser_state):
                 for part in self.layout.take(self._soft(token)):
                     self.feed(part)
-                layout = copy(self.layout)
+                layout = self.layout.copied()
             self.layout.finish()
             return self.parser.feed_eof(self.fed)
         except LayoutError as error:

@@ -31,6 +31,7 @@ SLIPS = [
     ("minimize over w b  ||X w + b - y||^2", 1, 17, "a comma is missing", "write w, b"),
     ("depth = 3\ntree over X", 1, 1, "'depth' is a setting of the tree", "tree over X depth 3"),
     ("tree over X\n  depth = 3", 2, 3, "'depth' is a setting of the tree", "tree over X depth 3"),
+    ("minimize over w  sum_i y[i]", 1, 18, "'sum' names its index", "sum[i] x[i]"),
     ("minimize over b  b log 2 * pi", 1, 20, "'log 2 * pi' reads (log 2) pi", "log(2 pi)"),
 ]
 

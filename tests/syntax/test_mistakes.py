@@ -72,6 +72,8 @@ SAID = [
     ("p = a\n  b", 3, "this deeper line does not continue the line above", ""),
     ("param w\n  minimize over w  w", 3, "this deeper line does not continue the line above", ""),
     ("", 1, "the page is empty", "begin with: model NAME"),
+    ("split n into train 80%, test 20%", 22, "'%'", "write the fraction"),
+    ("for i in 1..n: p = 1", 1, "'for' does not begin a statement", "it belongs to"),
     # declarations and blocks
     ("param a b[n]", 9, "names are separated by commas", "a comma before"),
     ("data wieght w[n]", 6, "'wieght' is no role of data", "did you mean 'weight'?"),
