@@ -1,6 +1,6 @@
 """Shorter programs: inline maps, add up contributions, factor bodies, share, drop; to a fixed point.
 
-A map is inlined where that costs nothing: it is used once by a statement whose loops are not more than its own, or
+A map is inlined where that costs (next to) nothing: it is used once by a statement whose loops are not more than its own, or
 it is a monomial of one entry. Never into a larger loop nest (a gather of relu(M) over edges would redo relu for each
 edge; a product inside a contraction would stop it from being a matrix product). Bodies stay under BODY_OPERATIONS.
 """
@@ -38,6 +38,7 @@ from symml.rewrite.diagonal import unify_diagonals
 from symml.rewrite.stable import stable_body
 
 BODY_OPERATIONS = 60
+REPEATED_OPERATIONS = 2  # what inlining may do again where a body reads an element in several places
 MOST_ROUNDS = 200
 
 
@@ -110,6 +111,7 @@ def _inlined(
         if is_cheap(source.body) or (
             uses[a.tensor] == 1
             and a.tensor not in wanted
+            and (s.body.count(a) - 1) * source.body.count_ops() <= REPEATED_OPERATIONS
             and loops <= own
             and (all(isinstance(k, Index) for k in a.idx) or loops < own)  # a gather reads elements repeatedly
         ):

@@ -30,6 +30,7 @@ from symml.ir.program import (
     substitute,
 )
 from symml.names import Names
+from symml.rewrite.scaling import scale_recurrences
 
 ONE = Integer(1)
 LOOK_THROUGH_OPERATIONS = 200
@@ -219,7 +220,8 @@ class _Known:
 
 
 def stabilise(program: Program) -> Program:
-    """Every body in its stable form, seeing through the definitions of what logs and quotients read."""
+    """Every body in its stable form, seeing through the definitions of what logs and quotients read; recurrences scaled."""
+    program = scale_recurrences(program)
     known = _Known(Names(t.name for t in program.tensors()))
     new: list[Node] = []
     for node in program.statements:
