@@ -220,3 +220,20 @@ def test_a_word_with_a_wrong_letter_is_offered_right():
                     rest += [] if offered else [f"{typo} | {errors[0].message} | {errors[0].fix}"]
     assert wrong > 1000
     assert told >= 0.95 * wrong, "\n".join(rest)
+
+
+def test_one_token_exchanged():
+    """Each token for another of its page: nothing but SymmlErrors, and the first stands on the line that is wrong."""
+    chance, wrong, line_told = random.Random(4), 0, 0
+    for path in PAGES:
+        text = path.read_text()
+        tokens = [m for m in TOKEN.finditer(text) if not m[0].startswith("#")]
+        for match in tokens:
+            other = chance.choice(tokens)[0]
+            changed = f"{text[: match.start()]}{other}{text[match.end() :]}"
+            errors = mistakes(changed)
+            if errors:
+                wrong += 1
+                line_told += errors[0].span.line == place(text, match.start())[0]
+    assert wrong > 500
+    assert line_told >= 0.97 * wrong
