@@ -38,7 +38,9 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
     ),
     (
         "only the first letter of a local name is another",
-        frozenset(("bodies._Writer.let: 'c' if level == 0 else 'e' -> 'c'",)),
+        frozenset(
+            ("bodies._Writer.let: 'c' if level == 0 else 'e' -> 'c'", "bodies._Writer.let: 'c' if level == 0 else 'e' -> 'e'")
+        ),
     ),
     (
         "keys are compared with keys made the same way; statements that are not merged compute the same twice",
@@ -70,6 +72,31 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
     (
         "the product of no guards is 1: a guard that leaves nothing out",
         frozenset(("expressions._reduction: sympy.Mul(*guards) if guards else None -> sympy.Mul(*guards)",)),
+    ),
+    ("equality has no order", frozenset(("functions.table: sympy.Eq(a, b) -> sympy.Eq(b, a)",))),
+    (
+        "the factor is 1 or -1: multiplying by it is dividing by it",
+        frozenset(("functions.table: u * (2 * _heaviside(u) - 1) -> u / (2 * _heaviside(u) - 1)",)),
+    ),
+    ("log 1 is 0", frozenset(("stable._shifted: u if c == 1 else u + log(c) -> u + log(c)",))),
+    (
+        "log(exp(a) + exp(b)) is a + softplus(b - a) and b + softplus(a - b)",
+        frozenset(
+            (
+                "stable._log_of_exponentials: total + softplus(u - total) if total == 0 else u + softplus(total - u) -> "
+                "total + softplus(u - total)",
+            )
+        ),
+    ),
+    ("a tensor that is added to starts at 0, and what is added is 0", frozenset(("reverse._zero: '=' -> '+='",))),
+    (
+        "a set is filled in another order",
+        frozenset(
+            (
+                "reverse._active: needed.update(reads(node), outs(node) if not isinstance(node, Statement) else ()) -> "
+                "needed.update(outs(node) if not isinstance(node, Statement) else (), reads(node))",
+            )
+        ),
     ),
     ("no term has the coefficient 0", frozenset(("stable._exponent: coefficient > 0 -> coefficient >= 0",))),
     (

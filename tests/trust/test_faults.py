@@ -27,10 +27,6 @@ def prepared():
     return trial.Trial(SEEDS)
 
 
-def test_without_a_fault_nothing_is_seen(prepared):
-    assert prepared.verdict() == ""
-
-
 def test_a_sample_of_faults_is_seen(prepared):
     unseen = [str(f) for f in chosen() if not prepared.tried(f)]
     assert not unseen, "\n".join(unseen)

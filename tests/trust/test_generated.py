@@ -1,6 +1,6 @@
 """Generated pages: gradients against the complex step, loops against the interpreter, compiled code against both.
 
-In each run 2,000 pages are interpreted and 100 compiled, of which one in ten is of full length; `-m full` interprets
+In each run 2,000 pages are interpreted and 100 compiled, of which one in twenty is of full length; `-m full` interprets
 10,000 of full length. tests/trust/README.md has the figures of the last full run.
 """
 
@@ -19,7 +19,7 @@ from symml.errors import SymmlError
 from symml.source import Source
 
 PAGES = 2_000
-LONG = 10  # every so many pages one is of full length
+LONG = 20  # every so many pages one is of full length
 ALL_PAGES = 10_000
 CHUNK = 250
 COMPILED = 100
