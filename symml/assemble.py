@@ -268,17 +268,14 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "row": plan_.row.name if plan_.row else None,
         "batch": plan_.batch.name if plan_.batch else None,
         "data": [_data(d) for d in model.data.values()],
+        "noise": [
+            {"name": t.name, "dims": [size_entry(n) for n in t.shape]}
+            for t in a.program.inputs
+            if t.domain.kind == "noise"
+        ],
         "requires": [{"least": size_entry(e), "text": str(e)} for e in a.program.requires],
         "graphs": [_graph(g) for g in model.graphs.values()],
-        "split": None
-        if model.split is None
-        else {
-            "dim": model.split.dim.name,
-            "parts": [list(p) for p in model.split.parts],
-            "seed": model.split.seed,
-            "folds": model.split.folds,
-            "by": model.split.stratified_by,
-        },
+        "split": _split(model),
         "params": [
             {"name": s.tensor.name, "shape": [size_entry(n) for n in s.tensor.shape], "sample": s.source}
             for s in plan_.starts
@@ -294,13 +291,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
             "options": {**FULL_BATCH_OPTIONS.get(method, BATCH_OPTIONS), **given},
             "patience": model.train.patience if model.train else 0,
         },
-        "optimizer": None
-        if optimizer is None
-        else {
-            "state": [optimizer.starts[t] for t in optimizer.state],
-            "counters": [optimizer.starts[t] for t in optimizer.counters],
-            "hypers": [optimizer.clock.get(t) or given.get(t.name, v) for t, v in optimizer.hypers.items()],
-        },
+        "optimizer": None if optimizer is None else _optimizer(optimizer, given),
         "units": _units(a),
         "reports": [r.name.id for r in model.reports],
         "parts": [r.part.id if r.part else "" for r in model.reports],
@@ -319,6 +310,28 @@ def _choice(model: Model) -> dict | None:
         "by": by.name.id,
         "sense": by.sense,
         "on": by.part.id,
+    }
+
+
+def _split(model: Model) -> dict | None:
+    split = model.split
+    if split is None:
+        return None
+    return {
+        "dim": split.dim.name,
+        "parts": [list(p) for p in split.parts],
+        "seed": split.seed,
+        "folds": split.folds,
+        "by": split.stratified_by,
+    }
+
+
+def _optimizer(o: Optimizer, given: Mapping[str, float]) -> dict:
+    """How its states start, and its hyper-parameters: numbers, or what the run fills in."""
+    return {
+        "state": [o.starts[t] for t in o.state],
+        "counters": [o.starts[t] for t in o.counters],
+        "hypers": [o.clock.get(t) or given.get(t.name, v) for t, v in o.hypers.items()],
     }
 
 

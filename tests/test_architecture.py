@@ -132,3 +132,8 @@ def test_public_functions_have_docstrings():
 def test_help_is_quick_and_light():
     code = "import sys; import symml, symml.cli; print([m for m in ('sympy', 'lark', 'numba', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_files_of_tests_have_names_of_their_own():
+    names = [p.name for p in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)

@@ -1,6 +1,6 @@
 """Stochastic training: epochs of shuffled mini-batches, one optimiser step each.
 
-Needs value_and_grad(x, g, rows, work) -> float, gather(data, order, start, stop, batch) -> rows,
+Needs value_and_grad(x, g, rows, work) -> float, gather(data, order, start, stop, batch, seed, step) -> rows,
 update(x, g, state, scalars), and philox.py.
 """
 
@@ -26,7 +26,7 @@ def minibatch(x, g, state, scalars, data, batch, work, order, counters, batch_si
         if start == 0 or step == counters[0]:  # the order is a function of (seed, epoch): resuming needs no record
             shuffle(order, seed, SHUFFLE, epoch)
         stop = min(start + batch_size, n)
-        rows = gather(data, order, start, stop, batch)
+        rows = gather(data, order, start, stop, batch, seed, step)
         loss = value_and_grad(x, g, rows, work)
         if not math.isfinite(loss):
             counters[1] = step

@@ -4,7 +4,7 @@ Key (seed, purpose), counter (index low, index high, step low, step high); every
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
     shuffle(order, seed, SHUFFLE, epoch)        a permutation of 0..n-1
-    fill_normal(x, 0.0, 1.0, seed, INIT)        x[i] depends on (seed, purpose, i) alone
+    fill_normal(x, 0.0, 1.0, seed, INIT, 0)     x[i] depends on (seed, purpose, step, i) alone
 """
 
 import math
@@ -48,10 +48,10 @@ def unit(high, low):
     return ((high >> 5) * 67108864.0 + (low >> 6) + 0.5) / 9007199254740992.0
 
 
-def fill_normal(out, mean, deviation, seed, purpose):
+def fill_normal(out, mean, deviation, seed, purpose, step):
     """Fill a vector with normal numbers (Box-Muller: two from each block)."""
     for k in range((out.shape[0] + 1) // 2):
-        a, b, c, d = philox(0, k, seed, purpose)
+        a, b, c, d = philox(step, k, seed, purpose)
         radius = deviation * math.sqrt(-2.0 * math.log(unit(a, b)))
         angle = 2.0 * math.pi * unit(c, d)
         out[2 * k] = mean + radius * math.cos(angle)

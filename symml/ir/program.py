@@ -67,7 +67,8 @@ class Index(Symbol):
 class Domain:
     """What a declaration says of the entries.
 
-    kind: real, interval (lower, upper, open ends), set (values), subset (0 or 1), label (codes 0..size-1), integer;
+    kind: real, interval (lower, upper, open ends), set (values), subset (0 or 1), label (codes 0..size-1), integer,
+    noise (standard normal, drawn anew in each step);
     end: tail or head, of the edges of a graph.
     """
 

@@ -60,5 +60,10 @@ class Plan:
     row: Dim | None = None
     batch: Dim | None = None
 
+    @property
+    def noise(self) -> tuple[Tensor, ...]:
+        """The arrays that a step of training draws anew, in order of declaration."""
+        return tuple(t for t in self.function("value_and_grad").data if t.domain.kind == "noise")
+
     def function(self, name: str) -> Function:
         return next(f for f in self.functions if f.name == name)

@@ -32,7 +32,7 @@ from symml.ir.program import (
     reindex,
 )
 from symml.ir.reducers import REDUCERS
-from symml.model import iteration, recurrence
+from symml.model import iteration, noise, recurrence
 from symml.model.expressions import HANDLERS, test
 from symml.model.later import refused
 from symml.model.model import Graph, Model
@@ -73,6 +73,7 @@ class Lowering:
     iterations: Mapping[str, tree.Iterate] = field(default_factory=dict)
     requires: dict[Expr, Span] = field(default_factory=dict)
     parts: set[Index] = field(default_factory=set)
+    noise: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.names = Names((*self.dims, *self.tensors, *self.definitions))
@@ -151,6 +152,8 @@ class Lowering:
         )
 
     def _definition(self, node: tree.Define) -> Value:
+        if isinstance(node.value, tree.Call) and node.value.function == "draw":
+            return noise.define(self, node)
         env: dict[str, Expr] = {}
         for k in node.indices:
             if k.id in env:
@@ -363,7 +366,7 @@ def lower(model: Model) -> Program:
             errors.append(error)
     if errors:
         raise SymmlErrors(errors)
-    return Program(model.inputs, tuple(low.statements), outputs, tuple(low.requires))
+    return Program((*model.inputs, *low.noise), tuple(low.statements), outputs, tuple(low.requires))
 
 
 def _checked(low: Lowering, key: str, node: tree.Expr, is_scalar: bool) -> Value:

@@ -7,6 +7,7 @@ A declaration is JSON: {"name", "dims": [...], "domain": {...} or null, "transfo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from symml.errors import DataError
 from symml.runtime.frames import as_array, titles
 from symml.runtime.graphs import edge_ends, of_table
-from symml.runtime.prepare import column_statistics, split_rows, transformed
+from symml.runtime.prepare import column_statistics, split_rows, standard_noise, transformed
 from symml.runtime.tables import OFFENDERS, Table, read_table
 
 LARGEST_ARRAY = 2**36
@@ -54,6 +55,7 @@ def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: s
     _split(manifest.get("split"), bound, raw)
     for decl in manifest["data"]:
         bound.arrays[decl["name"]] = _prepared(decl, raw[decl["name"]], bound, dtype)
+    _noise(manifest, bound, dtype)
     return bound
 
 
@@ -92,7 +94,17 @@ def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object]
         again.arrays[decl["name"]] = _prepared(decl, _entries(decl, raw[decl["name"]], again), again, dtype)
     for graph in graphs:
         _edges({**graph, "source": None}, values.get(graph["name"]), Path("."), again)
+    _noise(manifest, again, dtype)
     return again
+
+
+def _noise(manifest: Mapping, bound: Bound, dtype: str) -> None:
+    """Standard normal numbers for what reads noise outside of training: always the same ones."""
+    for k, decl in enumerate(manifest["noise"]):
+        numbers = tuple(bound.dims[d] if isinstance(d, str) else d for d in decl["dims"])
+        if math.prod(numbers) * 8 > LARGEST_ARRAY:
+            raise DataError(f"'{decl['name']}' would need {math.prod(numbers) * 8:.3g} bytes")
+        bound.arrays[decl["name"]] = standard_noise(numbers, k).astype(dtype)
 
 
 def _refuse_rowed(params: list, row: str) -> None:

@@ -213,7 +213,7 @@ def problem(
     m = kernel.manifest
     check_requirements(m, bound.dims)
     part = next(iter(bound.parts), "")
-    dims, arrays = dict(bound.dims), rows_of(bound, m["data"], m["row"], part)
+    dims, arrays = dict(bound.dims), rows_of(bound, [*m["data"], *m["noise"]], m["row"], part)
     if part:
         dims[m["row"]] = len(bound.parts[part])
     x = np.zeros(sum(math.prod(shape(dims, p["shape"])) for p in m["params"]), kernel.dtype)
@@ -260,7 +260,7 @@ def _validation(kernel: Kernel, bound: Bound, values: Mapping[str, float]) -> Ca
 
 def _part(m: Mapping, bound: Bound, part: str) -> tuple[Mapping[str, np.ndarray], dict[str, int]]:
     """The arrays and sizes of one part of the split."""
-    arrays = rows_of(bound, m["data"], m["row"], part)
+    arrays = rows_of(bound, [*m["data"], *m["noise"]], m["row"], part)
     return arrays, {**bound.dims, **({m["row"]: len(bound.parts[part])} if part else {})}
 
 
@@ -348,7 +348,9 @@ def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mappin
     dims = {**p.dims, m["batch"]: size} if m["batch"] else p.dims
     data = data_tuple(p.kernel, function, p.arrays, dims, p.hypers)
     arrays = [(n, p.arrays[n]) for n in function["data"]]
-    own = [np.zeros((size, *a.shape[1:]), a.dtype) if n in p.rowed and m["batch"] else a for n, a in arrays]
+    noise = {d["name"]: d["dims"] for d in m["noise"]}
+    cut = {n for n in p.rowed if m["batch"]} | {n for n, d in noise.items() if m["batch"] and d[:1] == [m["row"]]}
+    own = [np.zeros((size, *a.shape[1:]), a.dtype) if n in cut else a.copy() if n in noise else a for n, a in arrays]
     state, scalars = optimizer_arrays(p)
     return run_minibatch(
         p.kernel.module.minibatch if m["batch"] else p.kernel.module.descent,

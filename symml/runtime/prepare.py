@@ -5,7 +5,7 @@ Emitted modules carry this text together with algorithms/philox.py, so it holds 
 
 import numpy as np
 
-from symml.algorithms.philox import INIT, SPLIT, shuffle
+from symml.algorithms.philox import DRAW, INIT, SPLIT, fill_normal, shuffle
 
 
 def split_rows(n, fractions, seed, strata=None, purpose=SPLIT):
@@ -51,6 +51,13 @@ def sampled_rows(values, count, seed, number):
     order = np.zeros(values.shape[0], np.int64)
     shuffle(order, seed, INIT, number)
     return values[order[:count]].reshape(-1)
+
+
+def standard_noise(shape, number):
+    """Normal numbers for what reads noise outside of training: always the same ones."""
+    out = np.zeros(shape)
+    fill_normal(out.reshape(-1), 0.0, 1.0, 0, DRAW + 256 * number, 0)
+    return out
 
 
 def edge_list(pairs, nodes, undirected, self_loops):

@@ -25,8 +25,8 @@ def namespace(plan: Plan) -> types.SimpleNamespace:
     made: dict[str, object] = {"np": np, "math": math}
     for f in plan.functions:
         made[f.name] = _function(f, plan)
-    if plan.batch is not None:
-        made["gather"] = _gather(plan)
+    if plan.optimizer is not None:
+        made["gather"] = _gather(plan, made)
     if plan.update is not None:
         made["update"] = _update(plan)
     for name in ("philox", *([plan.algorithm] if plan.algorithm else [])):
@@ -68,16 +68,23 @@ def _function(f: Function, plan: Plan):
     return {"gradient": value_and_grad, "value": value, "array": array}[f.kind]
 
 
-def _gather(plan: Plan):
+def _gather(plan: Plan, made: Mapping):
     f = plan.function("value_and_grad")
-    at = plan.dims.index(plan.batch)
-    rowed = [bool(t.shape) and t.shape[0] == plan.batch for t in f.data]
+    at = None if plan.batch is None else plan.dims.index(plan.batch)
+    rowed = [plan.batch is not None and t.shape[:1] == (plan.batch,) for t in f.data]
 
-    def gather(data, order, start, stop, batch):
+    def gather(data, order, start, stop, batch, seed, step):
         sizes = data[0].copy()
-        sizes[at] = stop - start
-        rows = order[start:stop]
-        return sizes, data[1], *(a[rows] if r else a for a, r in zip(data[2:], rowed, strict=True))
+        if at is not None:
+            sizes[at] = stop - start
+        arrays = []
+        for t, a, own, r in zip(f.data, data[2:], batch[2:], rowed, strict=True):
+            if t in plan.noise:
+                made["fill_normal"](own.reshape(-1), 0.0, 1.0, seed, made["DRAW"] + 256 * plan.noise.index(t), step)
+                arrays.append(own[: stop - start] if r else own)
+            else:
+                arrays.append(a[order[start:stop]] if r else a)
+        return sizes, data[1], *arrays
 
     return gather
 
@@ -114,7 +121,7 @@ def _initialise(plan: Plan, made: Mapping):
             elif start.kind == "constant":
                 x[at : at + count] = args[0]
             else:
-                made["fill_normal"](x[at : at + count], *args, seed, made["INIT"] + 256 * k)
+                made["fill_normal"](x[at : at + count], *args, seed, made["INIT"] + 256 * k, 0)
             at += count
 
     return initialise

@@ -48,8 +48,8 @@ def test_philox_known_answers(compiled, counter, key, answer):
 def test_normal_numbers_and_permutations():
     plain, fast = load("philox"), load("philox", compiled=True)
     a, b = np.zeros(10_001), np.zeros(10_001)
-    plain["fill_normal"](a[:101], 0.0, 1.0, 7, 2)
-    fast["fill_normal"](b, 0.0, 1.0, 7, 2)
+    plain["fill_normal"](a[:101], 0.0, 1.0, 7, 2, 0)
+    fast["fill_normal"](b, 0.0, 1.0, 7, 2, 0)
     np.testing.assert_allclose(a[:100], b[:100], rtol=1e-13)
     assert abs(b.mean()) < 0.03 and abs(b.std() - 1) < 0.03
     order, other = np.zeros(500, np.int64), np.zeros(500, np.int64)
@@ -144,7 +144,7 @@ def least_squares(x, g, rows, work):
     return 0.5 * (r @ r) / y.shape[0]
 
 
-def gather(data, order, start, stop, batch):
+def gather(data, order, start, stop, batch, seed, step):
     return data[0][order[start:stop]], data[1][order[start:stop]]
 
 

@@ -106,6 +106,19 @@ def test_trimmed_squares_are_least_squares_of_what_is_kept(fit):
     np.testing.assert_allclose(ours, np.linalg.lstsq(X[kept], values[kept, -1], rcond=None)[0], atol=1e-5)
 
 
+def test_the_posterior_of_regression_weights(fit):
+    """Of a normal posterior the best independent normals have its mean, and the inverse roots of its precisions' diagonal."""
+    values = np.loadtxt(EXAMPLES / "data" / "diabetes.csv", delimiter=",", skiprows=1)
+    values = (values - values.mean(axis=0)) / values.std(axis=0)
+    X, y = values[:, :-1], values[:, -1]
+    precision = X.T @ X / 0.49 + np.eye(10)
+    mean, deviation = np.linalg.solve(precision, X.T @ y / 0.49), np.diag(precision) ** -0.5
+    p = fit("variational").params
+    assert np.abs((p["m"] - mean) / np.sqrt(np.diag(np.linalg.inv(precision)))).max() < 0.1
+    np.testing.assert_allclose(np.exp(p["r"]), deviation, rtol=0.05)
+    assert np.abs(mean).max() > 10 * deviation.max()
+
+
 def test_gradients_through_time_are_jaxs():
     rng = np.random.default_rng(0)
     p = {

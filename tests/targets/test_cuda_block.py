@@ -10,8 +10,8 @@ import cuda_pages
 import numpy as np
 import pytest
 import sympy
-from calculus.test_nodes import NODES
-from calculus.test_nodes import PAGES as NODE_PAGES
+from calculus.test_every_node import NODES
+from calculus.test_every_node import PAGES as NODE_PAGES
 from check import page
 from cuda_pages import BOUND, DTYPES
 from trust import compiled, oracle

@@ -150,8 +150,11 @@ def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[
     """Lines that make `inputs` and `work` of a function from `arrays` and `sizes`, all four names with a prefix."""
     integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] == "label"}
     integer |= {g["name"] + end for g in m["graphs"] for end in ("_tail", "_head")}
+    drawn = {d["name"]: d for d in m["noise"]}
     arrays = "".join(
-        f", np.ascontiguousarray({prefix}arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})"
+        f", standard_noise(({_sizes(drawn[n]['dims'], prefix)}), {m['noise'].index(drawn[n])}).astype(np.{dtype})"
+        if n in drawn
+        else f", np.ascontiguousarray({prefix}arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})"
         for n in function["data"]
     )
     work = "".join(f"np.zeros(({_sizes(b['shape'], prefix)}), np.{b['dtype']}), " for b in function["work"])
@@ -240,8 +243,14 @@ def _validation(m: Mapping, rowed: list[str], dtype: str) -> list[str]:
 
 def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
     opt, o = m["optimizer"], m["method"]["options"]
+    noise = {d["name"]: d["dims"] for d in m["noise"]}
+    cut = {*rowed, *(n for n, d in noise.items() if d[:1] == [m["row"]])} if m["batch"] else set()
     arrays = "".join(
-        f", np.zeros((size, *inputs[{k}].shape[1:]), inputs[{k}].dtype)" if n in rowed else f", inputs[{k}]"
+        f", np.zeros((size, *inputs[{k}].shape[1:]), inputs[{k}].dtype)"
+        if n in cut
+        else f", inputs[{k}].copy()"
+        if n in noise
+        else f", inputs[{k}]"
         for k, n in enumerate(function["data"], start=2)
     )
     epochs = int(o["epochs"])
@@ -249,7 +258,8 @@ def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
     clock = {"steps": f"{epochs} * (({rows} + size - 1) // size)", "epochs": f"{epochs}"}
     scalars = ", ".join(clock.get(v) or repr(v) for v in (*opt["hypers"], *opt["counters"]))
     return [
-        f"batch = (inputs[0].copy(), inputs[1]{arrays})" if m["batch"] else "batch, size = inputs, 1",
+        f"batch = (inputs[0].copy(), inputs[1]{arrays})",
+        *([] if m["batch"] else ["size = 1"]),
         f"state = np.zeros(({max(1, len(opt['state']))}, x.shape[0]), x.dtype)",
         *(f"state[{k}] = {start!r}" for k, start in enumerate(opt["state"])),
         f"scalars = np.array([{scalars}], np.float64)",

@@ -34,8 +34,8 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
         lines, entry = _function(f, plan, config, used)
         functions.append(_text(config.decorator, lines))
         manifest[f.name] = entry
-    if plan.batch is not None:
-        functions.append(_text(config.decorator, _gather(plan)))
+    if plan.optimizer is not None:
+        functions.append(_text(config.strict_decorator, _gather(plan)))
     if plan.update is not None:
         functions.append(_text(config.decorator, _update(plan, config, used)))
     algorithms = [decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator)]
@@ -117,7 +117,10 @@ def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str]
     if p.workspace:
         head.append("(" + "".join(f"v_{t.name}, " for t in p.workspace) + ") = work")
     for t in p.workspace:
-        if t not in p.local and not t.shape[0].is_Integer:
+        if plan.batch in t.shape[1:]:  # the last batch may be smaller: what is used of the buffer is contiguous
+            shape = [size(n) for n in t.shape]
+            head.append(f"v_{t.name} = v_{t.name}.reshape(-1)[:{'*'.join(shape)}].reshape(({', '.join(shape)}))")
+        elif t not in p.local and not t.shape[0].is_Integer:
             head.append(f"v_{t.name} = v_{t.name}[:{size(t.shape[0])}]")
     for t in sorted(defined_by(p) - set(storage), key=lambda t: t.uid):
         storage[t] = f"v_{t.name}"
@@ -187,19 +190,26 @@ def _array_output(out: Tensor, storage: dict[Tensor, str], head: list[str]) -> l
 
 
 def _gather(plan: Plan) -> list[str]:
-    """Copy a batch's rows; what has no row axis is passed on."""
+    """Copy a batch's rows and draw a step's noise; what has neither is passed on."""
     f = plan.function("value_and_grad")
-    where = {t.name: k for k, t in enumerate(plan.dims)}
     names = [t.name for t in f.data]
-    lines = ["def gather(data, order, start, stop, batch):"]
+    rowed = [t for t in f.data if plan.batch is not None and t.shape[:1] == (plan.batch,) and t not in plan.noise]
+    lines = ["def gather(data, order, start, stop, batch, seed, step):"]
     lines += [f"{INDENT}sizes, hyper{''.join(f', v_{n}' for n in names)} = data"]
     lines += [f"{INDENT}batch_sizes, _{''.join(f', b_{n}' for n in names)} = batch", f"{INDENT}rows = stop - start"]
-    lines += [f"{INDENT}batch_sizes[:] = sizes", f"{INDENT}batch_sizes[{where[plan.batch.name]}] = rows"]
-    rowed = [t for t in f.data if t.shape and t.shape[0] == plan.batch]
-    lines.append(f"{INDENT}for r in range(rows):")
-    lines.append(f"{INDENT * 2}k = order[start + r]")
-    lines += [f"{INDENT * 2}b_{t.name}[r] = v_{t.name}[k]" for t in rowed]
-    views = "".join(f", b_{t.name}[:rows]" if t in rowed else f", v_{t.name}" for t in f.data)
+    lines.append(f"{INDENT}batch_sizes[:] = sizes")
+    if plan.batch is not None:
+        at = next(k for k, t in enumerate(plan.dims) if t.name == plan.batch.name)
+        lines += [f"{INDENT}batch_sizes[{at}] = rows"]
+    if rowed:
+        lines += [f"{INDENT}for r in range(rows):", f"{INDENT * 2}k = order[start + r]"]
+        lines += [f"{INDENT * 2}b_{t.name}[r] = v_{t.name}[k]" for t in rowed]
+    for k, t in enumerate(plan.noise):
+        lines.append(f"{INDENT}fill_normal(b_{t.name}.reshape(-1), 0.0, 1.0, seed, DRAW + {256 * k}, step)")
+    cut = [t for t in f.data if plan.batch is not None and t.shape[:1] == (plan.batch,)]
+    views = "".join(
+        f", b_{t.name}[:rows]" if t in cut else f", b_{t.name}" if t in plan.noise else f", v_{t.name}" for t in f.data
+    )
     return [*lines, f"{INDENT}return batch_sizes, hyper{views}"]
 
 
@@ -245,7 +255,7 @@ def initial(plan: Plan, config: Config) -> list[str]:
         elif start.kind == "constant":
             body.append(f"x[{at}:at{k + 1}] = {args[0]}")
         else:
-            body.append(f"fill_normal(x[{at}:at{k + 1}], {args[0]}, {args[1]}, seed, INIT + {256 * k})")
+            body.append(f"fill_normal(x[{at}:at{k + 1}], {args[0]}, {args[1]}, seed, INIT + {256 * k}, 0)")
         at = f"at{k + 1}"
     return ["def initialise(x, sizes, hyper, seed):", *(INDENT + line for line in (*head, *body))]
 

@@ -27,6 +27,8 @@ def refuse(plan: Plan, scratch: int, algorithms: tuple[str, ...], functions: fro
         )
     if plan.algorithm and plan.algorithm not in algorithms:
         raise UnsupportedError(f"the CUDA target does not train by '{plan.algorithm}' yet", fix=FIX)
+    if plan.noise:
+        raise UnsupportedError("the CUDA target does not draw noise yet", plan.noise[0].span, fix=FIX)
     programs = [f.program for f in plan.functions] + ([plan.update] if plan.update else [])
     for region in (region for p in programs for region in p.regions):
         for item in region.items:

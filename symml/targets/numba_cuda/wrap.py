@@ -71,7 +71,7 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     for f in plan.functions:
         lines, manifest[f.name] = _function(f, plan, config, used)
         device.append(_text(DEVICE, lines))
-    if plan.batch is not None:
+    if plan.optimizer is not None:
         device.append(_text(DEVICE, _gather(plan)))
     if plan.update is not None:
         device.append(_text(DEVICE, _update(plan, config, used)))
@@ -265,6 +265,8 @@ def _array_output(out: Tensor, storage: dict[Tensor, str]) -> list[str]:
 def _gather(plan: Plan) -> list[str]:
     """Copy a batch's rows; what has no row axis is passed on."""
     f = plan.function("value_and_grad")
+    if plan.batch is None:
+        return [f"def {PREFIX}gather(data, order, start, stop, batch, seed, step, {SHARED}):", f"{INDENT}return data"]
     at = [t.name for t in plan.dims].index(plan.batch.name)
     names = [t.name for t in f.data]
     rowed = [t for t in f.data if t.shape and t.shape[0] == plan.batch]
@@ -289,7 +291,10 @@ def _gather(plan: Plan) -> list[str]:
         ]
     arrays = "".join(f", b_{t.name}" if t in rowed else f", v_{t.name}" for t in f.data)
     lines += [BARRIER, f"return batch_sizes, hyper{arrays}"]
-    return [f"def {PREFIX}gather(data, order, start, stop, batch, {SHARED}):", *(INDENT + line for line in lines)]
+    return [
+        f"def {PREFIX}gather(data, order, start, stop, batch, seed, step, {SHARED}):",
+        *(INDENT + line for line in lines),
+    ]
 
 
 def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 from check import analysis, check_agree, check_derivative, check_error, check_loops, page
 
+from symml import pipeline
+from symml.algorithms.philox import DRAW, fill_normal
 from symml.ir.program import Iterate, Library, Scan, flat
 
 RNN = """dims T, H, d
@@ -100,6 +103,14 @@ param w[c] init 0
 iterate Z[i, k] <- 7/10 sum[j in G(i)] Z[j, k] / sqrt(|G(i)| |G(j)|) + H[i, k] w[k] from 0 until |change| < 1e-13
 minimize -1/n sum[i] logsoftmax(Z[i])[y[i]] + 1/10 ||w||^2
 train with lbfgs until |grad| < 1e-9"""
+NOISE = """dims n, d, S = 3
+data X[n, d], y[n]
+param m[d] init 0, r[d] init -1
+eps[k, j] = draw(Normal(m[j], exp(r[j])))   for k in S, j in d
+u[i] = draw(StandardNormal)   for i in n
+minimize 1/n sum[k, i] (y[i] + u[i]/10 - sum[j] X[i, j] eps[k, j])^2 + sum[j] (exp(2 r[j]) + m[j]^2 - 2 r[j])
+train with adam(lr = 1e-2, batch = 16, epochs = 8)"""
+DESCENT_NOISE = NOISE.replace("(y[i] +", "(y[i] + X[0, 0] +").replace("epochs = 8", "epochs = 25")
 VALUES = """dims S, A
 data P[S, A, S], R[S, A], target[S]
 param c[S, A] init 0
@@ -126,6 +137,8 @@ PAGES = {
     ),
     "fixed": (FIXED, {"A": rng.normal(size=(5, 5)), "y": rng.normal(size=5)}),
     "spread": (SPREAD, {"G": EDGES, "H": rng.normal(size=(6, 2)), "y": [0, 1, 0, 1, 0, 1]}),
+    "noise": (NOISE, {"X": rng.normal(size=(40, 2)), "y": rng.normal(size=40)}),
+    "descent_noise": (DESCENT_NOISE, {"X": rng.normal(size=(40, 2)), "y": rng.normal(size=40)}),
     "values": (VALUES, {"P": rng.uniform(size=(3, 2, 3)), "R": rng.normal(size=(3, 2)), "target": rng.normal(size=3)}),
     "masked": (MASKED, {"R": rng.normal(size=(6, 5)), "seen": rng.integers(0, 2, (6, 5))}),
     "guarded": (GUARDED, {"X": rng.normal(size=(6, 4)), "seen": np.ones((6, 4)) - np.eye(6, 4)}),
@@ -163,6 +176,17 @@ def test_a_recurrence_goes_step_by_step_and_its_weights_do_not():
     (weights,) = [s for s in a.derivative.statements if s in tuple(flat([s])) and s.out.name == "d_W"]
     assert len(weights.reduced) == 1 and weights.reduce == "sum"
     assert "d_W" not in {s.out.name for s in backward.statements}
+
+
+def test_noise_depends_on_the_seed_and_the_step_alone():
+    """Two runs of one seed are the same, another seed differs, and one step's noise is not the next one's."""
+    body, data = PAGES["noise"]
+    runs = [pipeline.train(page(body), pipeline.Options(target="reference"), data, seed) for seed in (0, 0, 1)]
+    assert np.array_equal(runs[0].x, runs[1].x) and not np.array_equal(runs[0].x, runs[2].x)
+    drawn = [np.zeros(1000) for _ in range(2)]
+    for step, out in enumerate(drawn):
+        fill_normal(out, 0.0, 1.0, 0, DRAW, step)
+    assert abs(np.corrcoef(*drawn)[0, 1]) < 0.15 and scipy.stats.kstest(drawn[0], "norm").pvalue > 1e-4
 
 
 def test_no_iteration_where_none_is_written():
