@@ -18,6 +18,7 @@ from trust import compiled, oracle
 from trust.generator import text as generated
 
 from symml import pipeline
+from symml.assemble import plan
 from symml.errors import SymmlError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.functions import absolute
@@ -27,7 +28,9 @@ from symml.loops.schedule import schedule
 from symml.runtime import drive, launch
 from symml.runtime.bind import bind
 from symml.source import Source
+from symml.targets.numba_cuda import wrap
 from symml.targets.numba_cuda.config import Config
+from symml.targets.numba_cuda.supported import refuse
 from symml.targets.numba_cuda.wrap import module_source
 
 FIRST_GENERATED = 60_000
@@ -149,9 +152,9 @@ def test_generated_pages_give_the_interpreters_gradients():
         except SymmlError:
             continue
         case = oracle.case(a, seed, rows=(5, 17, 40)[seed % 3], entries=1)
-        text, facts, plan = compiled.printed(case, lambda plan, _: module_source(plan, Config(tile=16)))
+        text, facts, made = compiled.printed(case, lambda plan, _: module_source(plan, Config(tile=16)))
         module = block.load(text, lambda n: rng.permutation(n).tolist())
-        wrong += compiled.differing(case, compiled.called(module.value_and_grad, case, facts, plan))
+        wrong += compiled.differing(case, compiled.called(module.value_and_grad, case, facts, made))
         done += 1
     assert wrong == []
 
@@ -229,12 +232,24 @@ def test_a_fixed_point_stops_in_all_threads_at_once(most):
     program = fixed_point(most)
     (b,), (n,) = program.inputs, program.inputs[0].shape
     values, dims = {b: np.linspace(-1, 1, 19)}, {n: 19}
-    plan = Plan((), (), (n,), (Function("value", "value", schedule(program), "loss"),), (), "")
-    text, functions = module_source(plan, Config())
+    made = Plan((), (), (n,), (Function("value", "value", schedule(program), "loss"),), (), "")
+    text, functions = module_source(made, Config())
     sizes = {"n": 19}
     work = launch.buffers(functions["value"], sizes)
     found = block.load(text).value(np.zeros(0), (np.array([19]), np.zeros(0), values[b]), work)
     assert found == pytest.approx(float(evaluate(program, values, dims)[program.outputs["loss"]]), rel=1e-12)
+
+
+def test_what_has_no_cuda_text_is_refused_with_its_place():
+    """A function and an algorithm that the target lacks; the examples' own plans are taken."""
+    a = pipeline.analyse(cuda_pages.page("logistic_regression"))
+    made = plan(a)
+    refuse(made, 64, wrap.ALGORITHMS, wrap._functions())
+    with pytest.raises(UnsupportedError, match=r"'(log|sig|soft)") as caught:
+        refuse(made, 64, wrap.ALGORITHMS, frozenset())
+    assert caught.value.span.line > 1 and caught.value.fix == "--target cpu"
+    with pytest.raises(UnsupportedError, match="'lbfgs'"):
+        refuse(made, 64, ("minibatch",), wrap._functions())
 
 
 def test_a_memory_beyond_the_block_is_refused():
