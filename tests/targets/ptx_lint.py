@@ -14,7 +14,7 @@ from pathlib import Path
 
 # Functions whose sums are meant to be double on every target; the algorithm's own arithmetic, too.
 ACCUMULATORS = ("lane_sum", "block_sum", "largest", "inner", "unit")
-ALGORITHMS = ("lbfgs.py", "minibatch.py")
+ALGORITHMS = ("lbfgs.py", "minibatch.py", "descent.py")
 MOST_REGISTERS = 65536
 
 
