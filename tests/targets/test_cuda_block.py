@@ -178,7 +178,7 @@ def test_every_function_has_its_value(dtype):
 def test_every_node_is_computed_or_refused_with_its_place(name):
     body, data = NODE_PAGES[name]
     source = page(body)
-    if NODES.get(name) is Library:
+    if NODES.get(name) is Library or "noise" in name:
         with pytest.raises(UnsupportedError, match="CUDA") as caught:
             watched(source)
         assert caught.value.span.line > 1 and caught.value.fix == "--target cpu"
@@ -232,12 +232,14 @@ def test_a_fixed_point_stops_in_all_threads_at_once(most):
     program = fixed_point(most)
     (b,), (n,) = program.inputs, program.inputs[0].shape
     values, dims = {b: np.linspace(-1, 1, 19)}, {n: 19}
-    made = Plan((), (), (n,), (Function("value", "value", schedule(program), "loss"),), (), "")
+    made = Plan((), (), (n,), (Function("value_and_grad", "value", schedule(program), "loss"),), (), "")
     text, functions = module_source(made, Config())
     sizes = {"n": 19}
-    work = launch.buffers(functions["value"], sizes)
-    found = block.load(text).value(np.zeros(0), (np.array([19]), np.zeros(0), values[b]), work)
-    assert found == pytest.approx(float(evaluate(program, values, dims)[program.outputs["loss"]]), rel=1e-12)
+    work = launch.buffers(functions["value_and_grad"], sizes)
+    found = block.load(text).value_and_grad(np.zeros(0), (np.array([19]), np.zeros(0), values[b]), work)
+    assert found == pytest.approx(
+        float(evaluate(program, values, dims)[program.outputs["loss"]]), rel=1e-12, nan_ok=True
+    )
 
 
 def test_what_has_no_cuda_text_is_refused_with_its_place():

@@ -125,17 +125,20 @@ class Printer:
         count, first, gap = self.names.fresh("r"), self.names.fresh("first"), self.storage[node.gap]
         body += [f"if {count} == 0:", f"{INDENT}{first} = {gap}"]
         body += [f"if not {gap} < {GROWTH!r}*{first} + 1.0:", f"{INDENT}break"]
-        body += [self._copied(x, new) for x, _, new in node.states]
+        body += [line for x, _, new in node.states for line in self._copied(x, new)]
         body += [f"if {gap} < {node.tolerance!r}:", f"{INDENT}break"]
         head = f"for {count} in range({node.most}):"
-        missed = [f"{self.storage[x]}{'[:]' * bool(x.shape)} = real(math.nan)" for x, _, _ in node.states]
-        starts = [self._copied(x, start) for x, start, _ in node.states]
+        missed = [line for x, _, _ in node.states for line in self._filled(x, "real(math.nan)")]
+        starts = [line for x, start, _ in node.states for line in self._copied(x, start)]
         # a fixed point that was not reached is no number
         after = [f"if not {self.storage[node.gap]} < {node.tolerance!r}:", *(INDENT + line for line in missed)]
         return [*starts, f"{first} = 0.0", head, *(INDENT + line for line in body), *after]
 
-    def _copied(self, to: Tensor, source: Tensor) -> str:
-        return f"{self.storage[to]}{'[:]' * bool(to.shape)} = {self.storage[source]}"
+    def _copied(self, to: Tensor, source: Tensor) -> list[str]:
+        return self._filled(to, self.storage[source])
+
+    def _filled(self, t: Tensor, value: str) -> list[str]:
+        return [f"{self.storage[t]}{'[:]' * bool(t.shape)} = {value}"]
 
     def entries(self, nest: Nest) -> list[str]:
         """Statements that write entries: maps and scatters. Fused maps are all computed before any is stored."""

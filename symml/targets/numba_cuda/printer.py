@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sympy import Expr
 
 from symml.ir.program import Access, Dim, Index, Statement, Tensor, accesses, reads
-from symml.loops.program import Gemm, Item, LoopProgram, Nest, Region, Rounds, statements_of
+from symml.loops.program import Gemm, Item, LoopProgram, Nest, Region, statements_of
 from symml.loops.schedule import stride
 from symml.targets.numba_cpu.bodies import NUMPY, PRIMITIVES, Bodies
 from symml.targets.numba_cpu.printer import INDENT, Step, size
@@ -108,21 +108,18 @@ class Printer(LoopPrinter):
             f"device_product({a}, {b}, {self.storage[g.statement.out]}, {rows}, {columns}, {depth}, {scale}, shared)"
         ]
 
-    def rounds(self, item: Rounds) -> list[str]:
-        """The states move until they stay; the gap is equal in all threads, so all stop at once."""
-        node, body = item.node, [line for inner in item.items for line in self.item(inner)]
-        body += [line for x, _, new in node.states for line in self._moved(x, new)]
-        body += [f"if {self.storage[node.gap]} < {node.tolerance!r}:", f"{INDENT}break"]
-        head = f"for {self.names.fresh('r')} in range({node.most}):"
-        start = [line for x, start, _ in node.states for line in self._moved(x, start)]
-        return [*start, head, *(INDENT + line for line in body)]
+    def _copied(self, to: Tensor, source: Tensor) -> list[str]:
+        return self._each(to, lambda k: f"{self.storage[source]}[{k}]") if to.shape else super()._copied(to, source)
 
-    def _moved(self, to: Tensor, source: Tensor) -> list[str]:
-        if not to.shape:
-            return [f"{self.storage[to]} = {self.storage[source]}"]
+    def _filled(self, t: Tensor, value: str) -> list[str]:
+        return self._each(t, lambda _: value) if t.shape else super()._filled(t, value)
+
+    def _each(self, t: Tensor, value: Callable[[str], str]) -> list[str]:
+        """Every entry of a tensor set, shared out; in a stream, of the rows that are there."""
         k = self.names.fresh("k")
-        body = f"{INDENT}{self.storage[to]}[{k}] = {self.storage[source]}[{k}]"
-        return [f"for {k} in range(thread, {_entries(to)}, THREADS):", body, BARRIER]
+        count = _entries(t, self.extents.get(t.shape[0]))
+        line = f"{INDENT}{self.storage[t]}[{k}] = {value(k)}"
+        return [f"for {k} in range(thread, {count}, THREADS):", line, BARRIER]
 
     # sums
 
@@ -140,7 +137,7 @@ class Printer(LoopPrinter):
             f"{part} = real(0)",
             *lines,
             f"{part} = {value}",
-            *self._alone([f"{self._target(s, {})} {s.mode} {part}"]),
+            *self._alone([f"{self._target(s, letters)} {s.mode} {part}"]),
         ]
 
     def _vector_sum(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
@@ -229,11 +226,7 @@ class Printer(LoopPrinter):
         return [line] if not s.lhs else [BARRIER, ALONE, INDENT + line, BARRIER]
 
     def _zero(self, t: Tensor) -> list[str]:
-        if not t.shape:
-            return [f"{self.storage[t]} = 0.0"]
-        k = self.names.fresh("k")
-        count = _entries(t, self.extents.get(t.shape[0]))
-        return [f"for {k} in range(thread, {count}, THREADS):", f"{INDENT}{self.storage[t]}[{k}] = real(0)", BARRIER]
+        return self._filled(t, "real(0)" if t.shape else "0.0")
 
     def _rowed(self, region: Region) -> list[Tensor]:
         """What has the stream as its first axis, in order."""
