@@ -97,6 +97,8 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
     if isinstance(node, tree.Transpose):
         inner = shape_of(node.arg, low)
         return None if inner is None else inner[::-1]
+    if isinstance(node, tree.Call) and node.function == "solve" and len(node.args) == 2:
+        return shape_of(node.args[1], low)
     if isinstance(node, tree.Binary):
         return _joined(node.op, shape_of(node.left, low), shape_of(node.right, low))
     if (

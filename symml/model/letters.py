@@ -22,7 +22,7 @@ from symml.syntax.parse import parse_expression
 from symml.syntax.words import nearest
 
 RANKS = {"scalar": 0, "vector": 1, "matrix": 2}
-SQUARE = ("tr", "trace", "det", "inv", "logdet")
+SQUARE = ("tr", "trace", "det", "inv", "logdet", "chol", "solve")
 SCALAR_VALUED = ("tr", "trace", "det", "logdet", "sum", "norm1", "norm2")
 LETTERS = "mnkpqrst"
 
@@ -162,6 +162,9 @@ def _call(node: tree.Call, s: _Shapes) -> tuple[tuple[int, ...], bool]:
         s.equal(shape[:1], shape[1:])
     if node.function in SCALAR_VALUED:
         return (), False
+    if node.function == "solve" and len(shapes) == 2:
+        s.equal(shape[:1], shapes[1][0][:1])
+        return shapes[1]
     if node.function == "diag":
         return ((shape[0], shape[0]), False) if len(shape) == 1 else (shape[:1], False)
     if node.function == "logsumexp":

@@ -266,7 +266,11 @@ def _typed(token: Token, kind: str) -> Token:
 
 def _misplaced(token: Token) -> Token:
     """Words of the language that the lexer read as a name, because no keyword may stand there."""
-    if token.type in ("NAME", "CALL") and token.value in words.RESERVED:
+    if (
+        token.type in ("NAME", "CALL")
+        and token.value in words.RESERVED
+        and (token.type, token.value) != words.SOLVE_CALL
+    ):
         return _typed(token, "RESERVED" if token.type == "NAME" else "RESERVED_CALL")
     if token.type == "NAME" and token.value in words.MISPLACED:
         return _typed(token, "REDUCTION_NAME" if token.value in words.REDUCTIONS else "FUNCTION_NAME")

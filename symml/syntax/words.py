@@ -185,6 +185,7 @@ INNER = (
     "otherwise",
     "cases",
 )
+SOLVE_CALL = ("CALL", "solve")  # solve(A, b) is a function; `solve for` opens a statement
 RESERVED = frozenset((*STATEMENTS, *INNER))
 MISPLACED = frozenset((*FUNCTIONS, *REDUCTIONS)) - {"count"}  # a tree page uses `count` as a name
 

@@ -56,7 +56,7 @@ CHOL = """dims d
 data y[d]
 param A[d, d] init normal(0, 0.4)
 S[i, j] = sum[k] A[i, k] A[j, k] + 2 [i = j]
-minimize det(S) + y' S^-1 y + sum[i, j] chol(S)[i, j]^2 + tr(S^-1)
+minimize det(S) + y' solve(S, y) + sum[i, j] chol(S)[i, j]^2 + tr(S^-1)
 train with lbfgs"""
 CONV = """dims n, m, K = 3
 data x[n, m]
