@@ -77,12 +77,16 @@ def check_loops(program: Program, rows: int = 150) -> None:
 
 
 def check_agree(source: Source, data: dict, steps: int = 20) -> None:
-    """Interpreter, compiled CPU and standalone module: value, gradient, parameters after training."""
+    """Interpreter, compiled CPU and standalone module: the first steps, the optimum of a convex problem, the same bits."""
     fits = {t: pipeline.train(source, pipeline.Options(target=t), data, 0) for t in ("reference", "cpu")}
     reference, cpu = fits["reference"], fits["cpu"]
     assert len(cpu.outcome["history"]) > 1
     np.testing.assert_allclose(cpu.outcome["history"][:steps], reference.outcome["history"][:steps], rtol=1e-10)
-    np.testing.assert_allclose(cpu.x, reference.x, rtol=1e-6, atol=1e-8)
+    convex = cpu.kernel.manifest["certificate"]["curvature"] == "convex"
+    if (
+        convex or len(cpu.outcome["history"]) <= steps
+    ):  # elsewhere rounding may lead to another optimum after many steps
+        np.testing.assert_allclose(cpu.x, reference.x, rtol=1e-6, atol=1e-8)
     module = standalone(pipeline.emit(source, pipeline.Options()))
     fit = module.fit(data)
     assert np.array_equal(fit["x"], cpu.x), "the standalone module trains to other bits"

@@ -162,7 +162,11 @@ def test_derivatives(name):
     check_loops(a.derivative, rows=20)
 
 
-@pytest.mark.parametrize("name", PAGES)
+# Compiling takes most of the time: the ordinary run has one of each kind, `-m full` all.
+ORDINARY = ("hmm", "backward", "chol", "sorted", "graph", "fixed", "noise", "guarded")
+
+
+@pytest.mark.parametrize("name", [n if n in ORDINARY else pytest.param(n, marks=pytest.mark.full) for n in PAGES])
 def test_targets_agree(name):
     body, data = PAGES[name]
     check_agree(page(body), data)

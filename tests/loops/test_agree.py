@@ -11,16 +11,36 @@ from symml import pipeline
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(60, 4))
 LABELS = RNG.integers(0, 3, 60)
+EDGES = [[0, 1], [1, 2], [2, 3], [3, 0], [1, 4], [4, 5], [5, 2]]
+KARATE = {"G": np.array(EDGES), "y": [0, 1, 0, 1, 0, 1], "labelled": np.array([1, 0, 1, 1, 0, 1])}
 DATA = {
     "linear_regression": {"X": X, "y": X @ [1.0, 2, 3, 4] + RNG.normal(size=60)},
     "ridge": {"X": X, "y": X @ [1.0, 2, 3, 4] + RNG.normal(size=60)},
     "logistic_regression": {"X": X, "y": (X[:, 0] + RNG.normal(size=60) > 0).astype(float)},
     "softmax_regression": {"X": X, "y": LABELS},
     "mlp": {"X": X, "y": LABELS},
+    "appnp": {**KARATE, "X": X[:6]},
+    "conv1d": {"x": X[:40, 0]},
+    "gaussian_mle": {"X": X},
+    "gcn": {**KARATE, "X": X[:6]},
+    "hmm": {"obs": RNG.integers(0, 4, 30)},
+    "k_means": {"X": X},
+    "matrix_factorisation": {"R": X[:12], "seen": RNG.integers(0, 2, (12, 4))},
+    "rnn": {"x": X[:20, 0]},
+    "trimmed_regression": {"X": RNG.normal(size=(310, 2)), "y": RNG.normal(size=310)},
+    "variational": {"X": X, "y": X[:, 0] + RNG.normal(size=60)},
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_every_example_has_small_data():
+    assert set(DATA) == set(NAMES)
+
+
+# Compiling takes most of the time: the ordinary run has one of each kind, `-m full` all.
+ORDINARY = ("ridge", "logistic_regression", "mlp", "gcn", "rnn")
+
+
+@pytest.mark.parametrize("name", [n if n in ORDINARY else pytest.param(n, marks=pytest.mark.full) for n in NAMES])
 def test_targets_agree(name):
     check_agree(pipeline.read(EXAMPLES / f"{name}.symml"), DATA[name])
 

@@ -63,7 +63,6 @@ LATER = [
     ("define f(x[d]) = ||x||^2", 8, "'define'"),
     ("h[i] = cases\n  y[i]  if y[i] > 0\n  0  otherwise\nminimize over b  b h[0]", 8, "definition by cases"),
     ("z ~ Normal(0, 1)", 1, "'~'"),
-    ("z = draw(Normal(0, 1))\nminimize over b  b z", 5, "'draw'"),
     ("minimize over b  stop(b) b", 18, "'stop'"),
     ("minimize over b  grad(b^2, b)", 18, "'grad'"),
     ("minimize over b  tr(jacobian(X w, w)) b", 21, "'jacobian'"),
