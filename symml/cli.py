@@ -411,5 +411,24 @@ def show(
     typer.echo(pipeline.show(pipeline.read(spec), stage, _options("cpu", dtype, [])))
 
 
+@app.command()
+def gallery(
+    areas: Annotated[
+        list[int] | None, typer.Argument(metavar="[AREA ...]", help="Numbers.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train the examples and compare them with independent libraries and on every target; needs symml's own repository."""
+    from symml import gallery as shown
+
+    project, known = shown.find(), {}
+    rows = [shown.row(project, claim, known) for claim in shown.claims(project, areas or ())]
+    typer.echo(json.dumps({"rows": rows}) if as_json else "\n".join(shown.lines(rows)))
+    wrong = shown.failing(rows)
+    if wrong is not None:
+        raise wrong
+
+
 if __name__ == "__main__":
     main()

@@ -328,7 +328,7 @@ def train(
     from symml.runtime import launch
 
     start = time.perf_counter()
-    k, cached, bound, chosen = _prepared(source, options, values, seed)
+    k, cached, bound, chosen = prepared(source, options, values, seed)
     found = _searched(k, bound, options.hypers, chosen, watch)
     if found is not None:
         options = replace(options, hypers={**options.hypers, **found["chosen"]})
@@ -356,7 +356,7 @@ def _searched(k: Kernel, bound: Bound, hypers: Mapping[str, float], seed: int, w
     return choose(k, bound, hypers, seed, watch).facts(choice)
 
 
-def _prepared(
+def prepared(
     source: Source, options: Options, values: Mapping[str, object], seed: int | None
 ) -> tuple[Kernel, bool, Bound, int]:
     """The kernel, whether it was cached, its data and the seed."""
@@ -423,7 +423,7 @@ def bootstrap(
     once, on all of them."""
     from symml.runtime import launch, many
 
-    k, _, bound, chosen = _prepared(source, options, values, seed)
+    k, _, bound, chosen = prepared(source, options, values, seed)
     found = _searched(k, bound, options.hypers, chosen, None)
     hypers = options.hypers if found is None else {**options.hypers, **found["chosen"]}
     try:
@@ -446,7 +446,7 @@ def path(
     """A page fitted for each value of one hyper-parameter, with one kernel."""
     from symml.runtime import launch, many
 
-    k, _, bound, chosen = _prepared(source, options, values, seed)
+    k, _, bound, chosen = prepared(source, options, values, seed)
     try:
         return many.path(k, bound, options.hypers, chosen, name, along, warm, watch)
     except launch.DivergedError as error:

@@ -1,0 +1,290 @@
+"""What independent libraries say of the examples: each function takes a fit and gives one figure, which is to be small.
+
+`gallery.toml` names these functions with their bounds; the examples own neither. A figure is a largest difference unless its
+docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+import scipy.special
+import scipy.stats
+from hmmlearn.hmm import CategoricalHMM
+from sklearn import cluster, exceptions, linear_model, neural_network
+
+from symml import pipeline
+from symml.api import Fit
+from symml.ir.evaluate import evaluate
+from symml.runtime.bind import bind
+
+jax.config.update("jax_enable_x64", True)
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+SEEDS = 10  # of the networks whose accuracies are compared
+
+
+def table(name: str) -> np.ndarray:
+    """The numbers of a CSV file with a head."""
+    return np.loadtxt(EXAMPLES / "data" / f"{name}.csv", delimiter=",", skiprows=1)
+
+
+def standardised(X: np.ndarray, rows: object = slice(None)) -> np.ndarray:
+    """Columns with the mean 0 and the deviation 1 on some rows; a constant column keeps its scale."""
+    deviation = X[rows].std(axis=0)
+    return (X - X[rows].mean(axis=0)) / np.where(deviation > 1e-12, deviation, 1.0)
+
+
+def largest(*pairs: tuple[object, object]) -> float:
+    """The largest difference within pairs of arrays."""
+    return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
+
+
+def gradient(name: str, values: dict) -> tuple[dict, object]:
+    """The derived gradient of an example at given parameters, by the interpreter, on the example's data."""
+    source = pipeline.read(EXAMPLES / f"{name}.symml")
+    a = pipeline.analyse(source)
+    manifest = pipeline.kernel(source, pipeline.Options(target="reference"))[0].manifest
+    bound = bind(manifest, {}, EXAMPLES, "float64")
+    known = {**bound.arrays, **{h["name"]: h["value"] for h in manifest["hypers"]}, **values}
+    inputs = {t: np.asarray(known[t.name]) for t in a.derivative.inputs}
+    dims = {d: bound.dims[d.name] for t in a.derivative.tensors() for s in t.shape for d in s.free_symbols}
+    env = evaluate(a.derivative, inputs, dims)
+    return {t.name: env[a.derivative.outputs[f"d_{t.name}"]] for t in a.model.over}, bound
+
+
+# linear models
+
+
+def linear_regression(fit: Fit) -> float:
+    """scikit-learn's LinearRegression: coefficients and intercept."""
+    values = table("diabetes")
+    peer = linear_model.LinearRegression().fit(standardised(values[:, :-1]), values[:, -1])
+    return largest((fit.params["w"], peer.coef_), (fit.params["b"] / peer.intercept_, 1.0))
+
+
+def ridge(fit: Fit) -> float:
+    """scikit-learn's Ridge: coefficients."""
+    values = table("diabetes")
+    X, y = standardised(values[:, :-1]), values[:, -1]
+    peer = linear_model.Ridge(alpha=0.1 * len(y), fit_intercept=False, tol=1e-12).fit(X, y - y.mean())
+    return largest((fit.params["w"], peer.coef_))
+
+
+def logistic_regression(fit: Fit) -> float:
+    """scikit-learn's LogisticRegression: coefficients and intercept."""
+    values, rows = table("breast_cancer"), fit._result.bound.parts["train"]
+    X, y = standardised(values[:, :-1], rows)[rows], values[rows, -1]
+    peer = linear_model.LogisticRegression(
+        C=1 / (1e-2 * len(rows)), tol=1e-12, max_iter=10000, solver="newton-cholesky"
+    ).fit(X, y)
+    return largest((fit.params["w"], peer.coef_[0]), (fit.params["b"], peer.intercept_[0]))
+
+
+def softmax_regression(fit: Fit) -> float:
+    """scikit-learn's LogisticRegression of ten classes: coefficients."""
+    values, rows = table("digits"), fit._result.bound.parts["train"]
+    X, y = standardised(values[:, :-1], rows)[rows], values[rows, -1]
+    peer = linear_model.LogisticRegression(
+        C=1 / (1e-3 * len(rows)), fit_intercept=False, tol=1e-12, max_iter=10000, solver="newton-cholesky"
+    ).fit(X, y)
+    return largest((fit.params["W"], peer.coef_.T))
+
+
+def trimmed_regression(fit: Fit) -> float:
+    """LAPACK's least squares of the rows that were kept: coefficients."""
+    values = table("diabetes")
+    X = np.column_stack([standardised(values[:, :-1]), np.ones(len(values))])
+    ours = np.array([*fit.params["w"], fit.params["b"]])
+    kept = np.argsort((values[:, -1] - X @ ours) ** 2)[:300]
+    return largest((ours, np.linalg.lstsq(X[kept], values[kept, -1], rcond=None)[0]))
+
+
+def conv1d(fit: Fit) -> float:
+    """LAPACK's solution of the normal equations of windows: the filter."""
+    x = standardised(table("nile"))
+    A = np.column_stack([np.array([x[t : t + 10] for t in range(90)]), np.ones(90)])
+    truth = np.linalg.solve(A.T @ A / 90 + np.diag([1e-2] * 10 + [0]), A.T @ x[10:] / 90)
+    return largest(([*fit.params["w"], fit.params["b"]], truth))
+
+
+# networks and recurrences
+
+
+def mlp_gradients(fit: Fit) -> float:
+    """JAX: the gradients of the network on the digits at random parameters."""
+    rng, shapes = np.random.default_rng(0), {k: np.shape(v) for k, v in fit.params.items()}
+    p = {k: rng.normal(size=s) * 0.2 for k, s in shapes.items()}
+    ours, bound = gradient("mlp", p)
+    X, y = jnp.asarray(bound.arrays["X"]), bound.arrays["y"]
+
+    def loss(p: dict) -> jax.Array:
+        z = jnp.tanh(X @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"]
+        return -jax.nn.log_softmax(z)[jnp.arange(len(y)), y].mean()
+
+    truth = jax.grad(loss)(p)
+    return largest(*((ours[k], truth[k]) for k in p))
+
+
+def mlp_accuracy(fit: Fit) -> float:
+    """scikit-learn's MLPClassifier on the same split: by how many standard errors its mean accuracy is above ours."""
+    values, ours, theirs = table("digits"), [], []
+    for seed in range(SEEDS):
+        again = pipeline.train(pipeline.read(EXAMPLES / "mlp.symml"), pipeline.Options(), {}, seed)
+        ours.append(again.report["accuracy"])
+        parts = again.bound.parts
+        X, y = standardised(values[:, :-1], parts["train"]), values[:, -1]
+        peer = neural_network.MLPClassifier(
+            64,
+            activation="tanh",
+            batch_size=128,
+            learning_rate_init=1e-2,
+            max_iter=30,
+            alpha=0,
+            n_iter_no_change=100,
+            random_state=seed,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+            peer.fit(X[parts["train"]], y[parts["train"]])
+        theirs.append(peer.score(X[parts["test"]], y[parts["test"]]))
+    error = np.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / SEEDS)
+    return float((np.mean(theirs) - np.mean(ours)) / error)
+
+
+def rnn(fit: Fit) -> float:
+    """JAX: the gradients through time at random parameters."""
+    rng = np.random.default_rng(0)
+    p = {k: rng.normal(size=np.shape(v)) * (0.3 if k == "W" else 1.0) for k, v in fit.params.items()}
+    ours, bound = gradient("rnn", p)
+    x = jnp.asarray(bound.arrays["x"])
+
+    def loss(p: dict) -> jax.Array:
+        def step(s: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+            s = jnp.tanh(s @ p["W"] + p["u"] * x + p["b"])
+            return s, s @ p["v"] + p["c"]
+
+        _, y = jax.lax.scan(step, jnp.zeros(8), x)
+        return jnp.mean((y[:-1] - x[1:]) ** 2)
+
+    truth = jax.grad(loss)(p)
+    return largest(*((ours[k], truth[k]) for k in p))
+
+
+def hmm(fit: Fit) -> float:
+    """hmmlearn's log-likelihood at our parameters, relative."""
+    return abs(-fit.loss / hidden_phases(fit).score(observed()) - 1)
+
+
+def observed() -> np.ndarray:
+    """The sunspot classes as hmmlearn wants them."""
+    return table("sunspots")[:, 1].astype(int).reshape(-1, 1)
+
+
+def hidden_phases(fit: Fit) -> CategoricalHMM:
+    """hmmlearn's model with the parameters of the fit."""
+    p = {k: scipy.special.softmax(v, axis=-1) for k, v in fit.params.items()}
+    peer = CategoricalHMM(3, n_features=4)
+    peer.startprob_, peer.transmat_, peer.emissionprob_ = p["a"], p["A"], p["B"]
+    return peer
+
+
+# distributions, factors, clusters
+
+
+def wines() -> np.ndarray:
+    """The measurements of the wines, standardised."""
+    return standardised(table("wine")[:, :13])
+
+
+def gaussian_mle(fit: Fit) -> float:
+    """numpy's mean and covariance, and scipy's log-density summed (relative)."""
+    X, p = wines(), fit.params
+    mean, covariance = X.mean(axis=0), np.cov(X.T, ddof=0)
+    peer = scipy.stats.multivariate_normal(mean, covariance).logpdf(X).sum()
+    return largest((p["mu"], mean), (p["L"] @ p["L"].T, covariance), (fit.report["log_likelihood"] / peer, 1.0))
+
+
+def exact_posterior() -> tuple[np.ndarray, np.ndarray]:
+    """Mean and precision of the normal posterior of regression weights, by LAPACK."""
+    values = standardised(table("diabetes"))
+    X, y = values[:, :-1], values[:, -1]
+    precision = X.T @ X / 0.49 + np.eye(10)
+    return np.linalg.solve(precision, X.T @ y / 0.49), precision
+
+
+def variational(fit: Fit) -> float:
+    """The exact posterior: how many of its standard deviations our mean is away."""
+    mean, precision = exact_posterior()
+    return largest(((fit.params["m"] - mean) / np.sqrt(np.diag(np.linalg.inv(precision))), 0.0))
+
+
+def matrix_factorisation(fit: Fit) -> float:
+    """LAPACK: each row of one factor is the ridge solution for the other."""
+    with np.load(EXAMPLES / "data" / "digits_missing.npz") as data:
+        R, seen = data["R"], data["seen"] == 1
+    U, V = fit.params["U"], fit.params["V"]
+
+    def best(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(rows.T @ rows + 0.1 * np.eye(8), rows.T @ values)
+
+    users = np.array([best(R[i, seen[i]], V[seen[i]]) for i in range(len(U))])
+    return largest((U, users), (V, [best(R[seen[:, j], j], U[seen[:, j]]) for j in range(len(V))]))
+
+
+def pixels() -> np.ndarray:
+    """The colours of the photograph."""
+    return np.load(EXAMPLES / "data" / "photo_pixels.npy")
+
+
+def k_means(fit: Fit) -> float:
+    """scikit-learn's KMeans begun at our centres: by which part of its inertia ours is above it."""
+    peer = cluster.KMeans(16, init=fit.params["C"], n_init=1, tol=0, max_iter=1000).fit(pixels())
+    return fit.report["inertia"] / peer.inertia_ - 1
+
+
+# graphs
+
+
+def propagation() -> np.ndarray:
+    """D^-1/2 (A + I) D^-1/2 of the karate club, by networkx."""
+    A = nx.to_numpy_array(nx.karate_club_graph(), weight=None) + np.eye(34)
+    d = A.sum(axis=1)
+    return A / np.sqrt(np.outer(d, d))
+
+
+def cross_entropy(Z: jax.Array, bound: object) -> jax.Array:
+    """Of the labelled members."""
+    seen = bound.arrays["labelled"]
+    return -(seen * jax.nn.log_softmax(Z)[jnp.arange(34), bound.arrays["y"]]).sum() / seen.sum()
+
+
+def gcn(fit: Fit) -> float:
+    """JAX with networkx's matrix of the graph: the gradients at random parameters."""
+    rng = np.random.default_rng(1)
+    p = {k: rng.normal(size=np.shape(v)) for k, v in fit.params.items()}
+    ours, bound = gradient("gcn", p)
+    S, X = propagation(), bound.arrays["X"]
+    truth = jax.grad(lambda p: cross_entropy(S @ jax.nn.relu(S @ X @ p["W1"]) @ p["W2"], bound))(p)
+    return largest(*((ours[k], truth[k]) for k in p))
+
+
+def appnp(fit: Fit) -> float:
+    """JAX through the linear system whose solution is the fixed point, Z = alpha (I - (1 - alpha) S)^-1 X W."""
+    W = np.random.default_rng(2).normal(size=np.shape(fit.params["W"]))
+    ours, bound = gradient("appnp", {"W": W})
+    return largest((ours["W"], solved_gradient(bound)(jnp.asarray(W))))
+
+
+def solved_gradient(bound: object) -> object:
+    """JAX's gradient of appnp's objective as a function of W."""
+    system = np.eye(34) - 0.9 * propagation()
+
+    def loss(W: jax.Array) -> jax.Array:
+        return cross_entropy(0.1 * jnp.linalg.solve(system, bound.arrays["X"] @ W), bound) + 1e-3 / 2 * (W**2).sum()
+
+    return jax.grad(loss)

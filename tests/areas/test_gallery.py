@@ -1,0 +1,101 @@
+"""The gallery: what its table claims holds, and a wrong figure, a missing derivation or a target that differs is seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from check import NAMES
+
+from symml import gallery
+from symml.errors import FileError, SpecError
+
+PROJECT = gallery.find()
+CLAIMS = [c for c in gallery.claims(PROJECT) if c.example]
+KNOWN: dict = {}
+
+
+def row(claim, asked=("reference",)):
+    return gallery.row(PROJECT, claim, KNOWN, asked)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.figure)
+def test_every_claim_holds(claim, monkeypatch):
+    monkeypatch.setattr(PROJECT.oracles, "SEEDS", 3)
+    found = row(claim)
+    assert found["ok"], found
+    assert found["derivation"] and found["targets"]["reference"]["difference"] < 1e-10
+
+
+@pytest.mark.full
+def test_every_claim_holds_on_every_target():
+    known: dict = {}
+    rows = [gallery.row(PROJECT, c, known) for c in CLAIMS]
+    assert all(r["ok"] for r in rows) and gallery.failing(rows) is None
+
+
+def test_every_example_has_a_row():
+    assert {c.example for c in CLAIMS} == set(NAMES)
+    assert [a["area"] for a in PROJECT.table["areas"]] == list(range(1, 22))
+
+
+@pytest.mark.parametrize("figure", [1e-3, float("nan"), float("inf")])
+def test_a_wrong_figure_is_not_ok(monkeypatch, figure):
+    claim = next(c for c in CLAIMS if c.example == "ridge")
+    assert row(claim)["ok"]
+    monkeypatch.setattr(PROJECT.oracles, "ridge", lambda fit: figure)
+    found = row(claim)
+    assert not found["ok"] and gallery.failing([found]).exit_code == 3
+    assert gallery.lines([found])[1].endswith("no")
+
+
+def test_a_derivation_that_is_not_shown_is_not_ok():
+    claim = next(c for c in CLAIMS if c.example == "ridge")
+    found = row(replace(claim, derivation="2/n Xᵀ(Xw + y)"))
+    assert not found["ok"] and found["derivation"] is None
+    assert "derivation is not shown" in gallery.lines([found])[1]
+
+
+def test_a_target_that_differs_is_not_ok(monkeypatch):
+    claim = next(c for c in CLAIMS if c.example == "ridge")
+    train = gallery.launch.train
+
+    def other(p, *rest):
+        x, outcome = train(p, *rest)
+        return (x * (1 + 1e-9), outcome) if p.kernel.module.__class__.__name__ == "SimpleNamespace" else (x, outcome)
+
+    monkeypatch.setattr(gallery.launch, "train", other)
+    found = gallery.row(PROJECT, claim, {}, ("reference",))
+    assert not found["ok"] and found["targets"]["reference"]["difference"] == pytest.approx(1e-9, rel=1e-3)
+
+
+def test_open_areas_are_shown_and_are_not_ok():
+    (claim,) = gallery.claims(PROJECT, [3])
+    found = row(claim)
+    assert found["example"] is None and found["ok"] is False
+    assert gallery.lines([found])[1].split() == ["3", "open:", "pca,", "spectral_embedding"]
+    assert gallery.failing([found]) is None
+
+
+def test_the_command(tmp_path):
+    out = subprocess.run([sys.executable, "-m", "symml.cli", "gallery", "3", "--json"], capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    (found,) = json.loads(out.stdout)["rows"]
+    assert set(gallery.COLUMNS) <= set(found) and found["area"] == 3
+
+
+def test_messages(tmp_path, monkeypatch):
+    with pytest.raises(SpecError, match="no area 22"):
+        gallery.claims(PROJECT, [22])
+    monkeypatch.setattr(gallery, "TABLE", tmp_path / "nothing.toml")
+    with pytest.raises(FileError, match="no gallery here"):
+        gallery.find()
+
+
+def test_without_the_development_packages_one_message_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(FileError, match="'sklearn' is not installed"):
+        _ = gallery.Project(PROJECT.root).oracles
