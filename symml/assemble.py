@@ -267,7 +267,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "sizes": {d.name: size for d, size in model.sizes.items()},
         "row": plan_.row.name if plan_.row else None,
         "batch": plan_.batch.name if plan_.batch else None,
-        "data": [_data(d) for d in model.data.values()],
+        "data": [_data(d, model) for d in model.data.values()],
         "noise": [
             {"name": t.name, "dims": [size_entry(n) for n in t.shape]}
             for t in a.program.inputs
@@ -379,7 +379,7 @@ def _graph(g: Graph) -> dict:
     }
 
 
-def _data(d: Data) -> dict:
+def _data(d: Data, model: Model) -> dict:
     facts = _domain(d.tensor.domain)
     columns = None
     if d.source is not None and d.source.columns is not None:
@@ -393,6 +393,9 @@ def _data(d: Data) -> dict:
         "label": d.source.label if d.source and len(d.tensor.shape) == 1 else None,
         "columns": columns,
         "line": d.span.line,
-        "present_of": d.of,
+        "present_of": d.of if d.role == "present" else "",
+        "entries_of": d.of if d.role in ("row", "col", "value") else "",
+        "sparse": d.role == "sparse",
+        "rowed": model.row_dim in (model.data[d.of].tensor.shape if d.of else d.tensor.shape),
         "gaps": d.gaps,
     }

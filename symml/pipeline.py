@@ -80,13 +80,14 @@ def load(source: Source) -> tuple[Model, Program]:
     from symml.model.check import check
     from symml.model.limits import check_limits
     from symml.model.lower import lower
-    from symml.rewrite.roles import present_only
+    from symml.rewrite.roles import present_only, stored_only
     from symml.syntax.parse import parse
 
     model = check(parse(source))
     program = lower(model)
     check_limits(program)
-    return model, present_only(program, model.masks) if model.masks else program
+    program = present_only(program, model.masks) if model.masks else program
+    return model, stored_only(program, model.stored) if model.stored else program
 
 
 def analyse(source: Source) -> Analysis:
@@ -289,8 +290,10 @@ def emit(source: Source, options: Options) -> str:
     from symml.targets.module.wrap import standalone
 
     text, facts = build(source, options)
-    if any(d["gaps"] for d in facts["data"]):
-        raise UnsupportedError("a standalone module takes no missing entries yet", fix="train with symml run")
+    if any(d["gaps"] or d["sparse"] for d in facts["data"]):
+        raise UnsupportedError(
+            "a standalone module takes no missing entries and no sparse data yet", fix="train with symml run"
+        )
     module = standalone(text, facts, options.dtype, options.target)
     whitelist.check(module)
     return module
@@ -474,7 +477,8 @@ def errors(result: Result, kind: str, target: str = "cpu") -> Uncertainty:
     from symml.errors import DataError
     from symml.runtime import launch, uncertainty
 
-    missing = [d["name"] for d in result.kernel.manifest["data"] if d["name"] not in result.bound.arrays]
+    held = result.bound.arrays
+    missing = [d["name"] for d in result.kernel.manifest["data"] if d["name"] not in held and not d["sparse"]]
     if missing:
         raise DataError(f"the fit does not hold its data '{missing[0]}'", fix="train it, rather than restore it")
     k, _ = kernel(Source("page.symml", result.page), Options(target=target, purpose="errors"))

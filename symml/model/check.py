@@ -24,7 +24,7 @@ from symml.syntax import tree
 from symml.syntax.words import nearest
 
 TRANSFORMS = ("standardised", "centred")
-ROLES = ("weight", "missing", "allowed")
+ROLES = ("weight", "missing", "allowed", "sparse")
 FOLDS = "folds"  # in a split and after `chosen by ... on`
 GRAPH_FLAGS = ("undirected", "self_loops")
 LARGEST_TENSOR = 2**40  # entries of a literal shape; the data's own sizes are checked when they are bound
@@ -172,6 +172,8 @@ def _item(sheet: _Sheet, kind: str, item: tree.Declaration, source: tree.From | 
         sheet.data[item.name.id] = Data(tensor, transform, source, item.span, role)
         if "missing" in item.flags or "allowed" in item.flags:
             sheet.data[item.name.id] = _missing(sheet, item, sheet.data[item.name.id])
+        if "sparse" in item.flags:
+            sheet.data[item.name.id] = _sparse(sheet, item, sheet.data[item.name.id])
     elif kind == "param":
         if domain.kind != "real":
             raise UnsupportedError(
@@ -195,6 +197,23 @@ def _missing(sheet: _Sheet, item: tree.Declaration, d: Data) -> Data:
     mask = Tensor(name.id, d.tensor.shape, "data", Domain("set", values=(0.0, 1.0)), item.name.span)
     sheet.data[name.id] = Data(mask, "", None, item.span, "present", item.name.id)
     return replace(d, gaps=True)
+
+
+def _sparse(sheet: _Sheet, item: tree.Declaration, d: Data) -> Data:
+    """`X[n, d] sparse` declares X_row, X_col and X_value of its stored entries as well."""
+    if d.transform or d.role or d.gaps or d.tensor.domain is not REAL or len(d.tensor.shape) != 2:
+        raise UnsupportedError(f"'{item.name.id}' cannot be sparse: only matrices of plain numbers can", item.span)
+    entries = Dim(f"{item.name.id}_entries")
+    for end, domain in (
+        ("row", Domain("label", size=d.tensor.shape[0])),
+        ("col", Domain("label", size=d.tensor.shape[1])),
+        ("value", REAL),
+    ):
+        name = tree.Name(f"{item.name.id}_{end}", span=item.name.span)
+        sheet.claim(name)
+        tensor = Tensor(name.id, (entries,), "data", domain, item.name.span)
+        sheet.data[name.id] = Data(tensor, "", None, item.span, end, item.name.id)
+    return replace(d, role="sparse")
 
 
 def _numbered(columns: tree.Expr) -> bool:

@@ -17,7 +17,7 @@ from symml.syntax import tree
 class Data:
     """One `data` item: where it comes from and how it is prepared; `gaps`: entries may be missing.
 
-    role: weight, or present (1 where the data `of` have an entry).
+    role: weight, or present (1 where the data `of` have an entry), or sparse, or row, col, value of the entries `of` it.
     """
 
     tensor: Tensor
@@ -138,6 +138,12 @@ class Model:
     def masks(self) -> dict[Tensor, Tensor]:
         """Data that may lack entries, each with the tensor that is 1 where they are there."""
         return {self.data[d.of].tensor: d.tensor for d in self.data.values() if d.role == "present"}
+
+    @property
+    def stored(self) -> dict[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """Sparse data, each with the row, the column and the value of its stored entries."""
+        sparse = [d.tensor for d in self.data.values() if d.role == "sparse"]
+        return {t: tuple(self.data[f"{t.name}_{end}"].tensor for end in ("row", "col", "value")) for t in sparse}
 
     @property
     def row_dim(self) -> Dim | None:

@@ -23,6 +23,7 @@ from symml.ir.program import (
     Statement,
     Tensor,
     accesses,
+    direct_accesses,
     indices,
     outs,
     parts,
@@ -114,3 +115,53 @@ def _present(node: Node, carried: dict[Tensor, tuple[tuple[Index, ...], Expr]]) 
         raise wrong
     carried[node.out] = node.lhs, test
     return node
+
+
+def stored_only(program: Program, stored: Mapping[Tensor, tuple[Tensor, Tensor, Tensor]]) -> Program:
+    """The program whose sums over the entries of sparse tensors run over the stored ones; refused for anything else.
+
+    stored: for each sparse matrix the row, the column and the value of each stored entry.
+    """
+    nodes = tuple(_stored(node, stored) for node in program.statements)
+    inputs = tuple(t for t in program.inputs if t not in stored)
+    more = tuple(t for three in stored.values() for t in three if t not in inputs)
+    return replace(program, inputs=(*inputs, *more), statements=nodes)
+
+
+def _stored(node: Node, stored: Mapping[Tensor, tuple[Tensor, Tensor, Tensor]]) -> Node:
+    sparse = [t for t in reads(node) if t in stored]
+    if not sparse:
+        return node
+    t = sparse[0]
+    wrong = UnsupportedError(
+        f"'{t.name}' is sparse, and this needs its entries that are not stored",
+        node.span,
+        fix=f"products such as {t.name} w and {t.name}' r, and sums that are 0 where {t.name} is 0",
+    )
+    found = [a for a in direct_accesses(node.body) if a.tensor in stored] if isinstance(node, Statement) else []
+    if len(sparse) > 1 or len(found) != 1 or any(a.tensor is t for e in parts(node)[1:] for a in accesses(e)):
+        raise wrong
+    (a,) = found
+    i, j = a.idx
+    plain = isinstance(i, Index) and isinstance(j, Index) and i is not j and {i, j} <= set(node.loops)
+    if not plain or node.reduce != "sum" or node.mode != "=" or node.body.xreplace({a: sympy.Integer(0)}) != 0:
+        raise wrong
+    row, column, value = stored[t]
+    e = Index("e", value.shape[0])
+    at = {i: Access(row, (e,)), j: Access(column, (e,))}
+    loops = (e, *(k for k in node.loops if k not in (i, j)))
+    lhs = tuple(substitute(k, at) for k in node.lhs)
+    guard = None if node.guard is None else substitute(node.guard, at)
+    body = substitute(node.body.xreplace({a: Access(value, (e,))}), at)
+    held = set().union(*map(indices, lhs))
+    left = any(k not in held for k in loops)
+    scattered = any(k in held for k in (i, j)) or any(not isinstance(k, Index) for k in lhs)
+    return replace(
+        node,
+        lhs=lhs,
+        loops=loops,
+        body=body,
+        guard=guard,
+        mode="+=" if scattered else "=",
+        reduce="sum" if left else "none",
+    )

@@ -18,6 +18,7 @@ from symml.errors import DataError
 from symml.runtime.frames import as_array, titles
 from symml.runtime.graphs import edge_ends, of_table
 from symml.runtime.prepare import column_statistics, split_rows, standard_noise, transformed
+from symml.runtime.stored import Stored, take_rows
 from symml.runtime.tables import OFFENDERS, Table, read_table
 
 LARGEST_ARRAY = 2**36
@@ -46,14 +47,16 @@ def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: s
     plain = {k: v for k, v in values.items() if k not in graphs}
     raw = _with_masks(manifest["data"], _gather(_given(manifest["data"]), plain, folder, bound))
     owner: dict[str, str] = {}
-    for decl in manifest["data"]:
+    for decl in (d for d in manifest["data"] if not d["entries_of"]):
         _sizes(decl, raw[decl["name"]], bound, owner)
-    for decl in manifest["data"]:
+    dense = [d for d in manifest["data"] if not d["entries_of"] and not d["sparse"]]
+    _store(manifest["data"], raw, bound, dtype)
+    for decl in dense:
         raw[decl["name"]] = _entries(decl, raw[decl["name"]], bound)
     for graph in graphs.values():
         _edges(graph, values.get(graph["name"]), folder, bound)
     _split(manifest.get("split"), bound, raw)
-    for decl in manifest["data"]:
+    for decl in dense:
         bound.arrays[decl["name"]] = _prepared(decl, raw[decl["name"]], bound, dtype)
     _noise(manifest, bound, dtype)
     return bound
@@ -75,15 +78,19 @@ def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object]
     graphs = [g for g in manifest["graphs"] if f"{g['name']}_tail" in names]
     given = {g["name"] for g in graphs}
     plain = {k: v for k, v in values.items() if k not in given}
-    kept = [d for d in decls if d["name"] not in plain and row not in d["dims"] and d["name"] in fitted.arrays]
+    kept = [d for d in decls if d["name"] not in plain and not d["rowed"] and d["name"] in fitted.arrays]
     again.arrays |= {d["name"]: fitted.arrays[d["name"]] for d in kept}
     fresh = [{**d, "source": None} for d in decls if d not in kept]
-    needed = {d["present_of"] or d["name"] for d in fresh}
+    needed = {d["present_of"] or d["entries_of"] or d["name"] for d in fresh}
     every = [{**d, "source": None} for d in _given(manifest["data"])]
     raw = _with_masks(
         manifest["data"], _gather([d for d in every if d["name"] in needed], plain, Path("."), again, every)
     )
-    owner = {k: "the fit" for k in again.dims}
+    owner = {k: "the fit" for k in again.dims if not k.endswith("_entries")}
+    for decl in (d for d in every if d["sparse"] and d["name"] in raw):
+        _sizes(decl, raw[decl["name"]], again, owner)
+    _store(every, raw, again, dtype)
+    fresh = [d for d in fresh if not d["entries_of"]]
     for decl in fresh:
         _sizes(decl, raw[decl["name"]], again, owner)
     if row is not None:
@@ -115,21 +122,36 @@ def _refuse_rowed(params: list, row: str) -> None:
         )
 
 
-def rows_of(bound: Bound, decls: list, row: str | None, part: str) -> dict[str, np.ndarray]:
-    """The arrays of one part of the split; without a split, or for "", all rows."""
-    rows = bound.parts.get(part)
-    if rows is None:
-        return bound.arrays
+def rows_taken(
+    arrays: Mapping[str, np.ndarray], dims: Mapping[str, int], decls: list, row: str | None, rows: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """The arrays and sizes of some rows of the data, in their order and as often as they are named."""
     rowed = {d["name"] for d in decls if d["dims"] and d["dims"][0] == row}
-    return {k: np.ascontiguousarray(a[rows]) if k in rowed else a for k, a in bound.arrays.items()}
+    taken = {k: np.ascontiguousarray(a[rows]) if k in rowed else a for k, a in arrays.items()}
+    sizes = {**dims, row: len(rows)}
+    for name in (d["name"] for d in decls if d.get("sparse") and d["dims"][0] == row and f"{d['name']}_row" in arrays):
+        chosen, new = take_rows(arrays[f"{name}_row"], dims[row], rows)
+        taken[f"{name}_row"] = new
+        taken |= {f"{name}_{end}": np.ascontiguousarray(arrays[f"{name}_{end}"][chosen]) for end in ("col", "value")}
+        sizes[f"{name}_entries"] = len(new)
+    return taken, sizes
 
 
 # missing entries
 
 
 def _given(decls: list) -> list:
-    """What a user gives: not the tensors that say where entries are present."""
-    return [d for d in decls if not d["present_of"]]
+    """What a user gives: not the tensors that say where entries are present or which are stored."""
+    return [d for d in decls if not d["present_of"] and not d["entries_of"]]
+
+
+def _store(decls: list, raw: Mapping[str, object], bound: Bound, dtype: str) -> None:
+    """The stored entries of sparse data as arrays of the kernel."""
+    for name in (d["name"] for d in decls if d["sparse"] and d["name"] in raw):
+        found = raw[name]
+        bound.arrays |= {f"{name}_row": found.rows, f"{name}_col": found.columns}
+        bound.arrays[f"{name}_value"] = found.values.astype(dtype)
+        bound.dims[f"{name}_entries"] = len(found.rows)
 
 
 def _with_masks(decls: list, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -183,6 +205,8 @@ def _gather(
 def _from_value(decl: Mapping, value: object, bound: Bound) -> np.ndarray:
     """An array or a frame; a frame's columns are those of the fit where both have titles."""
     name, own = decl["name"], titles(value)
+    if decl["sparse"]:
+        return Stored.of(value if hasattr(value, "tocoo") else as_array(value, name), name)
     if own is None or len(decl["dims"]) != 2:
         return as_array(value, name)
     wanted = bound.columns.setdefault(name, own)
@@ -212,6 +236,10 @@ def _table(path: Path, allowed: Path, tables: dict[str, Table], bound: Bound, ga
 def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.ndarray:
     """Rule 8: a vector takes the column of its own name or label, a matrix all remaining numeric columns."""
     name, columns = decl["name"], table.columns
+    if decl["sparse"] and "format" in columns:
+        return Stored.of_members(columns, name)
+    if decl["sparse"]:
+        return Stored.of(_from_table({**decl, "sparse": False}, decls, table, bound), name)
     if not table.titled:
         if name not in columns and "" not in columns:
             raise DataError(f"'{table.path.name}' has no member '{name}'", fix=f"it has {', '.join(columns) or 'none'}")

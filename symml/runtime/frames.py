@@ -13,7 +13,9 @@ from symml.errors import DataError
 def as_array(value: object, name: str) -> np.ndarray:
     """An array of numbers or text; frames come through `to_numpy` or `__array__`."""
     if hasattr(value, "toarray"):
-        raise DataError(f"'{name}' is sparse, which is not supported yet", fix="give a dense array: .toarray()")
+        raise DataError(
+            f"'{name}' is sparse and not declared so", fix=f"declare it: {name}[n, d] sparse, or give .toarray()"
+        )
     if not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):
         value = value.to_numpy()
     try:

@@ -18,7 +18,7 @@ import numpy as np
 from symml.algorithms.philox import BOOTSTRAP, SHUFFLE, philox, shuffle, unit
 from symml.errors import DataError, NumericError
 from symml.runtime import cache
-from symml.runtime.bind import LARGEST_ARRAY, Bound, check_domain, rows_of
+from symml.runtime.bind import LARGEST_ARRAY, Bound, check_domain, rows_taken
 from symml.runtime.drive import run_lbfgs, run_minibatch
 from symml.runtime.prepare import sampled_rows
 
@@ -213,9 +213,7 @@ def problem(
     m = kernel.manifest
     check_requirements(m, bound.dims)
     part = next(iter(bound.parts), "")
-    dims, arrays = dict(bound.dims), rows_of(bound, [*m["data"], *m["noise"]], m["row"], part)
-    if part:
-        dims[m["row"]] = len(bound.parts[part])
+    arrays, dims = _part(m, bound, part)
     x = np.zeros(sum(math.prod(shape(dims, p["shape"])) for p in m["params"]), kernel.dtype)
     if start is None:
         kernel.module.initialise(x, sizes(kernel, dims), hypers(kernel, values), seed)
@@ -227,8 +225,9 @@ def problem(
 
 def resample(p: Problem, rows: np.ndarray) -> Problem:
     """The same problem on given rows of its data."""
-    taken = {k: np.ascontiguousarray(a[rows]) if k in p.rowed else a for k, a in p.arrays.items()}
-    return replace(p, arrays=taken, dims={**p.dims, p.kernel.manifest["row"]: len(rows)})
+    m = p.kernel.manifest
+    arrays, dims = rows_taken(p.arrays, p.dims, m["data"], m["row"], rows)
+    return replace(p, arrays=arrays, dims=dims)
 
 
 def _sample(kernel: Kernel, x: np.ndarray, arrays: Mapping, dims: Mapping, seed: int) -> None:
@@ -260,8 +259,10 @@ def _validation(kernel: Kernel, bound: Bound, values: Mapping[str, float]) -> Ca
 
 def _part(m: Mapping, bound: Bound, part: str) -> tuple[Mapping[str, np.ndarray], dict[str, int]]:
     """The arrays and sizes of one part of the split."""
-    arrays = rows_of(bound, [*m["data"], *m["noise"]], m["row"], part)
-    return arrays, {**bound.dims, **({m["row"]: len(bound.parts[part])} if part else {})}
+    rows = bound.parts.get(part)
+    if rows is None:
+        return bound.arrays, dict(bound.dims)
+    return rows_taken(bound.arrays, bound.dims, [*m["data"], *m["noise"]], m["row"], rows)
 
 
 def train(

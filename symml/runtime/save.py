@@ -73,7 +73,7 @@ def save(folder: Path, result: object) -> Path:
     for name, (mean, deviation) in bound.statistics.items():
         arrays[f"mean.{name}"], arrays[f"deviation.{name}"] = np.asarray(mean), np.asarray(deviation)
     read = m["functions"].get("predict", {"data": []})["data"]
-    fixed = [d["name"] for d in m["data"] if d["name"] in read and m["row"] not in d["dims"]]
+    fixed = [d["name"] for d in m["data"] if d["name"] in read and not d["rowed"]]
     arrays |= {f"data.{name}": bound.arrays[name] for name in fixed}
     save_arrays(folder, "params.npz", arrays)
     facts = {
@@ -149,7 +149,7 @@ def fitted(folder: Path, saved: Saved, kernel: Kernel) -> Bound:
         if d["transform"]:
             pair = bound.statistics.get(name, (None, None))
             wanted |= {f"{k}.{name}": (a, d["dims"][1:]) for k, a in zip(("mean", "deviation"), pair, strict=True)}
-        if m["row"] not in d["dims"]:
+        if not d["rowed"]:
             wanted[f"data.{name}"] = bound.arrays.get(name), d["dims"]
             arrays[name] = bound.arrays.get(name)
     for key, (array, sizes) in wanted.items():

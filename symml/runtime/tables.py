@@ -227,9 +227,20 @@ def _npz(data: bytes, path: Path, gaps: bool = False) -> Table:
         if title in columns:
             raise DataError(f"'{path.name}' has two members '{_short(title)}'")
         name = f"{path.name}:{_short(member.filename)}"
+        if title == "format":  # of a sparse matrix, a short word
+            columns[title] = _word(_member(archive, member, path.name), name)
+            continue
         columns[title], more = _npy(_member(archive, member, path.name), name, gaps)
         notes += more
     return Table(path, columns, False, tuple(notes))
+
+
+def _word(data: bytes, name: str) -> np.ndarray:
+    """A short text in an npy file."""
+    shape, _, dtype, start = _npy_header(data, name)
+    if shape != () or dtype.kind not in "SU" or dtype.itemsize > 64 or len(data) != start + dtype.itemsize:
+        raise DataError(f"'{name}' is no short word")
+    return np.array(str(np.frombuffer(data, dtype, 1, start).astype(str)[0]))
 
 
 def _short(name: str) -> str:

@@ -70,7 +70,6 @@ LATER = [
     ("infer with nuts(chains = 4)", 1, "'infer with'"),
     ("tree over X depth 8\n  p[c] = count(y = c) / count", 1, "a tree"),
     ("data lengths L[n] in 1..3", 22, "range"),
-    ("data Z[n, d] sparse", 6, "'sparse'"),
     ('data Z[n, d] from "a.csv" columns "a".."b"', 35, "columns by name"),
     ("param S[d, d] in symmetric", 18, "'symmetric'"),
     ("S = {i in n where y[i] > 0}\nminimize over b  b sum[i in n] [i in S]", 5, "a set of its own"),
