@@ -17,7 +17,8 @@ PAGE = f"""model w8
 dims n, d
 data X[n, d], y[n] in {{0, 1}}
 param w[d] init 0
-minimize 1/n sum[i] (softplus(X[i]' w) - y[i] X[i]' w)
+z = X w
+minimize 1/n sum[i] (softplus(z[i]) - y[i] z[i])
 train with sgd(lr = {LR}, batch = {BATCH}, epochs = {STEPS * BATCH // N}, seed = 0)
 """
 
