@@ -66,6 +66,16 @@ class Ended:
     mib: float
 
 
+def resident(pid: int) -> float:
+    """The most memory that a process has held so far, in MiB. (ru_maxrss counts what it was forked from as well.)"""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.M)
+    return int(found[1]) / 1024 if found else 0.0
+
+
 def child(arguments: list[str], folder: Path) -> Ended:
     """The command line in a process of its own, with limits."""
 
@@ -94,7 +104,9 @@ def child(arguments: list[str], folder: Path) -> Ended:
             stderr=e,
             preexec_fn=limits,
         )
+        most = 0.0
         while True:
+            most = max(most, resident(process.pid))
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
@@ -108,7 +120,7 @@ def child(arguments: list[str], folder: Path) -> Ended:
         err.read_text(errors="replace"),
         used.ru_utime + used.ru_stime,
         time.perf_counter() - start,
-        used.ru_maxrss / 1024,
+        most,
     )
 
 
