@@ -130,8 +130,3 @@ OPS: Mapping[str, Op] = MappingProxyType(
         ),
     }
 )
-
-
-def result_size(op: str, args: tuple[Shape, ...]) -> Expr | None:
-    """The number of codes of an integer result: of argsort, the places of what is sorted."""
-    return args[0][0] if OPS[op].integer else None

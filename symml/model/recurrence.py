@@ -108,20 +108,16 @@ def bound(low: Lowering, node: tree.Expr) -> Expr:
 def groups(definitions: Mapping[str, tuple[tree.Define, ...]]) -> dict[str, frozenset[str]]:
     """For each name the names on a circle with it; empty where it stands on none."""
     mentions = {
-        name: {p.id for node in nodes for p in tree.walk(node) if isinstance(p, tree.Name) and p.id in definitions}
-        - {name for name in [name] if not _mentions_itself(nodes)}
+        name: {
+            p.id
+            for node in nodes
+            for p in tree.walk(node)
+            if isinstance(p, tree.Name) and p is not node.target and p.id in definitions
+        }
         for name, nodes in definitions.items()
     }
     reach = {name: _reached(name, mentions) for name in definitions}
     return {name: frozenset(m for m in reach[name] if name in reach[m]) for name in definitions}
-
-
-def _mentions_itself(nodes: tuple[tree.Define, ...]) -> bool:
-    return any(
-        isinstance(p, tree.Name) and p.id == node.target.id and p is not node.target
-        for node in nodes
-        for p in tree.walk(node)
-    )
 
 
 def _reached(name: str, mentions: Mapping[str, set[str]]) -> set[str]:

@@ -108,15 +108,18 @@ def _readers(program: Program, scan: Scan, state: Tensor) -> list[Statement] | N
 
 def _positive(program: Program) -> set[Tensor]:
     """The tensors whose entries are positive numbers, whatever the inputs are."""
-    known = {t for t in program.inputs if t.domain.positive}
+    known, begun = {t for t in program.inputs if t.domain.positive}, set()
     for node in program.statements:
         if isinstance(node, Statement):
             added = {node.out} if _is_positive([node], known) else set()
-        elif isinstance(node, Scan):
-            added = set(outs(node)) if _is_positive(node.statements, known | set(outs(node))) else set()
+        elif isinstance(node, Scan):  # by induction: from positive first elements every step makes positive ones
+            own = set(outs(node))
+            good = own & begun <= known and _is_positive(node.statements, known | own)
+            added = own if good else set()
         else:
             added = set()
         known = (known - set(outs(node))) | added
+        begun |= set(outs(node))
     return known
 
 

@@ -49,6 +49,7 @@ def test_a_long_sequence_has_hmmlearns_likelihood():
     "changed",
     [
         ("P = softmax(A)", "P = tanh(A)"),  # a state that may be negative
+        ("alpha[0, k] = pi[k] Q", "alpha[0, k] = a[k] Q"),  # one that may begin so
         ("maximize log sum[k] alpha[T-1, k]", "maximize sum[k] alpha[T-1, k]"),  # read without a logarithm
         ("maximize log sum[k] alpha[T-1, k]", "maximize log sum[k] alpha[T-2, k]"),  # not the last state
         ("(sum[j] alpha[t-1, j] P[j, k])", "(1 + sum[j] alpha[t-1, j] P[j, k])"),  # not homogeneous
