@@ -39,7 +39,8 @@ from symml.targets.numba_cpu.wrap import size_entry
 from symml.training.compose import all_dims, couples_rows, minibatch, outputs_as_functions, update_program
 
 if TYPE_CHECKING:
-    from symml.pipeline import Analysis, Options
+    from symml.analysis import Analysis
+    from symml.pipeline import Options
 
 FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}}
 BATCH_OPTIONS = {"batch": 32, "epochs": 20, "seed": 0}

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symml.errors import FileError, NumericError, SpecError, UnsupportedError
+from symml.analysis import Analysis, analyse, canonical, differentiate, load, read  # noqa: F401  the stages are in reach here
+from symml.errors import SpecError, UnsupportedError
 from symml.results import Result
 from symml.source import Source
 
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
     from sympy import Expr
 
-    from symml.ir.program import Program
-    from symml.latex.derivation import Formula
     from symml.loops.plan import Plan
     from symml.methods.convexity import Certificate
-    from symml.model.model import Model, Train
+    from symml.model.model import Train
     from symml.runtime.bind import Bound
     from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
     from symml.runtime.many import Fits
@@ -47,167 +46,51 @@ class Options:
     hypers: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """A page up to its derivative: `raw` as lowered, `forward` in stable form, `derivative` with outputs d_NAME."""
-
-    model: Model
-    program: Program
-    raw: Program
-    forward: Program
-    derivative: Program
-
-
-def read(path: str | Path) -> Source:
-    """A page's text."""
-    try:
-        return Source(str(path), Path(path).read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError:
-        raise FileError(f"'{path}' is not UTF-8 text") from None
-    except OSError as problem:
-        raise FileError(f"cannot read '{path}': {problem.strerror}") from None
-
-
-def canonical(source: Source) -> str:
-    """The text of a page in canonical form."""
-    from symml.syntax.format import formatted
-
-    return formatted(source)
-
-
-def load(source: Source) -> tuple[Model, Program]:
-    """Text to checked Model and lowered Program."""
-    from symml.model.check import check
-    from symml.model.limits import check_limits
-    from symml.model.lower import lower
-    from symml.rewrite.roles import present_only, stored_only
-    from symml.syntax.parse import parse
-
-    model = check(parse(source))
-    program = lower(model)
-    check_limits(program)
-    program = present_only(program, model.masks) if model.masks else program
-    return model, stored_only(program, model.stored) if model.stored else program
-
-
-def analyse(source: Source) -> Analysis:
-    """Text to derivative."""
-    model, program = load(source)
-    if model.objective is None:
-        raise SpecError("the page states no objective", fix="write minimize over ... or maximize over ...")
-    return differentiate(model, program)
-
-
-def differentiate(model: Model, program: Program) -> Analysis:
-    """The stable forward program and its gradient in the parameters that are trained."""
-    from symml.calculus.reverse import gradient
-    from symml.rewrite.dead import prune
-    from symml.rewrite.roles import weighted
-    from symml.rewrite.simplify import simplify
-    from symml.rewrite.stable import stabilise
-
-    raw = prune(program, "loss")
-    if model.weight is not None:
-        raw = weighted(raw, model.row_dim, model.weight)
-    forward = simplify(stabilise(raw))
-    return Analysis(model, program, raw, forward, simplify(gradient(forward, "loss", model.over)))
+# formulas; analysis.py has the stages before them
 
 
 def certificate(a: Analysis) -> Certificate:
     """Is the objective convex in all parameters, and why."""
-    from symml.methods.convexity import certify
+    from symml.derivations import convexity
 
-    return certify(a.forward, "loss", a.model.over)
+    return convexity.certificate(a)
 
 
 def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> list[dict]:
-    """The loss and each gradient as formulas, each with its proof; a proof that fails is an error, never a formula."""
-    import numpy as np
+    """The loss and each gradient as formulas, each with its proof."""
+    from symml.derivations import gradients
 
-    with np.errstate(all="ignore"):  # what is not finite is reported, not warned of
-        return _formulas(a, form, wrt)
-
-
-def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
-    from symml.latex.derivation import formula
-    from symml.proof.complex_step import check_gradient
-    from symml.proof.samples import sample
-
-    rows = [] if wrt else [_row("loss", formula(a.forward, a.forward.outputs["loss"], sample, form), "")]
-    for t in a.model.over:
-        if wrt and t.name not in wrt:
-            continue
-        proof = check_gradient(a.raw, a.derivative, "loss", t)
-        if proof.error == float("inf"):
-            raise NumericError(
-                f"the gradient of '{t.name}' cannot be compared: it or the loss is not finite at random inputs",
-                fix="scale what overflows, or declare the domains of data and parameters, as in x[n] > 0",
-            )
-        if not proof.ok:
-            raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
-        rows.append(_row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form), str(proof)))
-    return rows
-
-
-def _row(name: str, f: Formula, proof: str) -> dict:
-    from symml import names
-
-    return {
-        "name": name,
-        "symbol": names.latex(name),
-        "letter": names.unicode(name),
-        "latex": f.latex,
-        "text": f.text,
-        "where": [list(w) for w in f.where],
-        "form": f.form,
-        "proof": proof,
-        "printed_error": f.error,
-    }
+    return gradients.formulas(a, form, wrt)
 
 
 def native(a: Analysis, name: str) -> Expr:
     """The loss ("") or a gradient as native sympy."""
-    from symml.latex.index_form import to_sympy
+    from symml.derivations import gradients
 
-    program = a.derivative if name else a.forward
-    return to_sympy(program, program.outputs[f"d_{name}" if name else "loss"])
+    return gradients.native(a, name)
 
 
 def proofs(a: Analysis, name: str) -> tuple:
     """What a gradient was compared with."""
-    from symml.proof.report import prove
+    from symml.derivations import gradients
 
-    return prove(a.raw, a.derivative, "loss", next(t for t in a.model.over if t.name == name))
+    return gradients.proofs(a, name)
 
 
 def derivations(
-    source: Source, is_expression: bool, wrt: str | None, form: str, kinds: Mapping[str, str], verify: bool = False
+    source: Source,
+    is_expression: bool,
+    wrt: str | None,
+    form: str,
+    kinds: Mapping[str, str],
+    verify: bool = False,
+    product: str = "gradient",
+    argument: str = "",
 ) -> list[dict]:
-    """`symml derive`: the formulas of a page, or of an expression in matrixcalculus.org's letters."""
-    from symml.syntax.words import nearest
+    """`symml derive`: a product of derivations/products.py, of a page or of an expression in matrixcalculus.org's letters."""
+    from symml.derivations.products import derive
 
-    if is_expression:
-        from symml.model.letters import problem
-        from symml.model.limits import check_limits
-
-        model, program = problem(source, wrt, kinds)
-        check_limits(program)
-        a = differentiate(model, program)
-    else:
-        a = analyse(source)
-    names_ = tuple(t.name for t in a.model.over)
-    if wrt is not None and wrt not in names_:
-        raise SpecError(f"'{wrt}' is not trained here", fix=nearest(wrt, names_) or f"one of {', '.join(names_)}")
-    rows = formulas(a, "index" if form == "sympy" else form, names_ if is_expression else (wrt,) if wrt else ())
-    for row in rows:
-        if form == "sympy":
-            from sympy import latex
-
-            expr = native(a, row["name"] if row["proof"] else "")
-            row.update(text=str(expr), latex=latex(expr), form="sympy", where=[])
-        if verify and row["proof"]:
-            row["proof"] = "; ".join(map(str, proofs(a, row["name"])))
-    return rows
+    return derive(source, is_expression, wrt, form, kinds, verify, product, argument)
 
 
 # kernels

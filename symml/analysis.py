@@ -1,0 +1,85 @@
+"""A page up to its derivative: the stages that every product begins with.
+
+    text -parse-> Tree -check-> Model -lower-> Program -stabilise, simplify, gradient-> Program
+
+Rooms are imported inside functions, so that a warm run (a cached kernel) loads neither sympy nor lark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symml.errors import FileError, SpecError
+from symml.source import Source
+
+if TYPE_CHECKING:
+    from symml.ir.program import Program
+    from symml.model.model import Model
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A page up to its derivative: `raw` as lowered, `forward` in stable form, `derivative` with outputs d_NAME."""
+
+    model: Model
+    program: Program
+    raw: Program
+    forward: Program
+    derivative: Program
+
+
+def read(path: str | Path) -> Source:
+    """A page's text."""
+    try:
+        return Source(str(path), Path(path).read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise FileError(f"'{path}' is not UTF-8 text") from None
+    except OSError as problem:
+        raise FileError(f"cannot read '{path}': {problem.strerror}") from None
+
+
+def canonical(source: Source) -> str:
+    """The text of a page in canonical form."""
+    from symml.syntax.format import formatted
+
+    return formatted(source)
+
+
+def load(source: Source) -> tuple[Model, Program]:
+    """Text to checked Model and lowered Program."""
+    from symml.model.check import check
+    from symml.model.limits import check_limits
+    from symml.model.lower import lower
+    from symml.rewrite.roles import present_only, stored_only
+    from symml.syntax.parse import parse
+
+    model = check(parse(source))
+    program = lower(model)
+    check_limits(program)
+    program = present_only(program, model.masks) if model.masks else program
+    return model, stored_only(program, model.stored) if model.stored else program
+
+
+def analyse(source: Source) -> Analysis:
+    """Text to derivative."""
+    model, program = load(source)
+    if model.objective is None:
+        raise SpecError("the page states no objective", fix="write minimize over ... or maximize over ...")
+    return differentiate(model, program)
+
+
+def differentiate(model: Model, program: Program) -> Analysis:
+    """The stable forward program and its gradient in the parameters that are trained."""
+    from symml.calculus.reverse import gradient
+    from symml.rewrite.dead import prune
+    from symml.rewrite.roles import weighted
+    from symml.rewrite.simplify import simplify
+    from symml.rewrite.stable import stabilise
+
+    raw = prune(program, "loss")
+    if model.weight is not None:
+        raw = weighted(raw, model.row_dim, model.weight)
+    forward = simplify(stabilise(raw))
+    return Analysis(model, program, raw, forward, simplify(gradient(forward, "loss", model.over)))

@@ -1,0 +1,67 @@
+"""The loss and its gradients as formulas, each with its proof.
+
+formulas(analysis)  ->  rows of derivations/rows.py, the loss first; a proof that fails is an error, never a formula
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sympy import Expr, latex
+
+from symml.analysis import Analysis
+from symml.derivations.request import Request
+from symml.derivations.rows import row
+from symml.errors import NumericError
+from symml.latex.derivation import formula
+from symml.latex.index_form import to_sympy
+from symml.proof.complex_step import check_gradient
+from symml.proof.report import prove
+from symml.proof.samples import sample
+
+
+def product(request: Request) -> list[dict]:
+    """`symml derive`: the loss of a page and each gradient, or the gradients of an expression."""
+    a, form = request.analysis, request.form
+    wrt = request.chosen if request.is_expression or request.wrt else ()
+    rows = formulas(a, "index" if form == "sympy" else form, wrt)
+    for r in rows:
+        if form == "sympy":
+            expr = native(a, r["name"] if r["proof"] else "")
+            r.update(text=str(expr), latex=latex(expr), form="sympy", where=[])
+        if request.verify and r["proof"]:
+            r["proof"] = "; ".join(map(str, proofs(a, r["name"])))
+    return rows
+
+
+def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> list[dict]:
+    """The loss (unless some parameters are chosen) and each gradient, each with its proof."""
+    with np.errstate(all="ignore"):  # what is not finite is reported, not warned of
+        return _formulas(a, form, wrt)
+
+
+def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
+    rows = [] if wrt else [row("loss", formula(a.forward, a.forward.outputs["loss"], sample, form), "")]
+    for t in a.model.over:
+        if wrt and t.name not in wrt:
+            continue
+        proof = check_gradient(a.raw, a.derivative, "loss", t)
+        if proof.error == float("inf"):
+            raise NumericError(
+                f"the gradient of '{t.name}' cannot be compared: it or the loss is not finite at random inputs",
+                fix="scale what overflows, or declare the domains of data and parameters, as in x[n] > 0",
+            )
+        if not proof.ok:
+            raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
+        rows.append(row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form), str(proof)))
+    return rows
+
+
+def native(a: Analysis, name: str) -> Expr:
+    """The loss ("") or a gradient as native sympy."""
+    program = a.derivative if name else a.forward
+    return to_sympy(program, program.outputs[f"d_{name}" if name else "loss"])
+
+
+def proofs(a: Analysis, name: str) -> tuple:
+    """What a gradient was compared with."""
+    return prove(a.raw, a.derivative, "loss", next(t for t in a.model.over if t.name == name))

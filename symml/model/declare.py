@@ -1,0 +1,200 @@
+"""Declarations to data, parameters and hyper-parameters.
+
+declare(sheet, "data", declaration, source)     adds to the sheet; SpecError names what a declaration cannot be
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import sympy
+from sympy import Expr
+
+from symml.errors import SpecError, UnsupportedError
+from symml.ir.program import REAL, Dim, Domain, Tensor
+from symml.model.constants import number
+from symml.model.later import refused
+from symml.model.model import Data, Hyper, Init, Param
+from symml.model.sheet import Sheet
+from symml.syntax import tree
+from symml.syntax.words import nearest
+
+TRANSFORMS = ("standardised", "centred")
+ROLES = ("weight", "missing", "allowed", "sparse")
+LARGEST_TENSOR = 2**40  # entries of a literal shape; the data's own sizes are checked when they are bound
+
+
+def declare(sheet: Sheet, kind: str, item: tree.Declaration, source: tree.From | None) -> None:
+    """Add a name of `data`, `param` or `hyper` to the sheet."""
+    sheet.claim(item.name)
+    shape = tuple(_size(sheet, size, item) for size in item.shape)
+    domain = _domain(sheet, item)
+    if "weight" in item.flags and domain is REAL:
+        domain = Domain("interval", lower=0.0)
+    if domain.kind == "subset":
+        if kind != "data" or shape:
+            raise SpecError("a subset is declared as data: labelled subset of n", item.span)
+        shape = (_size(sheet, item.bound[1], item),)
+    tensor = Tensor(item.name.id, shape, kind, domain, item.name.span)
+    if math.prod(int(s) for s in shape if s.is_Integer) > LARGEST_TENSOR:
+        total = 8 * math.prod(int(s) for s in shape if s.is_Integer)
+        raise SpecError(
+            f"'{item.name.id}' would need {total:.3g} bytes; the limit is {8 * LARGEST_TENSOR:.3g}", item.span
+        )
+    flags = [f for f in item.flags if kind != "data" or f not in (*TRANSFORMS, *ROLES)]
+    if flags:
+        raise UnsupportedError(
+            f"'{flags[0]}' is not supported yet for {kind}", item.span, fix=nearest(flags[0], TRANSFORMS)
+        )
+    if item.choice is not None and kind != "hyper":
+        raise SpecError(
+            "only a hyper-parameter is chosen", item.choice.span, fix="hyper lam in {1e-2, 1e-1} chosen by ..."
+        )
+    if kind == "data":
+        if source is not None and source.columns is not None and not _numbered(source.columns):
+            raise UnsupportedError(
+                "columns by name are not supported yet", source.columns.span, fix="count them: columns 1..30"
+            )
+        if item.value is not None or item.init is not None:
+            raise SpecError("data have no value on the page", item.span, fix='name a file: from "..."')
+        transform = next((f for f in item.flags if f in TRANSFORMS), "")
+        if transform and domain.kind != "real":
+            raise SpecError(f"'{item.name.id}' is {domain.kind} and cannot be {transform}", item.span)
+        role = "weight" if "weight" in item.flags else ""
+        if role and (transform or any(d.role == role for d in sheet.data.values())):
+            raise SpecError("the rows have one weight, as it is given", item.span)
+        sheet.data[item.name.id] = Data(tensor, transform, source, item.span, role)
+        if "missing" in item.flags or "allowed" in item.flags:
+            sheet.data[item.name.id] = _missing(sheet, item, sheet.data[item.name.id])
+        if "sparse" in item.flags:
+            sheet.data[item.name.id] = _sparse(sheet, item, sheet.data[item.name.id])
+    elif kind == "param":
+        if domain.kind != "real":
+            raise UnsupportedError(
+                f"a domain of a parameter ('{item.name.id}') is not supported yet",
+                item.span,
+                fix="train an unconstrained parameter and write its transform, such as exp(a)",
+            )
+        sheet.params[item.name.id] = Param(tensor, _init(item), item.span)
+    else:
+        _hyper(sheet, item, tensor)
+
+
+def _missing(sheet: Sheet, item: tree.Declaration, d: Data) -> Data:
+    """`X[n, d] missing allowed` declares X_present as well: 1 where X has an entry."""
+    if not {"missing", "allowed"} <= set(item.flags):
+        raise SpecError("the words are: missing allowed", item.span)
+    if d.transform or d.role or d.tensor.integer or not d.tensor.shape or d.tensor.domain.kind == "subset":
+        raise UnsupportedError(f"'{item.name.id}' cannot lack entries: only plain numbers can", item.span)
+    name = tree.Name(f"{item.name.id}_present", span=item.name.span)
+    sheet.claim(name)
+    mask = Tensor(name.id, d.tensor.shape, "data", Domain("set", values=(0.0, 1.0)), item.name.span)
+    sheet.data[name.id] = Data(mask, "", None, item.span, "present", item.name.id)
+    return replace(d, gaps=True)
+
+
+def _sparse(sheet: Sheet, item: tree.Declaration, d: Data) -> Data:
+    """`X[n, d] sparse` declares X_row, X_col and X_value of its stored entries as well."""
+    if d.transform or d.role or d.gaps or d.tensor.domain is not REAL or len(d.tensor.shape) != 2:
+        raise UnsupportedError(f"'{item.name.id}' cannot be sparse: only matrices of plain numbers can", item.span)
+    entries = Dim(f"{item.name.id}_entries")
+    for end, domain in (
+        ("row", Domain("label", size=d.tensor.shape[0])),
+        ("col", Domain("label", size=d.tensor.shape[1])),
+        ("value", REAL),
+    ):
+        name = tree.Name(f"{item.name.id}_{end}", span=item.name.span)
+        sheet.claim(name)
+        tensor = Tensor(name.id, (entries,), "data", domain, item.name.span)
+        sheet.data[name.id] = Data(tensor, "", None, item.span, end, item.name.id)
+    return replace(d, role="sparse")
+
+
+def _numbered(columns: tree.Expr) -> bool:
+    ends = (columns.low, columns.high) if isinstance(columns, tree.Range) else ()
+    return bool(ends) and all(isinstance(e, tree.Number) and isinstance(e.value, int) for e in ends)
+
+
+def _hyper(sheet: Sheet, item: tree.Declaration, tensor: Tensor) -> None:
+    if tensor.shape:
+        raise UnsupportedError("a hyper-parameter is a number", item.span)
+    value = None if item.value is None else number(item.value)
+    domain = tensor.domain
+    if value is not None and not _inside(value, domain):
+        raise SpecError(f"{item.name.id} = {value:g} is outside its domain", item.value.span)
+    if item.choice is not None and (value is not None or domain.kind != "set"):
+        raise SpecError(
+            f"'{item.name.id}' is chosen among the values of a set, and has none of its own",
+            item.choice.span,
+            fix=f"hyper {item.name.id} in {{1e-2, 1e-1, 1}} chosen by ...",
+        )
+    sheet.hypers[item.name.id] = Hyper(tensor, value, item.span, item.choice)
+
+
+def _inside(value: float, domain: Domain) -> bool:
+    if domain.kind == "set":
+        return value in domain.values
+    low, high = domain.lower, domain.upper
+    above = low is None or value > low or (value == low and not domain.open[0])
+    below = high is None or value < high or (value == high and not domain.open[1])
+    return above and below
+
+
+def _size(sheet: Sheet, node: tree.Expr, item: tree.Declaration) -> Expr:
+    if isinstance(node, tree.Name):
+        if node.id in sheet.dims:
+            return sheet.dims[node.id]
+        raise SpecError(
+            f"unknown dim '{node.id}' in the shape of '{item.name.id}'",
+            node.span,
+            fix=nearest(node.id, sheet.dims) or f"declare it: dims {node.id}",
+        )
+    if isinstance(node, tree.Number) and isinstance(node.value, int) and node.value > 0:
+        return sympy.Integer(node.value)
+    raise SpecError("a size is a dim or a positive whole number", node.span)
+
+
+def _domain(sheet: Sheet, item: tree.Declaration) -> Domain:
+    if item.bound is None:
+        return REAL
+    op, node = item.bound
+    if op == "subset":
+        return Domain("subset", values=(0.0, 1.0))
+    if op != "in":
+        value = number(node)
+        strict = op in ("<", ">")
+        if op in (">", ">="):
+            return Domain("interval", lower=value, open=(strict, False))
+        return Domain("interval", upper=value, open=(False, strict))
+    if isinstance(node, tree.SetLiteral):
+        return Domain("set", values=tuple(sorted(number(v) for v in node.items)))
+    if isinstance(node, tree.Interval):
+        low, high = number(node.low), number(node.high)
+        return Domain("interval", low, high, (not node.closed[0], not node.closed[1]))
+    if isinstance(node, tree.Name) and node.id in sheet.dims:
+        return Domain("label", size=sheet.dims[node.id])
+    if isinstance(node, tree.Name):
+        raise UnsupportedError(
+            f"the domain '{node.id}' is not supported yet", node.span, fix=nearest(node.id, sheet.dims)
+        )
+    if isinstance(node, tree.Range | tree.SetBuilder | tree.Call):
+        raise refused(node)
+    raise SpecError("a domain is {0, 1}, (0, 1), a dim or a bound such as > 0", node.span)
+
+
+def _init(item: tree.Declaration) -> Init | None:
+    node = item.init if item.init is not None else item.value
+    if node is None:
+        return None
+    if isinstance(node, tree.Call) and node.function == "normal":
+        if len(node.args) != 2:
+            raise SpecError("normal takes a mean and a deviation", node.span, fix="such as init normal(0, 1/sqrt(d))")
+        return Init("normal", node.args, node.span)
+    if isinstance(node, tree.Call) and node.function == "sample":
+        if len(node.args) != 1 or not isinstance(node.args[0], tree.Name):
+            raise SpecError("sample takes rows of data", node.span, fix="such as init sample(X)")
+        return Init("sample", node.args, node.span)
+    if isinstance(node, tree.Call) and node.function == "uniform":
+        raise UnsupportedError("init uniform is not supported yet", node.span, fix="use normal(0, s) or a number")
+    return Init("constant", (node,), node.span)

@@ -1,0 +1,117 @@
+"""How a page is trained: its split, its choices of hyper-parameters, its method and where a run ends."""
+
+from __future__ import annotations
+
+from symml.errors import SpecError, UnsupportedError
+from symml.model.constants import number
+from symml.model.model import Split, Train
+from symml.model.schedules import definition, is_schedule
+from symml.model.sheet import Sheet
+from symml.syntax import tree
+from symml.syntax.words import nearest
+
+FOLDS = "folds"  # in a split and after `chosen by ... on`
+
+
+def split_rows(sheet: Sheet) -> Split | None:
+    """How rows are shared out among the parts of a split, and its folds."""
+    node = sheet.single.get(tree.Split)
+    if node is None:
+        return None
+    if node.dim.id not in sheet.dims:
+        raise SpecError(f"unknown dim '{node.dim.id}'", node.dim.span, fix=nearest(node.dim.id, sheet.dims))
+    folds = _folds([fraction for name, fraction in node.parts if name.id == FOLDS])
+    parts = tuple((name.id, number(fraction)) for name, fraction in node.parts if name.id != FOLDS) or (("train", 1.0),)
+    if abs(sum(f for _, f in parts) - 1) > 1e-9 or min(f for _, f in parts) <= 0:
+        raise SpecError("the parts of a split are positive and add up to 1", node.span)
+    by = node.stratified_by
+    if by is not None and by.id not in sheet.data:
+        raise SpecError(f"'{by.id}' is not declared as data", by.span, fix=nearest(by.id, sheet.data))
+    seed = int(number(node.seed)) if node.seed else 0
+    return Split(sheet.dims[node.dim.id], parts, seed, by.id if by else None, folds)
+
+
+def _folds(counts: list[tree.Expr]) -> int:
+    """How many folds a split makes of its first part; 0 where it says nothing of them."""
+    if not counts:
+        return 0
+    count = number(counts[-1])
+    if len(counts) > 1 or count != int(count) or count < 2:
+        raise SpecError("folds are counted once, by a whole number from 2 on", counts[-1].span, fix="such as folds 5")
+    return int(count)
+
+
+def choices(sheet: Sheet, split: Split | None) -> None:
+    """All choices name one reported figure, its sense, and folds or a part of the split beside the training part."""
+    chosen = [h.choice for h in sheet.hypers.values() if h.choice is not None]
+    for c in chosen:
+        parts = [*(name for name, _ in split.parts[1:]), *([FOLDS] if split.folds else [])] if split else []
+        known = [r.name.id for r in sheet.reports]
+        if not c.sense:
+            raise SpecError(
+                "is the figure to be small or large?", c.span, fix=f"chosen by smallest {c.name.id}, or largest"
+            )
+        if c.name.id not in known:
+            fix = nearest(c.name.id, known) or f"report it: report {c.name.id} = ..."
+            raise SpecError(f"'{c.name.id}' is not reported", c.name.span, fix=fix)
+        if c.part is None or c.part.id not in parts:
+            fix = f"on {parts[-1]}" if parts else "on folds, with split n into train 0.8, test 0.2, folds 5"
+            raise SpecError("a choice is made on folds or on a part of the split", (c.part or c).span, fix=fix)
+        first = chosen[0]
+        if (c.sense, c.name.id, c.part.id) != (first.sense, first.name.id, first.part.id):
+            raise SpecError("hyper-parameters are chosen together, by one figure on one part", c.span)
+
+
+def train(sheet: Sheet) -> Train | None:
+    """The method that a page names, its options and schedules, and where it ends."""
+    node = sheet.single.get(tree.Train)
+    if node is None:
+        return None
+    options, schedules, places = {}, {}, {}
+    for o in node.method.options:
+        if o.name in places:
+            raise SpecError(f"a second '{o.name}'", o.value.span)
+        places[o.name] = o.value.span
+        if is_schedule(o.value):
+            definition(o.value)
+            schedules[o.name] = o.value
+        else:
+            options[o.name] = number(o.value)
+    tolerance, part, patience = _until(node.until)
+    return Train(node.method.name.id, options, tolerance, node.span, schedules, places, part, patience)
+
+
+def _until(node: tree.Expr | None) -> tuple[float | None, tree.Name | None, int]:
+    """Where a run ends: the bound on |grad|, or the part of the split and how many epochs without a lower loss on it."""
+    if node is None:
+        return None, None, 0
+    first = node.first if isinstance(node, tree.Compare) else node
+    if not (isinstance(first, tree.Call) and first.function == "stalled"):
+        return _tolerance(node), None, 0
+    fix = "until stalled(valid) >= 5"
+    if len(first.args) != 1 or not isinstance(first.args[0], tree.Name):
+        raise SpecError("stalled takes one name, a part of the split", first.span, fix=fix)
+    if first is node or len(node.rest) != 1 or node.rest[0][0] != ">=":
+        raise SpecError(
+            "stalled(PART), the epochs since the least loss on a part, reaches a number", node.span, fix=fix
+        )
+    epochs = number(node.rest[0][1])
+    if epochs != int(epochs) or epochs < 1:
+        raise SpecError(f"{epochs:g} is not a whole number of epochs from 1 on", node.rest[0][1].span)
+    return None, first.args[0], int(epochs)
+
+
+def _tolerance(node: tree.Expr) -> float:
+    shape = isinstance(node, tree.Compare) and isinstance(node.first, tree.Bars) and len(node.rest) == 1
+    if not (
+        shape
+        and isinstance(node.first.arg, tree.Name)
+        and node.first.arg.id == "grad"
+        and node.rest[0][0] in ("<", "<=")
+    ):
+        raise UnsupportedError(
+            "this stopping rule is not supported yet",
+            node.span,
+            fix="until |grad| < 1e-8, or until stalled(valid) >= 5: five epochs without a lower loss on that part",
+        )
+    return number(node.rest[0][1])
