@@ -75,12 +75,27 @@ ADJOINTS: Mapping[str, Callable[[Statement], Expr]] = MappingProxyType(
 INTEGER_VALUED = ("argmax", "argmin")
 
 
+@dataclass(frozen=True)
+class Sent:
+    """One step of the way: `node` read the tensor `to` (a statement as `access`), and `statement` adds to its adjoint.
+
+    around: the scan that the node stands in, whose step is then free in the statement.
+    """
+
+    to: Tensor
+    node: Node
+    access: Access | None
+    statement: Statement
+    around: Scan | None = None
+
+
 @dataclass
 class _Pass:
     """The state of one pass: the adjoint of each active tensor, what is sent to it so far, the nodes that were made."""
 
     of: dict[Tensor, Tensor]
     names: Names
+    way: list[Sent] = field(default_factory=list)
     sent: dict[Tensor, list[Statement]] = field(default_factory=dict)
     settled: set[Tensor] = field(default_factory=set)
     helpers: list[Node] = field(default_factory=list)
@@ -103,8 +118,19 @@ def gradient(program: Program, output: str, wrt: Iterable[Tensor]) -> Program:
     return adjoint(program, {target: sympy.Integer(1)}, wrt)
 
 
+def gradient_way(program: Program, output: str, wrt: Iterable[Tensor]) -> tuple[Program, tuple[Sent, ...]]:
+    """The program of `gradient` with the record of the pass that made it: what each reading sent back, last node first."""
+    return _adjoint(program, {program.outputs[output]: sympy.Integer(1)}, wrt)
+
+
 def adjoint(program: Program, seeds: Mapping[Tensor, Expr | Tensor], wrt: Iterable[Tensor]) -> Program:
     """Extend a program by J' seed for every tensor of `wrt`, outputs `d_NAME`; a seed is a tensor like its key, or 1."""
+    return _adjoint(program, seeds, wrt)[0]
+
+
+def _adjoint(
+    program: Program, seeds: Mapping[Tensor, Expr | Tensor], wrt: Iterable[Tensor]
+) -> tuple[Program, tuple[Sent, ...]]:
     wrt = tuple(wrt)
     program = replace(program, inputs=tuple(dict.fromkeys((*program.inputs, *wrt))))
     active = _active(program.statements, set(seeds), wrt)
@@ -132,11 +158,12 @@ def adjoint(program: Program, seeds: Mapping[Tensor, Expr | Tensor], wrt: Iterab
             if t not in p.sent:
                 p.send(t, _zero(of[t]))
             p.settle(t)
-    return replace(
+    extended = replace(
         program,
         statements=(*program.statements, *p.helpers, *p.new),
         outputs={**program.outputs, **{f"d_{t.name}": of[t] for t in wrt}},
     )
+    return extended, tuple(p.way)
 
 
 def _zero(t: Tensor) -> Statement:
@@ -184,8 +211,9 @@ def _back_through_statement(s: Statement, p: _Pass) -> None:
         p.send(t, refresh(back))
 
 
-def _contributions(s: Statement, p: _Pass) -> list[tuple[Tensor, Statement]]:
+def _contributions(s: Statement, p: _Pass, around: Scan | None = None) -> list[tuple[Tensor, Statement]]:
     """What one statement sends back to the tensors it reads."""
+    node = s
     if s.reduce in ("max", "min"):
         s = _at_extreme(s, p)
     if s.reduce not in ADJOINTS:
@@ -206,7 +234,9 @@ def _contributions(s: Statement, p: _Pass) -> list[tuple[Tensor, Statement]]:
         if local == 0:
             continue
         back = Statement(p.of[a.tensor], a.idx, "+=", "none", s.loops, seed * weight * local, s.guard, s.span)
-        found.append((a.tensor, replace(back, reduce="sum" if back.reduced else "none")))
+        back = replace(back, reduce="sum" if back.reduced else "none")
+        found.append((a.tensor, back))
+        p.way.append(Sent(a.tensor, node, a, back, around))
     return found
 
 
@@ -235,6 +265,7 @@ def _back_through_library(node: Library, p: _Pass) -> None:
     p.new += nodes
     for t, s in sent:
         p.send(t, s)
+        p.way.append(Sent(t, node, None, s))
 
 
 def _back_through_scan(scan: Scan, complete: list[Tensor], p: _Pass) -> None:
@@ -242,7 +273,9 @@ def _back_through_scan(scan: Scan, complete: list[Tensor], p: _Pass) -> None:
     own, reached = set(outs(scan)), {t for t in outs(scan) if t in p.sent}
     for _ in scan.statements:  # a step may pass on to one before it in the list, at the next step
         reached.update(t for s in scan.statements if s.out in reached for t in reads(s) if t in own)
-    sent = [x for s in reversed(scan.statements) if s.out in reached and s.out in p.of for x in _contributions(s, p)]
+    sent = [
+        x for s in reversed(scan.statements) if s.out in reached and s.out in p.of for x in _contributions(s, p, scan)
+    ]
     begun = {p.of[t] for t in complete if t in p.sent}
     for t in complete:
         p.settle(t)
@@ -288,7 +321,9 @@ def _back_through_iterate(node: Iterate, p: _Pass) -> None:
     p.new += steps
     for t in given:
         k = fresh_indices(t.shape)
-        p.send(t, Statement(p.of[t], k, "+=", "none", k, Access(pulled[t], k), span=node.span))
+        s = Statement(p.of[t], k, "+=", "none", k, Access(pulled[t], k), span=node.span)
+        p.send(t, s)
+        p.way.append(Sent(t, node, None, s))
 
 
 def _pulled(

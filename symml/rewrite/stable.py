@@ -175,14 +175,22 @@ TIDY: tuple[Callable[[Expr], Expr | None], ...] = (_two_softplus,)
 
 def stable_body(body: Expr) -> Expr:
     """The stable form of one body."""
-    new = _outermost_first(body, {})
+    return stable_way(body)[0]
+
+
+def stable_way(body: Expr) -> tuple[Expr, tuple[str, ...]]:
+    """The stable form of one body, and the identities that were used for it."""
+    used: dict[str, None] = {}
+    new = _outermost_first(body, {}, used)
     for rule in TIDY:
         found = rule(new)
-        new = new if found is None else found
-    return body if new == body else canonical(new)
+        if found is not None:
+            new = found
+            used[rule.__doc__] = None
+    return (body, ()) if new == body else (canonical(new), tuple(used))
 
 
-def _outermost_first(e: Expr, known: dict[Expr, Expr]) -> Expr:
+def _outermost_first(e: Expr, known: dict[Expr, Expr], used: dict[str, None]) -> Expr:
     if e.is_Atom:
         return e
     if e not in known:
@@ -191,11 +199,12 @@ def _outermost_first(e: Expr, known: dict[Expr, Expr]) -> Expr:
             found = rule(new)
             if found is not None:
                 new = found
+                used[rule.__doc__] = None
                 break
         if new is not e:
-            known[e] = _outermost_first(new, known)
+            known[e] = _outermost_first(new, known, used)
         else:
-            args = [_outermost_first(a, known) for a in e.args]
+            args = [_outermost_first(a, known, used) for a in e.args]
             rebuilt = e if all(a is b for a, b in zip(args, e.args, strict=True)) else e.func(*args)
             known[e] = rebuilt
     return known[e]
@@ -209,8 +218,12 @@ class _Known:
     maps: dict[Tensor, Statement] = field(default_factory=dict)
     sums: dict[Tensor, Statement] = field(default_factory=dict)
     made: dict[Tensor, Tensor] = field(default_factory=dict)
+    logsumexps: set[Tensor] = field(default_factory=set)
+    way: list[tuple[Tensor, str]] = field(default_factory=list)
 
     def learn(self, s: Statement) -> None:
+        if s.reduce == "logsumexp":
+            self.logsumexps.add(s.out)
         if s.is_map:
             self.maps[s.out] = s
         elif s.mode == "=" and s.reduce == "sum" and s.guard is None and s.covers:
@@ -221,17 +234,37 @@ class _Known:
 
 def stabilise(program: Program) -> Program:
     """Every body in its stable form, seeing through the definitions of what logs and quotients read; recurrences scaled."""
-    program = scale_recurrences(program)
-    known = _Known(Names(t.name for t in program.tensors()))
+    return stabilise_way(program)[0]
+
+
+SCALED = "a recurrence of probabilities is divided by its sum at every step, whose logarithms add up"
+OF_SOFTMAX = "log softmax(u) = u - lse(u)"
+OF_SUM = "log sum exp(u) = lse(u)"
+OF_DEFINITION = "log exp(u) = u, with the definitions written out"
+
+
+def stabilise_way(program: Program) -> tuple[Program, tuple[tuple[Tensor, str], ...]]:
+    """The program of `stabilise`, and what was rewritten by which identity."""
+    scaled = scale_recurrences(program)
+    known = _Known(Names(t.name for t in scaled.tensors()))
+    if scaled is not program:
+        known.way.append((program.outputs.get("loss"), SCALED))
+    program = scaled
     new: list[Node] = []
     for node in program.statements:
         if isinstance(node, Statement):
             node = _seen_through(node, known, new)
-        node = mapped(node, lambda s: s.with_body(stable_body(s.body)))
+        node = mapped(node, lambda s: _stable(s, known))
         new.append(node)
         if isinstance(node, Statement):
             known.learn(node)
-    return program.with_statements(new)
+    return program.with_statements(new), tuple(known.way)
+
+
+def _stable(s: Statement, known: _Known) -> Statement:
+    body, used = stable_way(s.body)
+    known.way += [(s.out, rule) for rule in used]
+    return s.with_body(body)
 
 
 def _log_of_positive(body: Expr) -> Expr | None:
@@ -250,7 +283,7 @@ def _seen_through(s: Statement, known: _Known, new: list[Node]) -> Statement:
     opened = _open(s.body, known)
     sums = [a for a in direct_accesses(opened) if a.tensor in known.sums]
     table = {a: exp(Access(known.made.get(a.tensor) or _logsumexp(a.tensor, known), a.idx)) for a in sums}
-    candidate = stable_body(canonical(opened.xreplace(table)))
+    candidate, used = stable_way(canonical(opened.xreplace(table)))
     logs = set(known.made.values())
     bare = any(isinstance(e.args[0], Access) and e.args[0].tensor in logs for e in candidate.atoms(exp))
     if bare or _hazards(candidate, known) >= before:
@@ -259,7 +292,16 @@ def _seen_through(s: Statement, known: _Known, new: list[Node]) -> Statement:
     for source, tensor in known.made.items():
         if tensor not in defined and any(a.tensor is tensor for a in direct_accesses(candidate)):
             new.append(refresh(replace(known.sums[source], out=tensor)))
+    known.way += [(s.out, rule) for rule in used or _seen(opened, bool(table), known)]
     return s.with_body(candidate)
+
+
+def _seen(opened: Expr, summed: bool, known: _Known) -> tuple[str, ...]:
+    """The identity by which a logarithm went away, where no rule on one body says it."""
+    if summed:
+        return (OF_SUM,)
+    read = {a.tensor for a in direct_accesses(opened)}
+    return (OF_SOFTMAX if read & known.logsumexps else OF_DEFINITION,)
 
 
 def _logsumexp(source: Tensor, known: _Known) -> Tensor:
