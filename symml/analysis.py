@@ -7,7 +7,7 @@ Rooms are imported inside functions, so that a warm run (a cached kernel) loads 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,7 @@ def canonical(source: Source) -> str:
 def load(source: Source) -> tuple[Model, Program]:
     """Text to checked Model and lowered Program."""
     from symml.model.check import check
+    from symml.model.feasible import regions
     from symml.model.limits import check_limits
     from symml.model.lower import lower
     from symml.rewrite.roles import present_only, stored_only
@@ -59,6 +60,9 @@ def load(source: Source) -> tuple[Model, Program]:
     program = lower(model)
     check_limits(program)
     program = present_only(program, model.masks) if model.masks else program
+    if model.constraints:
+        program, found = regions(program, model)
+        model = replace(model, regions=found)
     return model, stored_only(program, model.stored) if model.stored else program
 
 

@@ -53,6 +53,9 @@ def plan(a: Analysis) -> Plan:
     """The functions of a fit and how parameters start."""
 
     model = a.model
+    if model.constraints:
+        c = model.constraints[0]
+        raise UnsupportedError(f"training under constraints ('{c.text}') is not supported yet", c.span)
     method, optimizer = _method(model)
     derivative, batch = _batch_derivative(a, optimizer)
     wanted = [k for k in a.program.outputs if k != "loss"]

@@ -6,10 +6,12 @@ check(tree)  ->  Model          SymmlErrors holds all mistakes of the file
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
 from symml.ir.program import Dim, Domain, Tensor
 from symml.model.constants import number
+from symml.model.constraints import read, tightened
 from symml.model.declare import declare
 from symml.model.iteration import of_equation, tolerance
 from symml.model.later import refused
@@ -101,8 +103,6 @@ def _only(what: str) -> Callable[[Sheet, tree.Statement], None]:
 
 def _objective(sheet: Sheet, node: tree.Objective) -> None:
     sheet.once(node, node.sense)
-    if node.constraints:
-        raise UnsupportedError("'subject to' is not supported yet", node.constraints[0].span)
 
 
 def _graph(sheet: Sheet, node: tree.Graph) -> None:
@@ -150,17 +150,21 @@ def _model(page: tree.Tree, sheet: Sheet) -> Model:
     objective = sheet.single.get(tree.Objective)
     split = split_rows(sheet)
     choices(sheet, split)
+    over = _over(sheet, objective)
+    constraints = read(objective, over, sheet.dims, sheet.places)
+    tighter = tightened(over, constraints, sheet.places)
+    params = {name: replace(p, tensor=tighter.get(p.tensor, p.tensor)) for name, p in sheet.params.items()}
     model = Model(
         name=sheet.heads[0].name.id if sheet.heads else "model",
         source=page.source,
         dims=sheet.dims,
         sizes=sheet.sizes,
         data=sheet.data,
-        params=sheet.params,
+        params=params,
         hypers=sheet.hypers,
         definitions=sheet.definitions,
         objective=objective,
-        over=_over(sheet, objective),
+        over=tuple(tighter.get(t, t) for t in over),
         split=split,
         train=train(sheet),
         predict=sheet.single.get(tree.Predict),
@@ -168,6 +172,7 @@ def _model(page: tree.Tree, sheet: Sheet) -> Model:
         expected=page.expected,
         graphs=sheet.graphs,
         iterations=sheet.iterations,
+        constraints=constraints,
     )
     if (w := model.weight) is not None and w.shape != (model.row_dim,):
         raise SpecError("a weight has an entry for each row of the data", w.span, fix=f"weight {w.name}[n]")

@@ -14,7 +14,7 @@ from sympy import Expr
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.program import REAL, Dim, Domain, Tensor
 from symml.model.constants import number
-from symml.model.later import refused
+from symml.model.domains import check_shape, domain_of
 from symml.model.model import Data, Hyper, Init, Param
 from symml.model.sheet import Sheet
 from symml.syntax import tree
@@ -36,6 +36,7 @@ def declare(sheet: Sheet, kind: str, item: tree.Declaration, source: tree.From |
         if kind != "data" or shape:
             raise SpecError("a subset is declared as data: labelled subset of n", item.span)
         shape = (_size(sheet, item.bound[1], item),)
+    check_shape(item.name.id, shape, domain, item.span)
     tensor = Tensor(item.name.id, shape, kind, domain, item.name.span)
     if math.prod(int(s) for s in shape if s.is_Integer) > LARGEST_TENSOR:
         total = 8 * math.prod(int(s) for s in shape if s.is_Integer)
@@ -70,11 +71,11 @@ def declare(sheet: Sheet, kind: str, item: tree.Declaration, source: tree.From |
         if "sparse" in item.flags:
             sheet.data[item.name.id] = _sparse(sheet, item, sheet.data[item.name.id])
     elif kind == "param":
-        if domain.kind != "real":
+        if domain.kind in ("label", "set"):
             raise UnsupportedError(
-                f"a domain of a parameter ('{item.name.id}') is not supported yet",
+                f"'{item.name.id}' is chosen among separate values, which is not supported yet",
                 item.span,
-                fix="train an unconstrained parameter and write its transform, such as exp(a)",
+                fix="relax it to an interval, such as in [0, 1]",
             )
         sheet.params[item.name.id] = Param(tensor, _init(item), item.span)
     else:
@@ -167,20 +168,7 @@ def _domain(sheet: Sheet, item: tree.Declaration) -> Domain:
         if op in (">", ">="):
             return Domain("interval", lower=value, open=(strict, False))
         return Domain("interval", upper=value, open=(False, strict))
-    if isinstance(node, tree.SetLiteral):
-        return Domain("set", values=tuple(sorted(number(v) for v in node.items)))
-    if isinstance(node, tree.Interval):
-        low, high = number(node.low), number(node.high)
-        return Domain("interval", low, high, (not node.closed[0], not node.closed[1]))
-    if isinstance(node, tree.Name) and node.id in sheet.dims:
-        return Domain("label", size=sheet.dims[node.id])
-    if isinstance(node, tree.Name):
-        raise UnsupportedError(
-            f"the domain '{node.id}' is not supported yet", node.span, fix=nearest(node.id, sheet.dims)
-        )
-    if isinstance(node, tree.Range | tree.SetBuilder | tree.Call):
-        raise refused(node)
-    raise SpecError("a domain is {0, 1}, (0, 1), a dim or a bound such as > 0", node.span)
+    return domain_of(node, sheet.dims)
 
 
 def _init(item: tree.Declaration) -> Init | None:

@@ -32,7 +32,7 @@ from symml.ir.program import (
     reindex,
 )
 from symml.ir.reducers import REDUCERS
-from symml.model import iteration, noise, recurrence
+from symml.model import feasible, iteration, noise, recurrence
 from symml.model.expressions import HANDLERS, test
 from symml.model.later import refused
 from symml.model.model import Graph, Model
@@ -346,7 +346,8 @@ def unknown_names(low: Lowering, node: tree.Node) -> list[SymmlError]:
 
 
 def lower(model: Model) -> Program:
-    """The Program of a Model: outputs `loss` (to be minimised), `predict`, and `report NAME` for each report."""
+    """The Program of a Model: outputs `loss` (to be minimised), `predict`, `report NAME` for each report, and the residual
+    `constraint NAME` of each constraint."""
     tensors = {t.name: t for t in model.inputs}
     low = Lowering(model.dims, tensors, model.definitions, graphs=model.graphs, iterations=model.iterations)
     errors = [*lower_all(low, model.definitions), *iterate_all(low), *_unknown_parts(model)]
@@ -362,6 +363,13 @@ def lower(model: Model) -> Program:
             outputs[key] = low.output(key, _checked(low, key, node, is_scalar), model.objective)
         except PoisonedName:
             errors += unknown_names(low, node)
+        except SymmlError as error:
+            errors.append(error)
+    for c in model.constraints:
+        try:
+            outputs[c.output] = feasible.residual(low, c)
+        except PoisonedName:
+            errors += [e for side in (c.left, c.right) if side is not None for e in unknown_names(low, side)]
         except SymmlError as error:
             errors.append(error)
     if errors:

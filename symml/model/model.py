@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from symml.ir.program import Dim, Tensor
+from symml.model.constraints import Constraint, Region
 from symml.source import Source, Span
 from symml.syntax import tree
 
@@ -103,7 +104,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Model:
-    """A checked spec."""
+    """A checked spec; constraints, regions: see constraints.py (regions are recognised once the page is lowered)."""
 
     name: str
     source: Source
@@ -122,6 +123,8 @@ class Model:
     expected: tuple[tuple[int, str], ...]
     graphs: Mapping[str, Graph] = field(default_factory=dict)
     iterations: Mapping[str, tree.Iterate] = field(default_factory=dict)
+    constraints: tuple[Constraint, ...] = ()
+    regions: tuple[Region, ...] = ()
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent
 from symml.ir.functions import BY_CLASS, KINKED, PIECEWISE_CONSTANT
-from symml.ir.program import Dim, Program, Scan, Tensor, flat
+from symml.ir.program import Dim, Domain, Program, Scan, Tensor, flat
 
 KINK_DISTANCE = 1e-6
 SIZES = (5, 3, 4, 6, 7, 2, 8)
@@ -33,6 +33,15 @@ WAYS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
 )
 TRIES_EACH = 5
 MOST_ORDERS = 5_000
+
+# Arrays of a set as a whole, from a standard normal one.
+STRUCTURED: Mapping[str, Callable[[np.ndarray, Domain], np.ndarray]] = {
+    "simplex": lambda z, d: np.exp(z) / np.exp(z).sum(-1, keepdims=True),
+    "stochastic": lambda z, d: np.exp(z) / np.exp(z).sum(-1, keepdims=True),
+    "symmetric": lambda z, d: (z + z.T) / 2,
+    "psd": lambda z, d: z @ z.T / len(z) + 0.1 * np.eye(len(z)),
+    "ball": lambda z, d: 0.7 * d.upper * z / (np.sqrt(np.sum(z**2)) + 0.1),
+}
 
 
 def sizes(*programs: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Dim, int]:
@@ -139,6 +148,8 @@ def _draw(
         return rng.integers(low, extent(d.size, dims) if d.size is not None else max(high, low + 1), shape)
     if d.values:
         return rng.choice(np.array(d.values, float), shape)
+    if d.kind in STRUCTURED:
+        return STRUCTURED[d.kind](rng.normal(size=shape), d)
     if d.lower is not None or d.upper is not None:
         low, high = _window(d.lower, d.upper)
         return low + (high - low) * rng.uniform(0.2, 0.8, shape)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from symml.errors import DataError
+from symml.runtime.domains import check_domain
 from symml.runtime.frames import as_array, titles
 from symml.runtime.graphs import edge_ends, of_table
 from symml.runtime.prepare import column_statistics, split_rows, standard_noise, transformed
@@ -326,25 +327,6 @@ def _entries(decl: Mapping, array: np.ndarray, bound: Bound) -> np.ndarray:
     if domain:
         check_domain(name, array, domain)
     return array
-
-
-def check_domain(name: str, array: np.ndarray, domain: Mapping) -> None:
-    """Refuse entries outside a set or an interval, naming the first of them."""
-    if domain["kind"] in ("set", "subset"):
-        good, text = np.isin(array, domain["values"]), "{" + ", ".join(f"{v:g}" for v in domain["values"]) + "}"
-    else:
-        low, high = domain["lower"], domain["upper"]
-        good = np.ones(array.shape, bool)
-        if low is not None:
-            good &= array > low if domain["open"][0] else array >= low
-        if high is not None:
-            good &= array < high if domain["open"][1] else array <= high
-        text = f"{'-inf' if low is None else low}..{'inf' if high is None else high}"
-    if not good.all():
-        rows = np.argwhere(~good)[:OFFENDERS]
-        places = [f"{name}[{', '.join(map(str, r))}]" if len(r) else name for r in rows]
-        listed = ", ".join(f"{place} = {array[tuple(r)]:g}" for place, r in zip(places, rows, strict=True))
-        raise DataError(f"{listed}: outside {text}")
 
 
 def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.ndarray:

@@ -18,7 +18,8 @@ import numpy as np
 from symml.algorithms.philox import BOOTSTRAP, SHUFFLE, philox, shuffle, unit
 from symml.errors import DataError, NumericError
 from symml.runtime import cache
-from symml.runtime.bind import LARGEST_ARRAY, Bound, check_domain, rows_taken
+from symml.runtime.bind import LARGEST_ARRAY, Bound, rows_taken
+from symml.runtime.domains import check_domain
 from symml.runtime.drive import run_lbfgs, run_minibatch
 from symml.runtime.prepare import sampled_rows
 

@@ -71,10 +71,8 @@ LATER = [
     ("tree over X depth 8\n  p[c] = count(y = c) / count", 1, "a tree"),
     ("data lengths L[n] in 1..3", 22, "range"),
     ('data Z[n, d] from "a.csv" columns "a".."b"', 35, "columns by name"),
-    ("param S[d, d] in symmetric", 18, "'symmetric'"),
     ("S = {i in n where y[i] > 0}\nminimize over b  b sum[i in n] [i in S]", 5, "a set of its own"),
     ("minimize over b  b count[i where y[i] in {1, 2}]", 42, "'in'"),
-    ("minimize over w  ||w||^2  subject to  ||w|| = 1", 39, "'subject to'"),
     ("train with sgd until b < 2", 22, "stopping rule"),
 ]
 
