@@ -53,13 +53,15 @@ def load(source: Source) -> tuple[Model, Program]:
     from symml.model.feasible import regions
     from symml.model.limits import check_limits
     from symml.model.lower import lower
-    from symml.rewrite.roles import present_only, stored_only
+    from symml.rewrite.present import present_only
+    from symml.rewrite.roles import stored_only
     from symml.syntax.parse import parse
 
     model = check(parse(source))
     program = lower(model)
     check_limits(program)
-    program = present_only(program, model.masks) if model.masks else program
+    if model.masks or model.ragged:
+        program = present_only(program, model.masks, model.ragged)
     if model.constraints:
         program, found = regions(program, model)
         model = replace(model, regions=found)

@@ -402,4 +402,5 @@ def _data(d: Data, model: Model) -> dict:
         "sparse": d.role == "sparse",
         "rowed": model.row_dim in (model.data[d.of].tensor.shape if d.of else d.tensor.shape),
         "gaps": d.gaps,
+        "lengths": next((k.name for t, k in model.ragged.items() if t is d.tensor), ""),
     }

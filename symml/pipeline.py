@@ -173,9 +173,10 @@ def emit(source: Source, options: Options) -> str:
     from symml.targets.module.wrap import standalone
 
     text, facts = build(source, options)
-    if any(d["gaps"] or d["sparse"] for d in facts["data"]):
+    if any(d["gaps"] or d["sparse"] or d["lengths"] for d in facts["data"]):
         raise UnsupportedError(
-            "a standalone module takes no missing entries and no sparse data yet", fix="train with symml run"
+            "a standalone module takes no missing entries, ragged sequences and sparse data yet",
+            fix="train with symml run",
         )
     module = standalone(text, facts, options.dtype, options.target)
     whitelist.check(module)

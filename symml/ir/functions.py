@@ -138,6 +138,13 @@ class equal(_Test):
     """[a = b]"""
 
 
+class there(Function):
+    """1, said of accesses: a count leaves out what they lack. rewrite/present.py makes a number of it."""
+
+    is_real = True
+    is_positive = True
+
+
 class maximum(Function):
     """The larger of two; at a tie the derivative belongs to the first."""
 

@@ -67,8 +67,8 @@ class Index(Symbol):
 class Domain:
     """What a declaration says of the entries.
 
-    kind: real, interval (lower, upper, open ends), set (values), subset (0 or 1), label (codes 0..size-1), integer,
-    noise (standard normal, drawn anew in each step);
+    kind: real, interval (lower, upper, open ends), set (values), subset (0 or 1), label (codes 0..size-1),
+    length (1..size), integer, noise (standard normal, drawn anew in each step);
     end: tail or head, of the edges of a graph.
     """
 
@@ -106,7 +106,7 @@ class Tensor:
 
     @property
     def integer(self) -> bool:
-        return self.domain.kind in ("label", "integer")
+        return self.domain.kind in ("label", "length", "integer")
 
     def __getitem__(self, idx: Expr | tuple[Expr, ...]) -> Access:
         return Access(self, idx if isinstance(idx, tuple) else (idx,))

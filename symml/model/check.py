@@ -176,6 +176,10 @@ def _model(page: tree.Tree, sheet: Sheet) -> Model:
     )
     if (w := model.weight) is not None and w.shape != (model.row_dim,):
         raise SpecError("a weight has an entry for each row of the data", w.span, fix=f"weight {w.name}[n]")
+    for d in sheet.data.values():
+        if d.role == "lengths" and d.tensor not in model.ragged.values():
+            rows, most = d.tensor.shape[0], d.tensor.domain.size
+            raise SpecError(f"no data have the axes [{rows}, {most}] of these lengths", d.span)
     return model
 
 

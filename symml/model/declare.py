@@ -21,7 +21,7 @@ from symml.syntax import tree
 from symml.syntax.words import nearest
 
 TRANSFORMS = ("standardised", "centred")
-ROLES = ("weight", "missing", "allowed", "sparse")
+ROLES = ("weight", "lengths", "missing", "allowed", "sparse")
 LARGEST_TENSOR = 2**40  # entries of a literal shape; the data's own sizes are checked when they are bound
 
 
@@ -29,7 +29,7 @@ def declare(sheet: Sheet, kind: str, item: tree.Declaration, source: tree.From |
     """Add a name of `data`, `param` or `hyper` to the sheet."""
     sheet.claim(item.name)
     shape = tuple(_size(sheet, size, item) for size in item.shape)
-    domain = _domain(sheet, item)
+    domain = _lengths(sheet, item, shape) if "lengths" in item.flags else _domain(sheet, item)
     if "weight" in item.flags and domain is REAL:
         domain = Domain("interval", lower=0.0)
     if domain.kind == "subset":
@@ -62,8 +62,8 @@ def declare(sheet: Sheet, kind: str, item: tree.Declaration, source: tree.From |
         transform = next((f for f in item.flags if f in TRANSFORMS), "")
         if transform and domain.kind != "real":
             raise SpecError(f"'{item.name.id}' is {domain.kind} and cannot be {transform}", item.span)
-        role = "weight" if "weight" in item.flags else ""
-        if role and (transform or any(d.role == role for d in sheet.data.values())):
+        role = next((word for word in ("weight", "lengths") if word in item.flags), "")
+        if role == "weight" and (transform or any(d.role == role for d in sheet.data.values())):
             raise SpecError("the rows have one weight, as it is given", item.span)
         sheet.data[item.name.id] = Data(tensor, transform, source, item.span, role)
         if "missing" in item.flags or "allowed" in item.flags:
@@ -80,6 +80,17 @@ def declare(sheet: Sheet, kind: str, item: tree.Declaration, source: tree.From |
         sheet.params[item.name.id] = Param(tensor, _init(item), item.span)
     else:
         _hyper(sheet, item, tensor)
+
+
+def _lengths(sheet: Sheet, item: tree.Declaration, shape: tuple[Expr, ...]) -> Domain:
+    """`lengths L[N] in 1..T`: row i of what has the axes N, T holds L[i] entries."""
+    fix = f"such as lengths {item.name.id}[N] in 1..T"
+    bound = item.bound[1] if item.bound is not None and item.bound[0] == "in" else None
+    if len(shape) != 1 or not isinstance(bound, tree.Range):
+        raise SpecError("lengths are one number for each sequence, from 1 to the size of an axis", item.span, fix=fix)
+    if number(bound.low) != 1 or not isinstance(bound.high, tree.Name) or bound.high.id not in sheet.dims:
+        raise SpecError("a sequence has from 1 entry to as many as its axis", bound.span, fix=fix)
+    return Domain("length", lower=1.0, size=sheet.dims[bound.high.id])
 
 
 def _missing(sheet: Sheet, item: tree.Declaration, d: Data) -> Data:

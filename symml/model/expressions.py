@@ -16,8 +16,8 @@ import sympy
 from sympy import Expr
 
 from symml.errors import SpecError, SymmlError, UnsupportedError
-from symml.ir.functions import FUNCTIONS, absolute, equal, less, less_equal
-from symml.ir.program import Access, Domain, Index, fresh_indices
+from symml.ir.functions import FUNCTIONS, absolute, equal, less, less_equal, there
+from symml.ir.program import Access, Domain, Index, accesses, fresh_indices
 from symml.ir.reducers import REDUCERS
 from symml.model import builtins, later, sets
 from symml.model.values import Value, broadcast, elementwise, product_kind, scalar, transpose
@@ -103,7 +103,7 @@ def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) 
         raise SpecError(f"an index is a number, this is a {value.described()}", node.span)
     k = value.scalar
     if isinstance(k, Index) or (isinstance(k, Access) and k.tensor.integer):
-        own = k.size if isinstance(k, Index) else k.tensor.domain.size
+        own = k.size if isinstance(k, Index) else first_and_size(k)[1]
         if own is not None and own != size and not _fits(low, k, size, own, node.span):
             raise SpecError(
                 f"'{k.name}' ranges over {own}{low.declared(own)}, but this axis of '{label}' has size "
@@ -122,6 +122,14 @@ def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) 
     raise SpecError("an index is an index letter, a whole number, a label or a sum of those", node.span)
 
 
+def first_and_size(k: Index | Access) -> tuple[int, Expr | None]:
+    """An index or an integer entry runs over first..size-1; None where its size is not known."""
+    if isinstance(k, Index):
+        return 0, k.size
+    domain = k.tensor.domain
+    return (1, domain.size + 1) if domain.kind == "length" else (0, domain.size)
+
+
 def _fits(low: Lowering, k: Expr, size: Expr, own: Expr, span: Span) -> bool:
     """May an index of another size walk this axis? Steps of a range may, and a part of the axis that is named as such."""
     if not isinstance(k, Index):
@@ -135,12 +143,12 @@ def _stays_inside(lowering: Lowering, k: Expr, size: Expr, label: str, node: tre
     """Refuse a computed index unless it lies in 0..size-1 for all values of what it is computed from."""
     low = high = sympy.expand(k)
     for v in sorted((s for s in k.free_symbols if isinstance(s, Index | Access)), key=str):
-        own = v.size if isinstance(v, Index) else v.tensor.domain.size
+        first, own = first_and_size(v)
         slope = low.diff(v)
         if own is None or not slope.is_number:
             raise SpecError(f"an index of '{label}' is a sum of indices, labels and whole numbers", node.span)
-        low = sympy.expand(low.subs(v, own - 1 if slope < 0 else 0))
-        high = sympy.expand(high.subs(v, own - 1 if slope > 0 else 0))
+        low = sympy.expand(low.subs(v, own - 1 if slope < 0 else first))
+        high = sympy.expand(high.subs(v, own - 1 if slope > 0 else first))
     if lowering.require(low, node.span) and lowering.require(size - 1 - high, node.span):
         return
     raise SpecError(
@@ -321,12 +329,14 @@ def _reduction(low: Lowering, node: tree.Reduction, env: Env) -> Value:
     if kind in ("argmax", "argmin") and r.env[node.binders[0].names[0].id] != r.over[0]:
         raise UnsupportedError(f"{kind} over a range that does not begin at 0 is not supported yet", node.span)
     rest = fresh_indices(value.shape, "pqr")
-    out, free = low.reduce(kind, r.over, value.at(rest), node.span, keep=rest, guard=guard)
+    body = value.at(rest)
+    out, free = low.reduce(kind, r.over, body, node.span, keep=rest, guard=guard)
     count: Expr = sympy.Integer(1)
-    if node.kind == "mean" and guard is None:
+    if node.kind == "mean" and guard is None and not low.lacking:
         count = sympy.Mul(*(k.size for k in r.over))
     elif node.kind == "mean":
-        counted, counted_free = low.reduce("sum", r.over, sympy.Integer(1), node.span, guard=guard)
+        one = there(*accesses(body)) if low.lacking and accesses(body) else sympy.Integer(1)
+        counted, counted_free = low.reduce("sum", r.over, one, node.span, guard=guard)
         count = Access(counted, counted_free)
     return Value(value.shape, lambda idx: Access(out, (*free, *idx)) / count, row=value.row, domain=out.domain)
 

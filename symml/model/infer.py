@@ -75,7 +75,7 @@ def _label_size(node: tree.Expr, low: Lowering) -> Expr | None:
     base = node.base if isinstance(node, tree.Index) else node
     if isinstance(base, tree.Name) and low.shape_of(base.id, base.span) is not None:
         domain = low.named(base.id, base.span).domain
-        return domain.size if domain.kind == "label" else None
+        return domain.size if domain.kind in ("label", "length") else None
     return None
 
 

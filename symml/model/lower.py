@@ -74,6 +74,7 @@ class Lowering:
     requires: dict[Expr, Span] = field(default_factory=dict)
     parts: set[Index] = field(default_factory=set)
     noise: list[Tensor] = field(default_factory=list)
+    lacking: bool = False  # may data lack entries?
 
     def __post_init__(self) -> None:
         self.names = Names((*self.dims, *self.tensors, *self.definitions))
@@ -349,7 +350,14 @@ def lower(model: Model) -> Program:
     """The Program of a Model: outputs `loss` (to be minimised), `predict`, `report NAME` for each report, and the residual
     `constraint NAME` of each constraint."""
     tensors = {t.name: t for t in model.inputs}
-    low = Lowering(model.dims, tensors, model.definitions, graphs=model.graphs, iterations=model.iterations)
+    low = Lowering(
+        model.dims,
+        tensors,
+        model.definitions,
+        graphs=model.graphs,
+        iterations=model.iterations,
+        lacking=bool(model.masks or model.ragged),
+    )
     errors = [*lower_all(low, model.definitions), *iterate_all(low), *_unknown_parts(model)]
     outputs: dict[str, Tensor] = {}
     wanted: list[tuple[str, tree.Expr, bool]] = []

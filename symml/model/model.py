@@ -18,7 +18,7 @@ from symml.syntax import tree
 class Data:
     """One `data` item: where it comes from and how it is prepared; `gaps`: entries may be missing.
 
-    role: weight, or present (1 where the data `of` have an entry), or sparse, or row, col, value of the entries `of` it.
+    role: weight, lengths, or present (1 where the data `of` have an entry), or sparse, or row, col, value of the entries `of` it.
     """
 
     tensor: Tensor
@@ -141,6 +141,13 @@ class Model:
     def masks(self) -> dict[Tensor, Tensor]:
         """Data that may lack entries, each with the tensor that is 1 where they are there."""
         return {self.data[d.of].tensor: d.tensor for d in self.data.values() if d.role == "present"}
+
+    @property
+    def ragged(self) -> dict[Tensor, Tensor]:
+        """Data of sequences, each with the tensor that says how long each of them is."""
+        lengths = [d.tensor for d in self.data.values() if d.role == "lengths"]
+        rows = [(d.tensor, k) for d in self.data.values() for k in lengths if d.role != "lengths"]
+        return {t: k for t, k in rows if t.shape[:2] == (*k.shape, k.domain.size)}
 
     @property
     def stored(self) -> dict[Tensor, tuple[Tensor, Tensor, Tensor]]:

@@ -143,6 +143,8 @@ def _draw(
         (edges,), nodes = shape, extent(d.size, dims)
         e = np.arange(edges)
         return e % nodes if d.end == "tail" else (e + e // nodes) % nodes
+    if d.kind == "length":
+        return rng.integers(1, extent(d.size, dims) + 1, shape)
     if t.integer:
         low, high = (0 if d.lower is None else math.ceil(d.lower)), (3 if d.upper is None else math.floor(d.upper) + 1)
         return rng.integers(low, extent(d.size, dims) if d.size is not None else max(high, low + 1), shape)

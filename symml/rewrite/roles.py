@@ -1,7 +1,7 @@
-"""What data may declare of themselves, as statements: weights of the rows, entries that are missing.
+"""What data may declare of themselves, as statements: weights of the rows, sparse matrices (present.py has missing entries).
 
 A weight says how often a row counts: every sum over the rows is weighted and n becomes the sum of the weights, so that
-whole weights give what repeated rows give. A missing entry is left out of the sums over the entries that read it.
+whole weights give what repeated rows give.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import sympy
-from sympy import Expr
 
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.program import (
@@ -73,48 +72,6 @@ def _weighted(node: Node, row: Dim, weight: Tensor, total: Tensor) -> Node:
     elif rows and node.reduce == "prod":
         body = body ** sympy.Mul(*rows)
     return node.with_body(body)
-
-
-def present_only(program: Program, masks: Mapping[Tensor, Tensor]) -> Program:
-    """The program whose sums leave out the entries that are missing; refused where a missing entry reaches anything else.
-
-    masks: for each tensor that may lack entries, one of its shape that is 1 where they are there.
-    """
-    carried: dict[Tensor, tuple[tuple[Index, ...], Expr]] = {}  # formal indices, and the test over them
-    for t, mask in masks.items():
-        formal = tuple(Index("ijklm"[k], size) for k, size in enumerate(t.shape))
-        carried[t] = formal, Access(mask, formal)
-    nodes = tuple(_present(node, carried) for node in program.statements)
-    for key, t in program.outputs.items():
-        if t in carried:
-            raise SpecError(f"{key} has entries that may be missing", t.span, fix="reduce it by a sum over its entries")
-    read = [m for m in masks.values() if m not in program.inputs]
-    return replace(program, inputs=(*program.inputs, *read), statements=nodes)
-
-
-def _present(node: Node, carried: dict[Tensor, tuple[tuple[Index, ...], Expr]]) -> Node:
-    lacking = [t for t in reads(node) if t in carried]
-    if not lacking:
-        return node
-    wrong = SpecError(
-        f"'{lacking[0].name}' may lack entries, and only sums over all of its indices leave them out",
-        node.span,
-        fix=f"such as sum[i, j] (X[i, j] - ...)^2; fill in '{lacking[0].name}' for anything else",
-    )
-    if not isinstance(node, Statement) or any(a.tensor in carried for part in node.lhs for a in accesses(part)):
-        raise wrong
-    tests: list[Expr] = []
-    for a in dict.fromkeys(a for part in parts(node) for a in accesses(part)):
-        if a.tensor in carried:
-            formal, test = carried[a.tensor]
-            tests.append(substitute(test, dict(zip(formal, a.idx, strict=True))))
-    test = sympy.Mul(*dict.fromkeys(tests))
-    if node.reduce == "sum" and indices(test) <= set(node.reduced):
-        return replace(node, guard=test if node.guard is None else node.guard * test)
-    if not node.is_map:
-        raise wrong
-    carried[node.out] = node.lhs, test
-    return node
 
 
 def stored_only(program: Program, stored: Mapping[Tensor, tuple[Tensor, Tensor, Tensor]]) -> Program:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from symml.errors import DataError
+from symml.runtime import ragged
 from symml.runtime.domains import check_domain
 from symml.runtime.frames import as_array, titles
 from symml.runtime.graphs import edge_ends, of_table
@@ -46,7 +47,7 @@ def bind(manifest: Mapping, values: Mapping[str, object], folder: Path, dtype: s
     bound = Bound(dims=dict(manifest["sizes"]))
     graphs = {g["name"]: g for g in manifest["graphs"]}
     plain = {k: v for k, v in values.items() if k not in graphs}
-    raw = _with_masks(manifest["data"], _gather(_given(manifest["data"]), plain, folder, bound))
+    raw = _filled(manifest["data"], _gather(_given(manifest["data"]), plain, folder, bound))
     owner: dict[str, str] = {}
     for decl in (d for d in manifest["data"] if not d["entries_of"]):
         _sizes(decl, raw[decl["name"]], bound, owner)
@@ -84,9 +85,7 @@ def bind_again(manifest: Mapping, names: list[str], values: Mapping[str, object]
     fresh = [{**d, "source": None} for d in decls if d not in kept]
     needed = {d["present_of"] or d["entries_of"] or d["name"] for d in fresh}
     every = [{**d, "source": None} for d in _given(manifest["data"])]
-    raw = _with_masks(
-        manifest["data"], _gather([d for d in every if d["name"] in needed], plain, Path("."), again, every)
-    )
+    raw = _filled(manifest["data"], _gather([d for d in every if d["name"] in needed], plain, Path("."), again, every))
     owner = {k: "the fit" for k in again.dims if not k.endswith("_entries")}
     for decl in (d for d in every if d["sparse"] and d["name"] in raw):
         _sizes(decl, raw[decl["name"]], again, owner)
@@ -155,8 +154,14 @@ def _store(decls: list, raw: Mapping[str, object], bound: Bound, dtype: str) -> 
         bound.dims[f"{name}_entries"] = len(found.rows)
 
 
-def _with_masks(decls: list, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Where entries may be missing, 1 where they are there; a missing one becomes some other entry, which is never read."""
+def _lengths(decls: list) -> dict[str, str]:
+    """For each name of ragged data, the name of its lengths."""
+    return {d["name"]: d["lengths"] for d in decls if d["lengths"]}
+
+
+def _filled(decls: list, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Where entries may be missing, 1 where they are there; what is not there becomes some other entry, never read."""
+    raw = ragged.padded(raw, _lengths(decls))
     for d in decls:
         name = d["present_of"]
         if name not in raw:
@@ -186,7 +191,10 @@ def _gather(
         )
     tables: dict[str, Table] = {}
     raw = {}
-    gaps = any(d["gaps"] for d in every)  # a cell of other data in the same file is looked at with its entries
+    values = ragged.as_arrays(values, _lengths(decls))
+    gaps = any(
+        d["gaps"] or d["lengths"] for d in every
+    )  # a cell of other data in the same file is looked at with its entries
     for decl in decls:
         name = decl["name"]
         if name in values and not isinstance(values[name], Path):
@@ -315,6 +323,8 @@ def _entries(decl: Mapping, array: np.ndarray, bound: Bound) -> np.ndarray:
     name, domain = decl["name"], decl["domain"]
     if domain and domain["kind"] == "label":
         return _codes(name, array, domain["size"], bound)
+    if domain and domain["kind"] == "length":
+        return _lengths_inside(name, array, bound.dims[domain["size"]])
     if array.dtype.kind not in "fiub":
         first = str(array.flat[0])[:40]
         raise DataError(
@@ -327,6 +337,13 @@ def _entries(decl: Mapping, array: np.ndarray, bound: Bound) -> np.ndarray:
     if domain:
         check_domain(name, array, domain)
     return array
+
+
+def _lengths_inside(name: str, array: np.ndarray, most: int) -> np.ndarray:
+    """Whole numbers in 1..most: a kernel reads up to the last entry of each sequence."""
+    if array.dtype.kind not in "fiu" or not ((array >= 1) & (array <= most) & (array == np.floor(array))).all():
+        raise DataError(f"'{name}' are lengths of sequences: whole numbers in 1..{most}")
+    return array.astype(np.int64)
 
 
 def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.ndarray:

@@ -162,6 +162,10 @@ def fitted(folder: Path, saved: Saved, kernel: Kernel) -> Bound:
             size = shape(bound.dims, [domain["size"]])[0]
             if arrays[name].dtype.kind != "i" or arrays[name].min() < 0 or arrays[name].max() >= size:
                 raise DataError(f"'{folder}' holds codes of '{name}' outside 0..{size - 1}")
+        elif domain and domain["kind"] == "length":
+            most = shape(bound.dims, [domain["size"]])[0]
+            if arrays[name].dtype.kind != "i" or arrays[name].min() < 1 or arrays[name].max() > most:
+                raise DataError(f"'{folder}' holds lengths of '{name}' outside 1..{most}")
         else:
             arrays[name] = np.ascontiguousarray(arrays[name], kernel.dtype)
     return replace(bound, arrays=arrays)

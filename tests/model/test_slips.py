@@ -69,7 +69,6 @@ LATER = [
     ("minimize over b  hessian(b^2, b)", 18, "'hessian'"),
     ("infer with nuts(chains = 4)", 1, "'infer with'"),
     ("tree over X depth 8\n  p[c] = count(y = c) / count", 1, "a tree"),
-    ("data lengths L[n] in 1..3", 22, "range"),
     ('data Z[n, d] from "a.csv" columns "a".."b"', 35, "columns by name"),
     ("S = {i in n where y[i] > 0}\nminimize over b  b sum[i in n] [i in S]", 5, "a set of its own"),
     ("minimize over b  b count[i where y[i] in {1, 2}]", 42, "'in'"),
