@@ -173,11 +173,8 @@ def emit(source: Source, options: Options) -> str:
     from symml.targets.module.wrap import standalone
 
     text, facts = build(source, options)
-    if any(d["gaps"] or d["sparse"] or d["lengths"] for d in facts["data"]):
-        raise UnsupportedError(
-            "a standalone module takes no missing entries, ragged sequences and sparse data yet",
-            fix="train with symml run",
-        )
+    if facts["split"] and any(d["sparse"] for d in facts["data"]):
+        raise UnsupportedError("a standalone module does not split sparse rows yet", fix="train with symml run")
     module = standalone(text, facts, options.dtype, options.target)
     whitelist.check(module)
     return module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from check import check_derivative
+from check import check_derivative, standalone
 
 import symml
 from symml import pipeline
@@ -90,6 +90,14 @@ def test_reductions_leave_out_what_is_behind_an_end(target):
 @pytest.mark.parametrize("page", [HMM, MEANS])
 def test_derivatives(page):
     check_derivative(pipeline.analyse(Source("p", page)))
+
+
+def test_a_standalone_module_trains_to_the_same_bits():
+    module = standalone(pipeline.emit(Source("p", HMM), pipeline.Options()))
+    fit = symml.parse(HMM).train(obs=SEQUENCES)
+    assert np.array_equal(module.fit({"obs": block(SEQUENCES, 99), "L": LENGTHS})["x"], fit._result.x)
+    with pytest.raises(ValueError, match="lengths of the rows"):
+        module.fit({"obs": block(SEQUENCES, 99), "L": [5, 9, 1, 3, 10]})
 
 
 def test_a_mean_over_missing_entries_counts_those_that_are_there():

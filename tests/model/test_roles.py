@@ -50,12 +50,15 @@ def test_weights_are_those_of_scikit_learn():
     np.testing.assert_allclose(fit.params["w"], theirs.coef_[0], atol=1e-6)
 
 
-def test_a_standalone_module_trains_to_the_same_bits_or_is_refused():
+def test_a_standalone_module_trains_to_the_same_bits():
     fit = fitted(LOGISTIC, "cpu", X=X, y=Y, v=COUNTS)
     module = standalone(pipeline.emit(Source("p", LOGISTIC), pipeline.Options()))
     assert np.array_equal(module.fit({"X": X, "y": Y, "v": COUNTS})["x"], fit._result.x)
-    with pytest.raises(SymmlError, match="no missing entries"):
-        pipeline.emit(Source("p", FACTORS), pipeline.Options())
+    m, _ = table()
+    fit, module = fitted(FACTORS, "cpu", M=m), standalone(pipeline.emit(Source("p", FACTORS), pipeline.Options()))
+    assert np.array_equal(module.fit({"M": m})["x"], fit._result.x)
+    with pytest.raises(ValueError, match="no entry that is present"):
+        module.fit({"M": np.full_like(m, np.nan)})
 
 
 BODIES = [

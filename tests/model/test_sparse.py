@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from check import check_derivative
+from check import check_derivative, standalone
 
 import symml
 from symml import pipeline
@@ -94,3 +94,19 @@ def test_rows_are_taken_in_order_and_repeated():
     chosen, new = take_rows(rows, 80, taken)
     made = sp.coo_matrix((m.data[chosen], (new, m.indices[chosen])), shape=(50, 6)).toarray()
     assert np.array_equal(made, X[taken])
+
+
+def test_a_standalone_module_trains_to_the_same_bits():
+    page = "\n".join(line for line in PAGE.splitlines() if "split" not in line and "report" not in line)
+    page = page.replace("hyper lam in {0.1, 1} chosen by smallest mse on folds", "hyper lam > 0 = 0.1")
+    module, fit = standalone(pipeline.emit(Source("p", page), pipeline.Options())), symml.parse(page).train(X=X, y=Y)
+    for x in (X, sp.csr_matrix(X), sp.coo_matrix(X)):
+        model = module.fit({"X": x, "y": Y})
+        assert np.array_equal(model["x"], fit._result.x)
+        np.testing.assert_allclose(
+            module.predict(model, {"X": x[:9] if x is X else sp.csr_matrix(X[:9])}), fit.predict()[:9]
+        )
+    with pytest.raises(ValueError, match="differs from"):
+        module.fit({"X": X[:-1], "y": Y})
+    with pytest.raises(SymmlError, match="does not split sparse rows"):
+        pipeline.emit(Source("p", PAGE), pipeline.Options())

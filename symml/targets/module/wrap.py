@@ -77,8 +77,13 @@ def _prepare(m: Mapping) -> str:
         f"{INDENT}labels = {{}} if model is None else model['labels']",
         f"{INDENT}statistics = {{}} if model is None else model['statistics']",
     ]
-    for d in m["data"]:
-        name, label = d["name"], bool(d["domain"]) and d["domain"]["kind"] == "label"
+    lines += _ends(m)
+    for d in (d for d in m["data"] if not d["present_of"] and not d["entries_of"]):
+        name, kind = d["name"], d["domain"]["kind"] if d["domain"] else ""
+        label = kind == "label"
+        if d["sparse"]:
+            lines += [f"{INDENT}if {name!r} in data:"] + [INDENT * 2 + line for line in _entries(d)]
+            continue
         body = [f"values = np.asarray(data[{name!r}])" if label else f"values = np.asarray(data[{name!r}], np.float64)"]
         body += [
             f"if values.ndim != {len(d['dims'])}:",
@@ -97,6 +102,8 @@ def _prepare(m: Mapping) -> str:
                 f"sizes.setdefault({str(size)!r}, labels[{name!r}].shape[0])",
                 f"values = np.searchsorted(labels[{name!r}], values).astype(np.int64)",
             ]
+        body += _gaps(name) if d["gaps"] else []
+        body += ["values = values.astype(np.int64)"] if kind == "length" else []
         body.append(f"arrays[{name!r}] = values")
         lines += [f"{INDENT}if {name!r} in data:"] + [INDENT * 2 + line for line in body]
     for g in m["graphs"]:
@@ -117,6 +124,60 @@ def _prepare(m: Mapping) -> str:
         f"HYPER = {tuple(h['value'] for h in m['hypers'])!r}",
     ]
     return "\n".join(constants) + "\n\n\n" + "\n".join(lines)
+
+
+def _ends(m: Mapping) -> list[str]:
+    """Lines that fill what lies behind the end of each ragged sequence with its first entry."""
+    lines = []
+    for d in (d for d in m["data"] if d["lengths"]):
+        name, key = d["name"], d["lengths"]
+        lines += [
+            f"{INDENT}if {name!r} in data and {key!r} in data:",
+            f"{INDENT * 2}values, ends = np.asarray(data[{name!r}]), np.asarray(data[{key!r}])",
+            f"{INDENT * 2}if ends.shape != values.shape[:1] or not ((ends >= 1) & (ends <= values.shape[1]) & (ends == np.floor(ends))).all():",
+            f"{INDENT * 3}raise ValueError({key!r} + ' holds the lengths of the rows of ' + {name!r} + ': whole numbers from 1 on')",
+            f"{INDENT * 2}behind = np.arange(values.shape[1])[None, :] >= ends[:, None]",
+            f"{INDENT * 2}behind = behind.reshape(behind.shape + (1,) * (values.ndim - 2))",
+            f"{INDENT * 2}data = {{**data, {name!r}: np.where(behind, values[:, :1], values)}}",
+        ]
+    return lines
+
+
+def _gaps(name: str) -> list[str]:
+    """Lines that note which entries are there; a missing one becomes some other entry, which is never read."""
+    return [
+        "there = ~np.isnan(values)",
+        "if not there.any():",
+        f"{INDENT}raise ValueError({name!r} + ' has no entry that is present')",
+        "values = np.where(there, values, values[there][:1])",
+        f"arrays[{name + '_present'!r}] = there.astype(np.float64)",
+    ]
+
+
+def _entries(d: Mapping) -> list[str]:
+    """Lines that take the stored entries of a sparse matrix in the order of its rows."""
+    name, sizes = d["name"], d["dims"]
+    lines = [
+        f"values = data[{name!r}]",
+        "if hasattr(values, 'tocsr'):",
+        f"{INDENT}values = values.tocsr().copy()",
+        f"{INDENT}values.sum_duplicates()",
+        f"{INDENT}stored = values.tocoo()",
+        f"{INDENT}one, other, numbers = stored.row, stored.col, stored.data",
+        "else:",
+        f"{INDENT}values = np.asarray(values, np.float64)",
+        f"{INDENT}one, other = np.nonzero(values)",
+        f"{INDENT}numbers = values[one, other]",
+        f"arrays[{name + '_row'!r}], arrays[{name + '_col'!r}] = one.astype(np.int64), other.astype(np.int64)",
+        f"arrays[{name + '_value'!r}] = numbers.astype(np.float64)",
+        f"sizes[{name + '_entries'!r}] = numbers.shape[0]",
+    ]
+    for axis, dim in enumerate(sizes):
+        lines += [
+            f"if sizes.setdefault({str(dim)!r}, {f'values.shape[{axis}]' if isinstance(dim, str) else dim}) != values.shape[{axis}]:",
+            f"{INDENT}raise ValueError({name!r} + ' has a size that differs from {dim}')",
+        ]
+    return lines
 
 
 def _splitting(m: Mapping) -> list[str]:
@@ -148,7 +209,7 @@ def _transforming(m: Mapping) -> list[str]:
 
 def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[str]:
     """Lines that make `inputs` and `work` of a function from `arrays` and `sizes`, all four names with a prefix."""
-    integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] == "label"}
+    integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] in ("label", "length")}
     integer |= {g["name"] + end for g in m["graphs"] for end in ("_tail", "_head")}
     drawn = {d["name"]: d for d in m["noise"]}
     arrays = "".join(
@@ -288,13 +349,19 @@ def _parameters(m: Mapping) -> str:
     return "\n".join([*lines, f"{INDENT}return out"])
 
 
+def _given(m: Mapping, function: Mapping) -> tuple[str, ...]:
+    """What a user gives for what a function reads: the data, not what is made of them."""
+    made = {d["name"]: d["present_of"] or d["entries_of"] or d["name"] for d in m["data"]}
+    return tuple(dict.fromkeys(made.get(name, name) for name in function["data"]))
+
+
 def _predict(m: Mapping, dtype: str) -> str:
     """`predict_rows(model, data)`; the kernel's own `predict` keeps its name inside."""
     function = m["functions"]["predict"]
     out = function["out"]
     kept = f"{{k: n for k, n in model['sizes'].items() if k != {m['row']!r}}}"
     lines = [
-        f"arrays, sizes, labels, _, _ = prepare({{k: v for k, v in data.items() if k in {tuple(function['data'])!r}}}, model)",
+        f"arrays, sizes, labels, _, _ = prepare({{k: v for k, v in data.items() if k in {_given(m, function)!r}}}, model)",
         f"sizes = {{**{kept}, **sizes}}",
         *_tuple(function, m, dtype),
         f"out = np.zeros(({_sizes(out['shape'])}), np.{'int64' if out['integer'] else dtype})",
