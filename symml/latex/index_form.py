@@ -124,6 +124,12 @@ def lines(program: Program, t: Tensor) -> list[tuple[str, str]]:
     return list(zip(latex, text, strict=True))
 
 
+def sides(program: Program, t: Tensor) -> list[tuple[tuple[str, str], str, tuple[str, str]]]:
+    """The definition of a tensor as (left, = or +=, right), both sides as (LaTeX, text)."""
+    pairs = zip(_sides(program, t, LATEX), _sides(program, t, TEXT), strict=True)
+    return [((a[0], b[0]), b[1], (a[2], b[2])) for a, b in pairs]
+
+
 def write(program: Program, t: Tensor, style: Style) -> str:
     """The right side of a tensor's definition; where elements are added to, the whole statement."""
     (_, mode, right), *more = _sides(program, t, style)
@@ -206,3 +212,12 @@ def _native(e: Expr) -> Expr:
     args = [_native(a) for a in e.args]
     row = FUNCTIONS.get(BY_CLASS.get(e.func, ""))
     return row.elementary(*args) if row is not None and row.elementary is not None else e.func(*args)
+
+
+def formula_text(e: Expr | type) -> tuple[str, str]:
+    """An expression in plain symbols, or the name of a function of the language, as (LaTeX, text)."""
+    if isinstance(e, type):
+        row = FUNCTIONS[BY_CLASS[e]]
+        return row.latex, row.text
+    text = _Text({}).doprint(e).replace("**2", "²").replace("*", " ")
+    return _Latex({}).doprint(e), text

@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 from sympy import Expr
 
+from symml.ir.evaluate import extent
 from symml.ir.functions import FUNCTIONS
 from symml.ir.ops import OPS
 from symml.ir.program import Access, Dim, Tensor
@@ -216,7 +217,7 @@ def _leaf(n: Leaf, of: Callable, values: Mapping, dims: Mapping) -> np.ndarray:
 
 
 def _size(e: Expr, dims: Mapping) -> int:
-    return int(e) if e.is_Integer else dims[e]
+    return extent(e, dims)
 
 
 def _rowwise(n: Rowwise, of: Callable, values: Mapping, dims: Mapping) -> np.ndarray:

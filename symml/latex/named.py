@@ -1,0 +1,216 @@
+"""A tensor as a formula in which chosen tensors stand by their names: the lines of a derivation.
+
+named(program, d_Z, {Z, H}, sample)  ->  Formula(text="1/n (softmax(Z) − Y)", error=2e-16, ...)
+written_out(program, loss, {P})      ->  ("... \\\\sum_{i} \\\\log ...", "−1/n sum[i] log(P[i, y[i]]) + ...")
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import sympy
+
+from symml.ir.program import (
+    Access,
+    Index,
+    Program,
+    Statement,
+    Tensor,
+    flat,
+    indices,
+    outs,
+    reindex,
+)
+from symml.ir.reducers import REDUCERS
+from symml.ir.show import LETTERS
+from symml.latex import index_form
+from symml.latex.derivation import BOUND, Formula, Sample, disagreement
+from symml.latex.matrix_form import NoForm, Recogniser
+from symml.latex.printing import LATEX, TEXT, Style, one_hot_name, tensor_name, write
+from symml.latex.shorten import SCALAR
+from symml.latex.tree import Node, OneHot, Scale, children, count
+
+Both = tuple[str, str]  # LaTeX and text
+
+
+def tree(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -> tuple[Node, float] | None:
+    """The tree of a tensor with `keep` as names and how far it is from its statement; None without a matrix form."""
+    try:
+        recogniser = Recogniser(program, keep - {t})
+        if t in recogniser.opaque:
+            return None
+        found = recogniser.node(t, top=True)
+    except NoForm:
+        return None
+    error = disagreement(program, t, found, sample)
+    return (found, error) if error <= BOUND else None
+
+
+def named(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -> Formula | None:
+    """The matrix form of a tensor with `keep` as names, compared with its statement; None where there is none."""
+    if t in keep or not any(t in outs(node) for node in program.statements):
+        return Formula(t.name, tensor_name(t, LATEX), tensor_name(t, TEXT), (), "matrix", 1, 0.0)
+    found = tree(program, t, keep, sample)
+    if found is None:
+        return None
+    node, error = found
+    return Formula(t.name, write(node, LATEX), write(node, TEXT), (), "matrix", count(node), error)
+
+
+def one_hots(program: Program, t: Tensor, keep: frozenset[Tensor]) -> dict[str, tuple[Both, Both]]:
+    """The matrices of labels that the formula of a tensor reads: name and definition of each, by name."""
+    try:
+        todo, found = [Recogniser(program, keep - {t}).node(t, top=True)], {}
+    except NoForm:
+        return {}
+    while todo:
+        node = todo.pop(0)
+        todo += children(node)
+        if isinstance(node, OneHot):
+            name, labels = one_hot_name(node.labels), (LATEX.name(node.labels.name), TEXT.name(node.labels.name))
+            right = (rf"\operatorname{{onehot}}\left({labels[0]}\right)", f"onehot({labels[1]})")
+            found[name] = ((LATEX.name(name), TEXT.name(name)), right)
+    return found
+
+
+def as_written(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -> Both:
+    """A scalar as a page writes it, (LaTeX, text): each term in matrix form or, where it has none, in index form."""
+    whole = named(program, t, keep, sample)
+    if whole is not None:
+        return whole.latex, whole.text
+    definitions = _plain(program)
+    if t not in definitions:
+        return index_form.write(program, t, LATEX), index_form.write(program, t, TEXT)
+    terms = [_term(e, program, definitions, keep, sample) for e in sympy.Add.make_args(definitions[t].body)]
+    if None in terms:
+        return written_out(program, t, keep)
+    terms.sort(key=lambda term: (-len(term[1][1]), term[1][1]))
+    return tuple(_joined([(sign, both[k]) for sign, both in terms], minus) for k, minus in ((0, "-"), (1, "−")))
+
+
+def _term(
+    e: sympy.Expr, program: Program, definitions: dict[Tensor, Statement], keep: frozenset[Tensor], sample: Sample
+) -> tuple[bool, Both] | None:
+    """A coefficient times a scalar that a statement defines, and whether it is negative; None for anything else."""
+    read = [a for a in sympy.Mul.make_args(e) if isinstance(a, Access) and a.tensor in definitions]
+    if len(read) != 1 or read[0].tensor in keep:
+        return None
+    (a,) = read
+    formula = named(program, a.tensor, keep, sample)
+    inner = (formula.latex, formula.text) if formula else written_out(program, a.tensor, keep)
+    if inner is None:
+        return None
+    factor = e / a
+    if any(b.tensor in definitions for b in factor.atoms(Access)):
+        return None
+    negative = factor.could_extract_minus_sign()
+    factor = -factor if negative else factor
+    if factor == 1:
+        return negative, inner
+    front = [write(Scale(SCALAR, factor, None), style) for style in (LATEX, TEXT)]
+    return negative, tuple(f"{f} {i}" for f, i in zip(front, inner, strict=True))
+
+
+def _joined(terms: list[tuple[bool, str]], minus: str) -> str:
+    (negative, first), *rest = terms
+    return (minus if negative else "") + first + "".join(f" {minus if n else '+'} {text}" for n, text in rest)
+
+
+def written_out(program: Program, t: Tensor, keep: frozenset[Tensor]) -> Both | None:
+    """The right side of a tensor in index form, sums of the page written where they are read.
+
+    None where the definition is more than one plain statement. A number that a sum gives stands as that sum.
+    """
+    definitions = _plain(program)
+    s = definitions.get(t)
+    if s is None:
+        return None
+    return tuple(_tidy(_right(s, definitions, keep, style, ())) for style in (LATEX, TEXT))
+
+
+OPEN, CLOSE = re.compile(r"\\left\(|\("), re.compile(r"\\right\)|\)")
+
+
+def _tidy(text: str) -> str:
+    """Brackets that stand directly inside of brackets are left out."""
+    marks = sorted((m.start(), m.end(), m[0]) for m in re.finditer(r"\\left\(|\\right\)|\(|\)", text))
+    stack, pairs = [], {}
+    for start, end, mark in marks:
+        if OPEN.fullmatch(mark):
+            stack.append((start, end))
+        else:
+            pairs[stack.pop()] = (start, end)
+    cut = []
+    for (a, b), (c, d) in pairs.items():
+        for (e, f), (g, h) in pairs.items():
+            if e >= b and g <= c and not text[b:e].strip() and not text[h:c].strip():
+                cut += [(e, f), (g, h)]
+    for start, end in sorted(cut, reverse=True):
+        text = text[:start] + text[end:].lstrip(" ") if text[start - 1 : start] == "(" else text[:start] + text[end:]
+    return text.replace("( ", "(").replace(" )", ")") if "\\" not in text else text
+
+
+def _plain(program: Program) -> dict[Tensor, Statement]:
+    """The tensors that one covering assignment outside of recurrences defines."""
+    often = Counter(s.out for s in flat(program.statements))
+    found = [s for s in program.statements if isinstance(s, Statement)]
+    return {s.out: s for s in found if often[s.out] == 1 and s.mode == "=" and s.covers}
+
+
+def _right(
+    s: Statement, definitions: dict[Tensor, Statement], keep: frozenset[Tensor], style: Style, outer: tuple[str, ...]
+) -> str:
+    """The right side of a statement below the letters that are bound already."""
+    letters: dict[Index, str] = {}
+    for k in s.loops:
+        taken = {*outer, *letters.values()}
+        letters[k] = k.name if k.name not in taken else next(c for c in LETTERS if c not in taken)
+    fresh = {k: Index(letters[k], k.size) for k in s.loops}
+    s = reindex(s, fresh)
+    bound = (*outer, *letters.values())
+    printer = _Latex(definitions, keep, bound) if style is LATEX else _Text(definitions, keep, bound)
+    body = printer.doprint(s.body)
+    if s.guard is not None:
+        body += (r"\; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
+    if s.reduce == "none" or not s.reduced:
+        return body
+    over = ", ".join(printer.doprint(k) for k in s.reduced)
+    if s.body.is_Add:
+        body = rf"\left({body}\right)" if style is LATEX else f"({body})"
+    mark = REDUCERS[s.reduce]
+    return rf"{mark.latex}_{{{over}}} {body}" if style is LATEX else f"{mark.text}[{over}] {body}"
+
+
+def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str | None:
+    """The definition in the place of an element that only was made to hold it; None where the name stays."""
+    s = printer.definitions.get(a.tensor)
+    if s is None or a.tensor in printer.keep or a.tensor.kind == "definition" or a.tensor.integer:
+        return None
+    if any(not isinstance(k, Index) for k in s.lhs) or s.reduce not in ("none", "sum", "logsumexp", "prod"):
+        return None
+    free = tuple(k for k in s.loops if k not in s.lhs)
+    inside = reindex(Statement(Tensor(a.name), (), "=", s.reduce, free, s.body, s.guard), dict(zip(s.lhs, a.idx, strict=True)))
+    used = tuple(k.name for k in set().union(*(indices(e) for e in a.idx)))
+    text = _right(inside, printer.definitions, printer.keep, style, tuple(dict.fromkeys((*printer.bound, *used))))
+    if s.reduce == "none" and not s.body.is_Add:
+        return text
+    return rf"\left({text}\right)" if style is LATEX else f"({text})"
+
+
+class _Latex(index_form._Latex):
+    def __init__(self, definitions: dict[Tensor, Statement], keep: frozenset[Tensor], bound: tuple[str, ...]) -> None:
+        super().__init__({})
+        self.definitions, self.keep, self.bound = definitions, keep, bound
+
+    def _print_Access(self, e: Access) -> str:
+        return _inner(self, e, LATEX) or super()._print_Access(e)
+
+
+class _Text(index_form._Text):
+    def __init__(self, definitions: dict[Tensor, Statement], keep: frozenset[Tensor], bound: tuple[str, ...]) -> None:
+        super().__init__({})
+        self.definitions, self.keep, self.bound = definitions, keep, bound
+
+    def _print_Access(self, e: Access) -> str:
+        return _inner(self, e, TEXT) or super()._print_Access(e)
