@@ -59,6 +59,12 @@ class Model:
             raise SpecError(f"'{name}' is not trained here", fix=f"one of {', '.join(self.parameters)}")
         return Derivation(self._analysis, name)
 
+    def steps(self, name: str) -> Steps:
+        """The way to the derivative by one parameter, line by line, each with its rule and its numeric check."""
+        if name not in self.parameters:
+            raise SpecError(f"'{name}' is not trained here", fix=f"one of {', '.join(self.parameters)}")
+        return Steps(tuple(pipeline.steps(self._analysis, name)))
+
     def loss(self) -> Derivation:
         """The objective in its stable form."""
         return Derivation(self._analysis, "")
@@ -170,6 +176,24 @@ class Derivation:
         left = rf"\frac{{\partial \ell}}{{\partial {row['symbol']}}}" if self.name else r"\ell"
         lines = [f"{left} = {row['latex']}", *(latex for latex, _ in row["where"])]
         return r"$\displaystyle " + r" \\ ".join(lines) + "$"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A derivation line by line; `rows` hold left, relation, text, latex, rule, method and error of each."""
+
+    rows: tuple[dict, ...]
+
+    def text(self) -> str:
+        """The lines in columns, each with its rule and the error of its check."""
+        return "\n".join(pipeline.told(self.rows, "text"))
+
+    def latex(self) -> str:
+        """One aligned block."""
+        return "\n".join(pipeline.told(self.rows, "latex"))
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
 
 
 class Fit:

@@ -93,6 +93,21 @@ def derivations(
     return derive(source, is_expression, wrt, form, kinds, verify, product, argument)
 
 
+def steps(a: Analysis, name: str) -> list[dict]:
+    """The way to the gradient by one parameter, line by line."""
+    from symml.derivations.request import Request
+    from symml.derivations.steps import product
+
+    return product(Request(a, wrt=name))
+
+
+def told(rows: Sequence[Mapping], form: str) -> list[str]:
+    """The lines of a derivation as text or LaTeX."""
+    from symml.latex.layout import step_lines
+
+    return step_lines(rows, form)
+
+
 # kernels
 
 

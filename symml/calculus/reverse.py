@@ -338,8 +338,15 @@ def _pulled(
 def _fresh(nodes: Iterable[Node], names: Names) -> tuple[list[Node], dict[Tensor, Tensor]]:
     """The nodes defining tensors of other names, and which took whose place."""
     nodes = tuple(nodes)
-    table = {t: replace(t, name=names.fresh(t.name), uid=number()) for node in nodes for t in outs(node)}
+    table = {t: _fresh_tensor(t, names) for node in nodes for t in outs(node)}
     return [_renamed(node, table) for node in nodes], table
+
+
+def _fresh_tensor(t: Tensor, names: Names) -> Tensor:
+    """A tensor like another; an adjoint wears its bar over a name of its own too."""
+    name = names.fresh(t.name)
+    of = t.adjoint_of and replace(t.adjoint_of, name=name.removeprefix("d_"))
+    return replace(t, name=name, adjoint_of=of, uid=number())
 
 
 def _renamed(node: Node, other: Mapping[Tensor, Tensor]) -> Node:

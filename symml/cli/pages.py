@@ -62,6 +62,9 @@ def derive(
     vector: Annotated[list[str], typer.Option(help="Read this name as a vector.", show_default=False)] = (),
     matrix: Annotated[list[str], typer.Option(help="Read this name as a matrix.", show_default=False)] = (),
     verify: Annotated[bool, typer.Option("--verify", help="Print every proof.")] = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Print the way, each line with its rule and its check.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -78,9 +81,12 @@ def derive(
             raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
     kinds = {n: kind for names, kind in ((scalar, "scalar"), (vector, "vector"), (matrix, "matrix")) for n in names}
     source = Source("-e", expression) if expression is not None else pipeline.read(spec)
-    rows = pipeline.derivations(source, expression is not None, wrt, form, kinds, verify)
+    product = "steps" if steps else "gradient"
+    rows = pipeline.derivations(source, expression is not None, wrt, form, kinds, verify, product)
     if as_json or form_at == "json":
-        typer.echo(json.dumps({"formulas": rows}))
+        typer.echo(json.dumps({"steps" if steps else "formulas": rows}))
+    elif steps:
+        typer.echo("\n".join(pipeline.told(rows, form_at)))
     else:
         typer.echo("\n".join(faces.formula_lines(rows, form_at)))
 

@@ -49,7 +49,9 @@ def with_intermediates(forward: Program, over: Iterable[Tensor], taken: Iterable
     program = forward.with_statements(n for node in forward.statements for n in _opened(node, numbers))
     short = simplify(gradient(program, "loss", over))
     kept = {t.adjoint_of for node in short.statements for t in outs(node) if t.adjoint_of is not None}
-    temps = [t for t in program.tensors() if t in kept and re.fullmatch(r"t\d+", t.name) and t not in numbers and t.shape]
+    temps = [
+        t for t in program.tensors() if t in kept and re.fullmatch(r"t\d+", t.name) and t not in numbers and t.shape
+    ]
     return _lettered(program, temps, set(taken))
 
 
@@ -72,7 +74,10 @@ def _split(s: Statement, steps: tuple[Index, ...], numbers: set[Tensor]) -> list
         if len(read) < 2 or not plain or not whole or any(a in body.free_symbols or a.tensor in numbers for a in read):
             continue
         loops = tuple(k for k in free if k not in steps)
-        return [Statement(named_by, free, "=", "none", loops, inner, None, s.span), *_split(s.with_body(body), steps, numbers)]
+        return [
+            Statement(named_by, free, "=", "none", loops, inner, None, s.span),
+            *_split(s.with_body(body), steps, numbers),
+        ]
     return [s]
 
 

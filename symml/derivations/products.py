@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from symml.analysis import analyse, differentiate
-from symml.derivations import gradients
+from symml.derivations import gradients, steps
 from symml.derivations.request import Request
 from symml.errors import SpecError
 from symml.model.letters import problem
@@ -17,7 +17,9 @@ from symml.model.limits import check_limits
 from symml.source import Source
 from symml.syntax.words import nearest
 
-PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType({"gradient": gradients.product})
+PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
+    {"gradient": gradients.product, "steps": steps.product}
+)
 
 
 def derive(

@@ -16,7 +16,7 @@ from sympy import Expr, Symbol
 
 from symml.calculus.reverse import Sent
 from symml.ir.functions import BY_CLASS, PIECEWISE_CONSTANT
-from symml.ir.program import Access, Index, Iterate, Library, Statement, accesses, indices
+from symml.ir.program import Access, Index, Iterate, Library, Statement, Tensor, accesses, indices
 from symml.latex.index_form import formula_text
 
 Both = tuple[str, str]
@@ -74,8 +74,8 @@ LIBRARY: Mapping[str, Both] = MappingProxyType(
 LINEAR = frozenset((SUM, CONSTANT, BROADCAST, GATHER, SHIFT))
 
 
-def rule_names(sent: Sent) -> tuple[Both, ...]:
-    """The rules by which one reading goes back, outermost first."""
+def rule_names(sent: Sent, active: frozenset[Tensor]) -> tuple[Both, ...]:
+    """The rules by which one reading goes back, outermost first; active: the tensors that the derivative passes through."""
     node = sent.node
     if isinstance(node, Library):
         return (LIBRARY.get(node.op, OF_LIBRARY),)
@@ -83,7 +83,7 @@ def rule_names(sent: Sent) -> tuple[Both, ...]:
         return (IMPLICIT,)
     found = [REDUCED[node.reduce]] if node.reduce in REDUCED else []
     found += _of_place(node, sent.access)
-    found += [rule for rule in _of_body(node.body, sent.access, node) if rule not in found]
+    found += [rule for rule in _of_body(node.body, sent.access, node, active) if rule not in found]
     if not found:
         found = [SUM] if node.reduced or node.body.is_Add else [CONSTANT] if node.body != sent.access else []
     return tuple(dict.fromkeys(found))
@@ -101,45 +101,51 @@ def _of_place(node: Statement, a: Access) -> list[Both]:
     return [BROADCAST] if set(node.loops) - held and node.body.is_Add and node.reduce == "none" else []
 
 
-def _of_body(e: Expr, a: Access, node: Statement) -> list[Both]:
+def _of_body(e: Expr, a: Access, node: Statement, active: frozenset[Tensor]) -> list[Both]:
     """The rules on the way from a body down to the reading."""
     if e == a or a not in e.free_symbols:
         return []
     if e.is_Mul:
         held = [f for f in e.args if a in f.free_symbols]
-        below = [r for f in held for r in _of_body(f, a, node)]
+        below = [r for f in held for r in _of_body(f, a, node, active)]
         others = [f for f in e.args if a not in f.free_symbols]
         if len(held) > 1:
             return [PRODUCT, *below]
-        return [*_of_factors(others, a, node), *below]
+        return [*_of_factors(others, a, node, active), *below]
     if e.is_Pow and not isinstance(e, sympy.exp):
-        below = _of_body(e.base, a, node)
+        below = _of_body(e.base, a, node, active)
         if a in e.exp.free_symbols:
-            return [plain("derivative of a power by its exponent"), *_of_body(e.exp, a, node)]
+            return [plain("derivative of a power by its exponent"), *_of_body(e.exp, a, node, active)]
         return [POWER if not (e.exp.is_number and e.exp < 0) else QUOTIENT, *below]
     if e.is_Add:
-        return list(dict.fromkeys(r for t in e.args for r in _of_body(t, a, node)))
+        return list(dict.fromkeys(r for t in e.args for r in _of_body(t, a, node, active)))
     if e.func in BY_CLASS and not isinstance(e, PIECEWISE_CONSTANT):
-        below = [r for t in e.args for r in _of_body(t, a, node)]
+        below = [r for t in e.args for r in _of_body(t, a, node, active)]
         return [chain(e), *below]
     return []
 
 
-def _of_factors(others: list[Expr], a: Access, node: Statement) -> list[Both]:
+def _of_factors(others: list[Expr], a: Access, node: Statement, active: frozenset[Tensor]) -> list[Both]:
     """What one factor of a product is multiplied by."""
     mine = set().union(*map(indices, a.idx))
-    read = [b for f in others for b in accesses(f) if b.idx]
-    if any(f.is_Pow and f.exp.is_number and f.exp < 0 and accesses(f.base) and f.base.free_symbols for f in others):
+    under = [f for f in others if f.is_Pow and f.exp.is_number and f.exp < 0]
+    if any(b.tensor in active for f in under for b in accesses(f.base)):
         return [QUOTIENT]
+    read = [b for f in others if f not in under for b in accesses(f) if b.idx]
     if not read:
         return []
-    return [HADAMARD] if not node.reduced and all(set().union(*map(indices, b.idx)) == mine for b in read) else [PRODUCT]
+    return (
+        [HADAMARD] if not node.reduced and all(set().union(*map(indices, b.idx)) == mine for b in read) else [PRODUCT]
+    )
 
 
 def chain(e: Expr) -> Both:
     """The chain rule through a function, with the function's derivative."""
     if len(e.args) != 1:
-        return rf"\text{{chain rule through }} {formula_text(e.func)[0]}", f"chain rule through {formula_text(e.func)[1]}"
+        return (
+            rf"\text{{chain rule through }} {formula_text(e.func)[0]}",
+            f"chain rule through {formula_text(e.func)[1]}",
+        )
     u = Symbol("u", real=True)
     (name, text), (slope, text_slope) = formula_text(e.func), formula_text(e.func(u).diff(u))
     return rf"\text{{chain rule, }} {name}'(u) = {slope}", f"chain rule, {text}′(u) = {text_slope}"

@@ -9,8 +9,10 @@ terms with the complex step of the loss by that one reading (proof/perturbed.py)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from symml.calculus.reverse import Sent, gradient_way
 from symml.derivations.gradients import formulas
 from symml.derivations.intermediates import with_intermediates
 from symml.derivations.request import Request
-from symml.derivations.rules import LINEAR, RECURRENCE, RECURRING, SUM, Both, identity, plain, rule_names
+from symml.derivations.rules import IMPLICIT, LINEAR, RECURRENCE, RECURRING, SUM, Both, identity, plain, rule_names
 from symml.errors import NumericError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Iterate, Library, Node, Program, Scan, Statement, Tensor, accesses, outs, reads
@@ -65,6 +67,11 @@ class Way:
     adjoints: dict[Tensor, Tensor]
     terms: dict[int, Tensor]
 
+    @property
+    def active(self) -> frozenset[Tensor]:
+        """What the gradient passes through."""
+        return frozenset(x.to for x in self.sent)
+
 
 def product(request: Request) -> list[dict]:
     """The lines as rows: latex, text, left, relation, rule, what was compared and the error."""
@@ -72,12 +79,12 @@ def product(request: Request) -> list[dict]:
         found = lines(request.analysis, request.chosen)
     return [
         {
-            "left": line.left[1],
+            "left": _pretty(line.left[1]),
             "left_latex": line.left[0],
             "relation": line.relation,
-            "text": line.right[1],
+            "text": _pretty(line.right[1]),
             "latex": line.right[0],
-            "rule": line.rule[1],
+            "rule": _pretty(line.rule[1]),
             "rule_latex": line.rule[0],
             "method": line.proof.method,
             "error": line.proof.error,
@@ -86,16 +93,19 @@ def product(request: Request) -> list[dict]:
     ]
 
 
+def _pretty(text: str) -> str:
+    """Text of index form with the marks of matrix form."""
+    text = re.sub(r"\*\*(\d)", lambda m: "⁰¹²³⁴⁵⁶⁷⁸⁹"[int(m[1])], text)
+    return re.sub(r"(?<=[\w\])])\*(?=\S)", " ", re.sub(r"(?<![A-Za-z])-", "−", text))
+
+
 def lines(a: Analysis, wrt: tuple[str, ...]) -> tuple[Line, ...]:
     """The whole way to the gradients by the parameters named; NumericError where a line does not hold."""
     way = recorded(a)
     targets = [t for t in a.model.over if t.name in wrt]
     passed = _passed(way, targets)
-    found = [*_loss(a, way), *_names(way, passed)]
-    found += _adjoints(way, passed)
-    for t in targets:
-        found += _parameter(a, way, t)
-    return tuple(map(_checked, found))
+    told = (_loss(a, way), _names(way, passed), _adjoints(way, passed), *(_parameter(a, way, t) for t in targets))
+    return tuple(map(_checked, chain(*told)))  # each before the next is begun
 
 
 def _checked(line: Line) -> Line:
@@ -116,13 +126,13 @@ def recorded(a: Analysis) -> Way:
     short = simplify(whole)
     left = {t.adjoint_of for node in short.statements for t in outs(node)}
     loss = forward.outputs["loss"]
-    stations = [t for t in forward.tensors() if t in adjoint and t is not loss and (t in left or t.kind == "definition")]
+    stations = [
+        t for t in forward.tensors() if t in adjoint and t is not loss and (t in left or t.kind == "definition")
+    ]
     asked = {f"adjoint {k}": adjoint[t] for k, t in enumerate(stations)}
     terms = {k: _term(x, k) for k, x in enumerate(sent) if x.to in stations and _splits(sent, x)}
     asked |= {f"term {k}": s.out for k, s in terms.items()}
-    derivative = replace(
-        whole, statements=(*whole.statements, *terms.values()), outputs={**whole.outputs, **asked}
-    )
+    derivative = replace(whole, statements=(*whole.statements, *terms.values()), outputs={**whole.outputs, **asked})
     derivative = simplify(derivative)
     adjoints = {t: derivative.outputs[f"adjoint {k}"] for k, t in enumerate(stations)}
     definitions = {t for t in forward.tensors() if t.kind == "definition"}
@@ -199,12 +209,19 @@ def _names(way: Way, passed: list[Tensor]) -> Iterator[Line]:
     """The intermediates, each by its definition; recurrences step by step; matrices of labels last."""
     loss = way.forward.outputs["loss"]
     needed = {u for t in (*passed, loss) for u in (t, *index_form.needed(way.forward, t))} - {loss}
-    yield from _definitions(way.forward, needed, way.kept)
+    yield from _definitions(way.forward, needed, way.kept | _read_by_name(way) & needed)
     labels: dict[str, tuple[Both, Both]] = {}
     for t in (loss, *(t for t in way.forward.tensors() if t in needed & way.kept)):
         labels |= one_hots(way.forward, t, way.kept) if named(way.forward, t, way.kept - {t}, sample) else {}
     for left, right in labels.values():
         yield Line(left, "=", right, plain("labels as rows of 0 and 1"), _tree(0.0))
+
+
+def _read_by_name(way: Way) -> frozenset[Tensor]:
+    """The tensors of the forward program that adjoints in index form read: nothing stands in their place there."""
+    without = [u for u in way.adjoints.values() if named(way.derivative, u, way.kept - {u}, sample) is None]
+    places = [s for n in way.derivative.statements for s in _inner(n) if not set(without).isdisjoint(outs(s))]
+    return frozenset(t for s in places for t in reads(s)) & frozenset(way.forward.tensors())
 
 
 def _definitions(program: Program, wanted: set[Tensor], kept: frozenset[Tensor]) -> Iterator[Line]:
@@ -227,7 +244,7 @@ def _definitions(program: Program, wanted: set[Tensor], kept: frozenset[Tensor])
             continue
         if formulas[t] is not None:
             if not rest:
-                rule = plain("definition" if t.kind == "definition" and t.span is not None else "a name")
+                rule = plain("definition" if t.kind == "definition" and t.span is not None else "named")
                 yield Line(_name(t), "=", (formulas[t].latex, formulas[t].text), rule, _tree(formulas[t].error))
             continue
         own = index_form.sides(program, t)
@@ -271,7 +288,14 @@ def _adjoints(way: Way, passed: list[Tensor]) -> Iterator[Line]:
     """The adjoints of the intermediates in the order of the derivative; inside of a recurrence line by line."""
     stepped, of = opaque(way.derivative), {u: t for t, u in way.adjoints.items() if t in passed}
     told: set[Tensor] = set()
+    before = set(way.forward.tensors()) | set(way.adjoints.values())
+    states = [x for n in way.derivative.statements if isinstance(n, Iterate) for x, _, _ in n.states]
+    rounds = stepped & {v for x in states for v in (x, *index_form.needed(way.derivative, x))}
     for u, rest, node in _in_order(way.derivative):
+        if u in rounds and u not in before:
+            own = index_form.sides(way.derivative, u)
+            left, mode, right = own[len(own) - 1 - rest]
+            yield Line(left, mode, right, IMPLICIT, _tree(0.0))
         if u not in of or u in told:
             continue
         t = of[u]
@@ -279,7 +303,7 @@ def _adjoints(way: Way, passed: list[Tensor]) -> Iterator[Line]:
         if u in stepped:
             at = len(index_form.sides(way.derivative, u)) - 1 - rest
             left, mode, right = index_form.sides(way.derivative, u)[at]
-            outer = [r for _, x in mine if x.around is None for r in rule_names(x)]
+            outer = [r for _, x in mine if x.around is None for r in rule_names(x, way.active)]
             rule = RECURRENCE if isinstance(node, Scan) else _several(outer or [SUM])
             yield Line(left, mode, right, rule, check_adjoint(way.forward, "loss", t, way.derivative, u))
         elif not rest:
@@ -298,7 +322,7 @@ def _adjoint(way: Way, t: Tensor, u: Tensor, mine: list[tuple[int, Sent]]) -> It
 def _told(way: Way, left: Both, u: Tensor, mine: list[tuple[int, Sent]], proof: Proof) -> Iterator[Line]:
     formula = named(way.derivative, u, way.kept - {u}, sample)
     if formula is None:
-        rules = [_several([r for _, x in mine for r in rule_names(x)][:2])]
+        rules = [_several([r for _, x in mine for r in rule_names(x, way.active)][:2])]
         for line in _index_lines(way.derivative, u, rules, proof):
             yield replace(line, left=_of_parameter(line.left, mine[0][1].to)) if mine[0][1].to.kind == "param" else line
         return
@@ -317,7 +341,10 @@ def _told(way: Way, left: Both, u: Tensor, mine: list[tuple[int, Sent]], proof: 
 
 def _of_parameter(left: Both, t: Tensor) -> Both:
     """The left side of a line of an adjoint as a partial derivative: d l / d W[j, k]."""
-    plainly = [side.replace(style.bar(tensor_name(t, style)), tensor_name(t, style)) for side, style in zip(left, (LATEX, TEXT), strict=True)]
+    plainly = [
+        side.replace(style.bar(tensor_name(t, style)), tensor_name(t, style))
+        for side, style in zip(left, (LATEX, TEXT), strict=True)
+    ]
     return rf"\frac{{\partial \ell}}{{\partial {plainly[0]}}}", f"∂ℓ/∂{plainly[1]}"
 
 
@@ -340,13 +367,13 @@ def _term_line(way: Way, k: int, x: Sent) -> Iterator[Line]:
 
 def _reasons(way: Way, x: Sent) -> list[Both]:
     """The rules by which a reading goes back, up to the next name, and what it was that read it."""
-    found, node = list(rule_names(x)), x.node
+    found, node = list(rule_names(x, way.active)), x.node
     seen = outs(node)[-1]
     while seen not in way.adjoints and seen is not way.forward.outputs["loss"]:
         readers = [y for y in way.sent if y.to is seen]
         if len({id(y.node) for y in readers}) != 1:
             break
-        found += [r for r in rule_names(readers[0]) if r not in LINEAR and r not in found]
+        found += [r for r in rule_names(readers[0], way.active) if r not in LINEAR and r not in found]
         node = readers[0].node
         seen = outs(node)[-1]
     if seen in way.adjoints:

@@ -11,17 +11,7 @@ from collections import Counter
 
 import sympy
 
-from symml.ir.program import (
-    Access,
-    Index,
-    Program,
-    Statement,
-    Tensor,
-    flat,
-    indices,
-    outs,
-    reindex,
-)
+from symml.ir.program import Access, Index, Program, Statement, Tensor, flat, indices, outs, reindex
 from symml.ir.reducers import REDUCERS
 from symml.ir.show import LETTERS
 from symml.latex import index_form
@@ -129,26 +119,31 @@ def written_out(program: Program, t: Tensor, keep: frozenset[Tensor]) -> Both | 
     return tuple(_tidy(_right(s, definitions, keep, style, ())) for style in (LATEX, TEXT))
 
 
-OPEN, CLOSE = re.compile(r"\\left\(|\("), re.compile(r"\\right\)|\)")
+BRACKET = re.compile(r"\\left\(|\\right\)|\(|\)")
 
 
 def _tidy(text: str) -> str:
     """Brackets that stand directly inside of brackets are left out."""
-    marks = sorted((m.start(), m.end(), m[0]) for m in re.finditer(r"\\left\(|\\right\)|\(|\)", text))
-    stack, pairs = [], {}
-    for start, end, mark in marks:
-        if OPEN.fullmatch(mark):
-            stack.append((start, end))
+    stack, pairs = [], []
+    for mark in BRACKET.finditer(text):
+        if mark[0].endswith("("):
+            stack.append(mark)
         else:
-            pairs[stack.pop()] = (start, end)
-    cut = []
-    for (a, b), (c, d) in pairs.items():
-        for (e, f), (g, h) in pairs.items():
-            if e >= b and g <= c and not text[b:e].strip() and not text[h:c].strip():
-                cut += [(e, f), (g, h)]
-    for start, end in sorted(cut, reverse=True):
-        text = text[:start] + text[end:].lstrip(" ") if text[start - 1 : start] == "(" else text[:start] + text[end:]
-    return text.replace("( ", "(").replace(" )", ")") if "\\" not in text else text
+            pairs.append((stack.pop(), mark))
+    gaps = {(opened.end(), closed.start()) for opened, closed in pairs}
+    inner = [
+        (opened, closed)
+        for opened, closed in pairs
+        if any(
+            begin <= opened.start()
+            and closed.end() <= end
+            and not (text[begin : opened.start()] + text[closed.end() : end]).strip()
+            for begin, end in gaps
+        )
+    ]
+    for mark in sorted((m for pair in inner for m in pair), key=lambda m: m.start(), reverse=True):
+        text = text[: mark.start()] + text[mark.end() :]
+    return text
 
 
 def _plain(program: Program) -> dict[Tensor, Statement]:
@@ -190,7 +185,9 @@ def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str | None:
     if any(not isinstance(k, Index) for k in s.lhs) or s.reduce not in ("none", "sum", "logsumexp", "prod"):
         return None
     free = tuple(k for k in s.loops if k not in s.lhs)
-    inside = reindex(Statement(Tensor(a.name), (), "=", s.reduce, free, s.body, s.guard), dict(zip(s.lhs, a.idx, strict=True)))
+    inside = reindex(
+        Statement(Tensor(a.name), (), "=", s.reduce, free, s.body, s.guard), dict(zip(s.lhs, a.idx, strict=True))
+    )
     used = tuple(k.name for k in set().union(*(indices(e) for e in a.idx)))
     text = _right(inside, printer.definitions, printer.keep, style, tuple(dict.fromkeys((*printer.bound, *used))))
     if s.reduce == "none" and not s.body.is_Add:

@@ -1,0 +1,116 @@
+"""The way to a gradient: lines with rules, each of them checked; a wrong line is caught."""
+
+from __future__ import annotations
+
+import pytest
+from check import EXAMPLES, analysis
+from sympy import Integer
+
+from symml import load, pipeline
+from symml.calculus import reverse
+from symml.derivations import steps
+from symml.errors import NumericError
+from symml.proof.perturbed import check_adjoint
+from symml.rewrite import stable
+from symml.source import Source
+
+LIGHT = (
+    "conv1d",
+    "gaussian_mle",
+    "gcn",
+    "hmm",
+    "k_means",
+    "logistic_regression",
+    "matrix_factorisation",
+    "ridge",
+    "rnn",
+)
+PCA = "tr(W' S W) - tr(L' (W' W))"
+
+
+def told(rows: list[dict]) -> str:
+    """The lines without the errors, which differ between machines."""
+    return "\n".join(f"{r['left']} {r['relation']} {r['text']}   | {r['rule']}".strip() for r in rows)
+
+
+def example(name: str) -> list[dict]:
+    return pipeline.derivations(pipeline.read(EXAMPLES / f"{name}.symml"), False, None, "matrix", {}, product="steps")
+
+
+def test_softmax_regression(golden):
+    golden(told(example("softmax_regression")))
+
+
+def test_backpropagation(golden):
+    golden(told(example("mlp")))
+
+
+def test_pca(golden):
+    golden(told(pipeline.derivations(Source("-e", PCA), True, "W", "matrix", {}, product="steps")))
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_every_line_is_checked(name):
+    rows = example(name)
+    assert rows[0]["left"] == "ℓ" and all(r["rule"] and r["error"] <= 1e-9 for r in rows)
+    assert any(r["method"] == "complex step" for r in rows)
+    latex = "\n".join(pipeline.told(rows, "latex"))
+    assert latex.startswith(r"\begin{aligned}") and latex.count("{") == latex.count("}")
+    assert latex.count(r"\left") == latex.count(r"\right") - latex.count(r"\rightarrow")
+
+
+@pytest.mark.parametrize("name, parameter", [("softmax_regression", "W"), ("ridge", "w"), ("mlp", "W1")])
+def test_the_last_line_is_what_derive_prints(name, parameter):
+    model = load(EXAMPLES / f"{name}.symml")
+    way = model.steps(parameter)
+    assert way.rows[-1]["text"] == model.gradient(parameter).text()
+    assert way.rows[-1]["latex"] == model.gradient(parameter).latex() and way.rows[-1]["latex"] in way.latex()
+
+
+def test_a_wrong_derivative_is_caught(monkeypatch):
+    """Without the softmax as weight the adjoint of Z is wrong: the line that says so must not be shown."""
+    a = analysis(
+        "dims n, d, c = 4\ndata X[n, d], t[n] in c\nparam W[d, c]\nP = softmax(X W)\nminimize -1/n sum[i] log P[i, t[i]]"
+    )
+    assert steps.lines(a, ("W",))
+    monkeypatch.setattr(reverse, "ADJOINTS", {**reverse.ADJOINTS, "logsumexp": lambda s: Integer(1)})
+    with pytest.raises(NumericError, match="a line of the derivation does not hold: Z̄"):
+        steps.lines(a, ("W",))
+
+
+def test_a_wrong_rewrite_is_caught(monkeypatch):
+    def wrong(e):
+        """log sigmoid(u) = -softplus(u)"""
+        return (
+            -stable.softplus(e.args[0].args[0])
+            if isinstance(e, stable.log) and isinstance(e.args[0], stable.sigmoid)
+            else None
+        )
+
+    monkeypatch.setattr(stable, "RULES", (wrong, *stable.RULES[1:]))
+    a = analysis("dims n\ndata x[n]\nparam w\nminimize -sum[i] log(sigmoid(w x[i] + 1))")
+    with pytest.raises(NumericError, match="a line of the derivation does not hold: ℓ"):
+        steps.lines(a, ("w",))
+
+
+def test_an_adjoint_is_that_of_its_own_tensor():
+    """The adjoint of one intermediate does not pass for that of another, nor one term for the whole."""
+    a = analysis("dims n\ndata A[n, n]\nparam x[n]\nu = A x\nv = tanh(u)\nminimize sum[i] v[i]^2 + sum[i] u[i] + prod[i] v[i]")
+    way = steps.recorded(a)
+    u, v = (next(t for t in way.adjoints if t.name == name) for name in "uv")
+    assert check_adjoint(way.forward, "loss", u, way.derivative, way.adjoints[u]).ok
+    assert not check_adjoint(way.forward, "loss", u, way.derivative, way.adjoints[v]).ok
+    terms = [(x, way.terms[k]) for k, x in enumerate(way.sent) if x.to is u]
+    assert len(terms) == 2
+    for x, term in terms:
+        assert check_adjoint(way.forward, "loss", u, way.derivative, term, (x.node, x.access)).ok
+        assert not check_adjoint(way.forward, "loss", u, way.derivative, term).ok
+
+
+def test_rules_are_named():
+    a = analysis(
+        "dims n\ndata A[n, n], y[n]\nparam x[n]\nS = A A' + diag(x)\nz = solve(S, y)\nminimize logdet(S) + ||z||"
+    )
+    rules = " ".join(line.rule[1] for line in steps.lines(a, ("x",)))
+    for word in ("log det", "power rule", "X = A⁻¹B"):
+        assert word in rules, rules
