@@ -168,7 +168,7 @@ class Derivation:
         return pipeline.native(self.analysis, self.name)
 
     def verify(self) -> tuple:
-        """The proofs: complex step and expansion by plain sympy. Each has method, error, bound, ok."""
+        """The proofs: complex step, expansion by plain sympy, mpmath at kinks. Each has method, error, bound, ok."""
         return pipeline.proofs(self.analysis, self.name)
 
     def _repr_latex_(self) -> str:

@@ -12,9 +12,10 @@ from symml.analysis import Analysis
 from symml.derivations.request import Request
 from symml.derivations.rows import row
 from symml.errors import NumericError
-from symml.latex.derivation import formula
+from symml.latex.derivation import BOUND, formula
 from symml.latex.index_form import to_sympy
-from symml.proof.complex_step import check_gradient
+from symml.proof.complex_step import Proof, check_gradient
+from symml.proof.kinks import check_kinks
 from symml.proof.report import prove
 from symml.proof.samples import sample
 
@@ -29,7 +30,7 @@ def product(request: Request) -> list[dict]:
             expr = native(a, r["name"] if r["proof"] else "")
             r.update(text=str(expr), latex=latex(expr), form="sympy", where=[])
         if request.verify and r["proof"]:
-            r["proof"] = "; ".join(map(str, proofs(a, r["name"])))
+            r["proof"] = "; ".join(map(str, (*proofs(a, r["name"]), _printed(r))))
     return rows
 
 
@@ -62,6 +63,13 @@ def native(a: Analysis, name: str) -> Expr:
     return to_sympy(program, program.outputs[f"d_{name}" if name else "loss"])
 
 
-def proofs(a: Analysis, name: str) -> tuple:
-    """What a gradient was compared with."""
-    return prove(a.raw, a.derivative, "loss", next(t for t in a.model.over if t.name == name))
+def proofs(a: Analysis, name: str) -> tuple[Proof, ...]:
+    """What a gradient was compared with: complex step, plain sympy, and mpmath at kinks where it has some."""
+    t = next(t for t in a.model.over if t.name == name)
+    at_kinks = check_kinks(a.raw, a.derivative, "loss", t)
+    return (*prove(a.raw, a.derivative, "loss", t), *([at_kinks] if at_kinks else []))
+
+
+def _printed(row: dict) -> Proof:
+    """How far the printed tree is from its statement; index form is the statement itself."""
+    return Proof("printed form", row["printed_error"], BOUND, 1)

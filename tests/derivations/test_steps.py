@@ -95,7 +95,9 @@ def test_a_wrong_rewrite_is_caught(monkeypatch):
 
 def test_an_adjoint_is_that_of_its_own_tensor():
     """The adjoint of one intermediate does not pass for that of another, nor one term for the whole."""
-    a = analysis("dims n\ndata A[n, n]\nparam x[n]\nu = A x\nv = tanh(u)\nminimize sum[i] v[i]^2 + sum[i] u[i] + prod[i] v[i]")
+    a = analysis(
+        "dims n\ndata A[n, n]\nparam x[n]\nu = A x\nv = tanh(u)\nminimize sum[i] v[i]^2 + sum[i] u[i] + prod[i] v[i]"
+    )
     way = steps.recorded(a)
     u, v = (next(t for t in way.adjoints if t.name == name) for name in "uv")
     assert check_adjoint(way.forward, "loss", u, way.derivative, way.adjoints[u]).ok
