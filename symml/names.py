@@ -65,6 +65,10 @@ class Names:
         self._taken = set(taken)
         self._next: dict[str, int] = {}
 
+    def taken(self, name: str) -> bool:
+        """Whether a name has a meaning already."""
+        return name in self._taken
+
     def fresh(self, stem: str) -> str:
         """`stem` with the first number that is free."""
         k = self._next.get(stem, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +66,7 @@ def derive(
     steps: Annotated[
         bool, typer.Option("--steps", help="Print the way, each line with its rule and its check.")
     ] = False,
+    kkt: Annotated[bool, typer.Option("--kkt", help="The Lagrangian and the conditions of an optimum.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -81,7 +83,7 @@ def derive(
             raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
     kinds = {n: kind for names, kind in ((scalar, "scalar"), (vector, "vector"), (matrix, "matrix")) for n in names}
     source = Source("-e", expression) if expression is not None else pipeline.read(spec)
-    product = "steps" if steps else "gradient"
+    product = _product({"steps": steps, "kkt": kkt})
     rows = pipeline.derivations(source, expression is not None, wrt, form, kinds, verify, product)
     if as_json or form_at == "json":
         typer.echo(json.dumps({"steps" if steps else "formulas": rows}))
@@ -89,6 +91,14 @@ def derive(
         typer.echo("\n".join(pipeline.told(rows, form_at)))
     else:
         typer.echo("\n".join(faces.formula_lines(rows, form_at)))
+
+
+def _product(flags: Mapping[str, bool]) -> str:
+    """The one product that is asked for."""
+    asked = [name for name, given in flags.items() if given]
+    if len(asked) > 1:
+        raise SpecError(f"--{asked[0]} and --{asked[1]} are two products", fix="ask for one of them")
+    return asked[0] if asked else "gradient"
 
 
 def emit(

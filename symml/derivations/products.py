@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from symml.analysis import analyse, differentiate
-from symml.derivations import gradients, steps
+from symml.derivations import gradients, kkt, steps
 from symml.derivations.request import Request
 from symml.errors import SpecError
 from symml.model.letters import problem
@@ -18,7 +18,11 @@ from symml.source import Source
 from symml.syntax.words import nearest
 
 PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
-    {"gradient": gradients.product, "steps": steps.product}
+    {
+        "gradient": gradients.product,
+        "steps": steps.product,
+        "kkt": kkt.product,
+    }
 )
 
 

@@ -35,20 +35,21 @@ class Formula:
     error: float
 
 
-def formula(program: Program, t: Tensor, sample: Sample, form: str = "matrix") -> Formula:
-    """The formula of a tensor; `form` is matrix or index. Never one that was not compared with its statement."""
+def formula(program: Program, t: Tensor, sample: Sample, form: str = "matrix", named: bool = False) -> Formula:
+    """The formula of a tensor; `form` is matrix or index; named: what the page names stands by its name, however short it
+    is. Never one that was not compared with its statement."""
     if form == "matrix":
         try:
-            return _matrix(program, t, sample)
+            return _matrix(program, t, sample, named)
         except NoForm:
             pass
     return _index(program, t)
 
 
-def _matrix(program: Program, t: Tensor, sample: Sample) -> Formula:
+def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula:
     whole = Recogniser(program).node(t, top=True)
     kept: frozenset[Tensor] = frozenset()
-    if count(whole) > LONGEST:
+    if named or count(whole) > LONGEST:
         kept = frozenset(u for u in program.tensors() if _named(u) and u is not t)
     recogniser = Recogniser(program, kept)
     main = recogniser.node(t, top=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import sympy
 from sympy import Expr, exp
 
-from symml.ir.functions import BY_CLASS
+from symml.ir.functions import BY_CLASS, equal
 from symml.ir.program import (
     Access,
     Index,
@@ -139,6 +139,8 @@ class Recogniser:
             return scale(e, None)
         if isinstance(e, Access):
             return self._access(e, axes)
+        if isinstance(e, equal) and set(e.args) == set(axes) and len({k.size for k in axes}) == 1 < len(axes):
+            return Diagonal(_shape([k.size for k in axes]), Ones((axes[0].size, ONE)))
         if e.is_Add:
             return add([self.entries(t, axes) for t in e.args], _shape([k.size for k in axes]))
         if e.is_Mul:

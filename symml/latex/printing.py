@@ -144,6 +144,17 @@ class _Writer:
         several = len(sympy.Mul.make_args(under)) > 1 and self.style is TEXT
         return self.style.fraction(top, f"({bottom})" if several else bottom)
 
+    def scalar_sum(self, e: Expr) -> str:
+        """A sum of scalars that stands by itself, the positive terms first."""
+        text = ""
+        for t in sorted(e.args, key=lambda t: (t.could_extract_minus_sign(), t.is_number, str(t))):
+            minus = t.could_extract_minus_sign()
+            body = self.coefficient(-t if minus else t)
+            text += (
+                f" {self.style.minus if minus else '+'} {body}" if text else (self.style.minus if minus else "") + body
+            )
+        return text
+
     def scalars(self, e: Expr) -> str:
         """A product or sum of scalars."""
         if e.is_Add:
@@ -190,6 +201,8 @@ def _add(w: _Writer, n: Add) -> tuple[str, int]:
 def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
     sign = w.style.minus if n.factor.could_extract_minus_sign() else ""
     factor = -n.factor if sign else n.factor
+    if n.arg is None and n.factor.is_Add:
+        return w.scalar_sum(n.factor), SUM
     if n.arg is None:
         return sign + w.coefficient(factor), SUM if sign or factor.is_Add else PRODUCT if not factor.is_Atom else ATOM
     body = w.at(n.arg, PRODUCT)

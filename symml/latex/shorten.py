@@ -33,6 +33,7 @@ from symml.latex.tree import (
 )
 
 SCALAR: Shape = (ONE, ONE)
+SYMMETRIC = ("symmetric", "psd")  # domains of matrices that are their own transposes
 
 
 def split(node: Node) -> tuple[Expr, Node | None]:
@@ -190,6 +191,8 @@ def product(factors: Iterable[Node]) -> Node:
 def transpose(node: Node) -> Node:
     """The transpose, pushed inside where that makes the text shorter."""
     if node.shape == SCALAR or isinstance(node, Diagonal):
+        return node
+    if isinstance(node, Leaf) and node.tensor.domain.kind in SYMMETRIC:
         return node
     if isinstance(node, Transpose):
         return node.arg

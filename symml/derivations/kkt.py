@@ -1,0 +1,176 @@
+"""The Lagrangian of a page and its Karush-Kuhn-Tucker conditions.
+
+product(request)  ->  rows of derivations/sections.py: Lagrangian, stationarity, feasibility, complementary slackness, verdict
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from symml.analysis import Analysis, differentiate
+from symml.calculus.reverse import gradient
+from symml.derivations.convexity import certificate
+from symml.derivations.feasibility import curvatures, feasible_set
+from symml.derivations.request import Request
+from symml.derivations.sections import Side, equation, negated, note, side
+from symml.duality.lagrangian import SIGN, Lagrangian, build
+from symml.duality.structure import acts_from_the_left, is_affine, is_symmetric, with_symmetries
+from symml.errors import NumericError
+from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
+from symml.latex.printing import LATEX, TEXT
+from symml.model.constraints import Constraint
+from symml.proof.complex_step import check_gradient
+from symml.rewrite.dead import prune
+from symml.rewrite.simplify import simplify
+from symml.rewrite.stable import stabilise
+
+MINUS = {LATEX: " - ", TEXT: " − "}
+
+
+def product(request: Request) -> list[dict]:
+    """`symml derive --kkt`."""
+    with np.errstate(all="ignore"):
+        a = request.analysis
+        marked = with_symmetries(a.program)
+        return conditions(a if marked is a.program else differentiate(a.model, marked))
+
+
+def conditions(a: Analysis) -> list[dict]:
+    """Every row; NumericError where a stationarity formula disagrees with the complex step of the Lagrangian."""
+    lag = build(a.model, a.program)
+    sides = {c.name: side(lag.program, lag.program.outputs[c.output]) for c in lag.kept}
+    rows = [_lagrangian(a, lag, sides), *_stationarity(a, lag)]
+    rows += [_feasibility(c, sides[c.name]) for c in lag.kept]
+    rows += [note("primal feasibility", c.text) for c in a.model.constraints if c not in lag.kept]
+    rows += _multipliers(lag)
+    rows += [_slackness(lag, c, sides[c.name]) for c in lag.kept if c.sense != "equal"]
+    return [*rows, *_structure(a, lag), *_verdict(a)]
+
+
+def _lagrangian(a: Analysis, lag: Lagrangian, sides: dict[str, Side]) -> dict:
+    """L as the objective and a term for each constraint, each side of which was compared by itself."""
+    loss = a.forward.outputs["loss"]
+    objective = side(a.forward, loss) if lag.sign > 0 else negated(a.forward, loss)
+    whole = {LATEX: objective.latex, TEXT: objective.text}
+    for c in lag.kept:
+        m, s = lag.multipliers[c.name], sides[c.name]
+        for style in (LATEX, TEXT):
+            sign = lag.sign * SIGN[c.sense] * (-1 if s.turned else 1)
+            term = _paired(m, s, style)
+            whole[style] += (" + " if sign > 0 else MINUS[style]) + term
+    where = [*objective.where, *(w for s in sides.values() for w in s.where)]
+    return equation("Lagrangian", ("L", "L"), (whole[LATEX], whole[TEXT]), "", where)
+
+
+def _paired(m: Tensor, s: Side, style: object) -> str:
+    """The inner product of a multiplier and a residual."""
+    name = style.name(m.name)
+    text = s.latex if style is LATEX else s.text
+    if not m.shape:
+        return name + style.joined + s.bracketed(style)
+    if len(m.shape) == 1:
+        return name + style.transpose + style.joined + s.bracketed(style)
+    return f"{name}, {text}".join(style.inner)
+
+
+def _stationarity(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
+    """dL/dx = 0 for each parameter, in the symmetric part where it varies among symmetric matrices."""
+    raw = prune(lag.program, "lagrangian")
+    forward = simplify(stabilise(raw))
+    derivative = simplify(gradient(forward, "lagrangian", a.model.over))
+    for t in a.model.over:
+        proof = check_gradient(raw, derivative, "lagrangian", t)
+        if not proof.ok:
+            raise NumericError(f"the derivative of the Lagrangian in '{t.name}' cannot be shown: {proof}", t.span)
+        program, d = derivative, derivative.outputs[f"d_{t.name}"]
+        if t.domain.kind in ("symmetric", "psd") and not is_symmetric(derivative, d):
+            program, d = _symmetric_part(derivative, d)
+        s = side(program, d, turn=False)
+        left = (rf"\frac{{\partial L}}{{\partial {LATEX.name(t.name)}}}", f"∂L/∂{TEXT.name(t.name)}")
+        yield equation("stationarity", left, (f"{s.latex} = 0", f"{s.text} = 0"), str(proof), s.where, t.name)
+
+
+def _symmetric_part(program: Program, t: Tensor) -> tuple[Program, Tensor]:
+    out, (i, j) = Tensor(f"{t.name}_symmetric", t.shape), fresh_indices(t.shape)
+    body = (Access(t, (i, j)) + Access(t, (j, i))) / 2
+    s = Statement(out, (i, j), "=", "none", (i, j), body)
+    return replace(program, statements=(*program.statements, s), outputs={**program.outputs, "symmetric": out}), out
+
+
+def _feasibility(c: Constraint, s: Side) -> dict:
+    """The residual against 0, from the side that needs no minus."""
+    relation = {"equal": ("=", "="), "at_most": (r"\ge", "≥") if s.turned else (r"\le", "≤"), "psd": (r"\succeq", "⪰")}
+    latex, text = relation[c.sense]
+    return equation("primal feasibility", ("", ""), (f"{s.latex} {latex} 0", f"{s.text} {text} 0"), "", s.where, c.name)
+
+
+def _multipliers(lag: Lagrangian) -> Iterator[dict]:
+    for c in lag.kept:
+        if c.sense != "equal":
+            name = lag.multipliers[c.name].name
+            latex, text = (r"\ge", "≥") if c.sense == "at_most" else (r"\succeq", "⪰")
+            sides = (f"{LATEX.name(name)} {latex} 0", f"{TEXT.name(name)} {text} 0")
+            yield equation("dual feasibility", ("", ""), sides, "", (), c.name)
+
+
+def _slackness(lag: Lagrangian, c: Constraint, s: Side) -> dict:
+    """mu .* g = 0, or Z A = 0."""
+    m, told = lag.multipliers[c.name], []
+    for style in (LATEX, TEXT):
+        times = style.dot if m.shape and c.sense == "at_most" else style.joined
+        told.append(f"{style.name(m.name)}{times}{s.bracketed(style)} = 0")
+    return equation("complementary slackness", ("", ""), (told[0], told[1]), "", (), c.name)
+
+
+def _structure(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
+    """Problems with a name of their own: eigenvectors, one linear system."""
+    over = a.model.over
+    orthonormal = [r for r in a.model.regions if r.kind == "orthonormal" and r.axis == 0]
+    if len(over) == len(a.model.constraints) == len(orthonormal) == 1 and acts_from_the_left(a.derivative, over[0]):
+        yield from _eigenproblem(a, lag)
+    equalities = bool(lag.kept) and all(c.sense == "equal" for c in a.model.constraints)
+    gradients = tuple(a.derivative.outputs[f"d_{t.name}"] for t in over)
+    outputs = tuple(lag.program.outputs[c.output] for c in lag.kept)
+    if equalities and is_affine(a.derivative, gradients, over) and is_affine(lag.program, outputs, over):
+        names = [TEXT.name(t.name) for t in (*over, *lag.multipliers.values())]
+        told = f"stationarity and feasibility are one linear system in {', '.join(names[:-1])} and {names[-1]}"
+        yield note("structure", told)
+
+
+def _eigenproblem(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
+    """S W = W Lambda, with S W half the gradient."""
+    (w,), (m,) = a.model.over, lag.multipliers.values()
+    d = a.derivative.outputs[f"d_{w.name}"]
+    out, k = Tensor("half_gradient", d.shape), fresh_indices(d.shape)
+    s = Statement(out, k, "=", "none", k, Access(d, k) * lag.sign / 2)
+    program = replace(a.derivative, statements=(*a.derivative.statements, s), outputs={"half": out})
+    half = side(simplify(program), out, turn=False)
+    right = tuple(style.name(w.name) + style.joined + style.name(m.name) for style in (LATEX, TEXT))
+    yield equation("structure", (half.latex, half.text), right, "", half.where)
+    which = "smallest" if lag.sign > 0 else "largest"
+    yield note(
+        "structure",
+        f"an eigenproblem: the columns of {TEXT.name(w.name)} span the eigenvectors of the {w.shape[1]} {which} eigenvalues",
+    )
+
+
+def _verdict(a: Analysis) -> Iterator[dict]:
+    """For what these conditions are necessary, and whether they suffice."""
+    wanted = "concave" if a.model.objective.sense == "maximize" else "convex"
+    c, found = certificate(a), curvatures(a)
+    if c.convex and feasible_set(a).convex:
+        affine = all(c.sense != "psd" and f.curvature in ("constant", "affine") for c, f in found)
+        told = f"{wanted}, and so is the feasible set: these conditions suffice for an optimum"
+        more = (
+            ", and are necessary: every constraint is affine"
+            if affine
+            else "; necessary where a point is strictly inside"
+        )
+        yield note("verdict", told + more)
+    else:
+        why = c.reason if not c.convex else feasible_set(a).reason
+        told = "necessary at an optimum where the gradients of the active constraints are linearly independent"
+        yield note("verdict", f"{told}; not certified to suffice: {why}")
