@@ -18,11 +18,7 @@ from symml.source import Source
 from symml.syntax.words import nearest
 
 PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
-    {
-        "gradient": gradients.product,
-        "steps": steps.product,
-        "kkt": kkt.product,
-    }
+    {"gradient": gradients.product, "steps": steps.product, "kkt": kkt.product}
 )
 
 
