@@ -19,10 +19,9 @@ MASK = 0xFFFFFFFF
 
 
 def multiply_high_low(a, b):
-    """High and low 32 bits of a 32 x 32 bit product, by halves: no intermediate passes 2^49."""
-    low = (a & 0xFFFF) * b
-    high = (a >> 16) * b + (low >> 16)
-    return high >> 16, ((high & 0xFFFF) << 16) | (low & 0xFFFF)
+    """High and low 32 bits of a 32 x 32 bit product; a product that wraps in 64 bits with a sign has the same bits."""
+    product = a * b
+    return (product >> 32) & MASK, product & MASK
 
 
 def philox(step, index, seed, purpose):
@@ -60,15 +59,17 @@ def fill_normal(out, mean, deviation, seed, purpose, step):
 
 
 def shuffle(order, seed, purpose, step):
-    """Fill `order` with a permutation of 0..n-1: Fisher-Yates, position i from counter (step, i).
+    """Fill `order` (64-bit integers) with a permutation of 0..n-1: Fisher-Yates, position i from counter (step, i).
 
-    The place is floor(u (i + 1)) of a 53-bit u: biased by less than n 2^-53.
+    The place is floor(u (i + 1)) of a 53-bit u: biased by less than n 2^-53. All places are drawn before the first swap,
+    many at once, and stand above the 32 bits that are permuted.
     """
     for i in range(order.shape[0]):
-        order[i] = i
-    for i in range(order.shape[0] - 1, 0, -1):
         a, b, _, _ = philox(step, i, seed, purpose)
-        j = int(unit(a, b) * (i + 1))
-        keep = order[i]
-        order[i] = order[j]
-        order[j] = keep
+        order[i] = (int(unit(a, b) * (i + 1)) << 32) | i
+    for i in range(order.shape[0] - 1, -1, -1):
+        mine = order[i]
+        j = mine >> 32
+        other = order[j]
+        order[j] = (other & ~MASK) | (mine & MASK)
+        order[i] = other & MASK

@@ -32,3 +32,9 @@ class Config:
         """The decorator of algorithms: no reassociation, so that plain Python gives the same bits."""
         check = ", boundscheck=True" if self.boundscheck else ""
         return f'@njit(cache=True, error_model="numpy"{check})'
+
+
+def inlined(decorator: str) -> str:
+    """The same decorator for a function that becomes a part of its callers: a loop around it vectorises, and no call,
+    no reference count is left of it in a step of training."""
+    return decorator.removesuffix(")") + ", forceinline=True)"

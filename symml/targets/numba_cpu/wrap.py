@@ -18,7 +18,7 @@ from symml.ir.program import Dim, Tensor
 from symml.loops.plan import Function, Plan
 from symml.loops.program import LoopProgram, defined_by, statements_of
 from symml.targets.numba_cpu.bodies import Bodies
-from symml.targets.numba_cpu.config import Config
+from symml.targets.numba_cpu.config import Config, inlined
 from symml.targets.numba_cpu.printer import INDENT, Printer, size
 
 HERE = Path(__file__).parent
@@ -30,15 +30,18 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     used: set[str] = set()
     functions: list[str] = []
     manifest: dict[str, dict] = {}
+    stepped = plan.optimizer is not None  # a step may take less than a microsecond: calls would be a part of that
     for f in plan.functions:
         lines, entry = _function(f, plan, config, used)
-        functions.append(_text(config.decorator, lines))
+        functions.append(
+            _text(inlined(config.decorator) if stepped and f.kind == "gradient" else config.decorator, lines)
+        )
         manifest[f.name] = entry
-    if plan.optimizer is not None:
-        functions.append(_text(config.strict_decorator, _gather(plan)))
+    if stepped:
+        functions.append(_text(inlined(config.strict_decorator), _gather(plan)))
     if plan.update is not None:
-        functions.append(_text(config.decorator, _update(plan, config, used)))
-    algorithms = [decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator)]
+        functions.append(_text(inlined(config.decorator), _update(plan, config, used)))
+    algorithms = [philox(config)]
     if plan.algorithm:
         algorithms.append(decorated((ALGORITHMS / f"{plan.algorithm}.py").read_text(), config.strict_decorator))
     functions.append(_text(config.strict_decorator, initial(plan, config)))
@@ -203,7 +206,7 @@ def _gather(plan: Plan) -> list[str]:
         lines += [f"{INDENT}batch_sizes[{at}] = rows"]
     if rowed:
         lines += [f"{INDENT}for r in range(rows):", f"{INDENT * 2}k = order[start + r]"]
-        lines += [f"{INDENT * 2}b_{t.name}[r] = v_{t.name}[k]" for t in rowed]
+        lines += [INDENT * 2 + line for t in rowed for line in _row_copied(t)]
     for k, t in enumerate(plan.noise):
         lines.append(f"{INDENT}fill_normal(b_{t.name}.reshape(-1), 0.0, 1.0, seed, DRAW + {256 * k}, step)")
     cut = [t for t in f.data if plan.batch is not None and t.shape[:1] == (plan.batch,)]
@@ -211,6 +214,14 @@ def _gather(plan: Plan) -> list[str]:
         f", b_{t.name}[:rows]" if t in cut else f", b_{t.name}" if t in plan.noise else f", v_{t.name}" for t in f.data
     )
     return [*lines, f"{INDENT}return batch_sizes, hyper{views}"]
+
+
+def _row_copied(t: Tensor) -> list[str]:
+    """b_X[r, ...] = v_X[k, ...] entry by entry: an assignment of whole rows takes longer than a short row."""
+    letters = [f"q{axis}" for axis in range(1, len(t.shape))]
+    loops = [f"{INDENT * k}for {q} in range(v_{t.name}.shape[{k + 1}]):" for k, q in enumerate(letters)]
+    places = "".join(f", {q}" for q in letters)
+    return [*loops, f"{INDENT * len(letters)}b_{t.name}[r{places}] = v_{t.name}[k{places}]"]
 
 
 def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
@@ -307,8 +318,14 @@ def _defined(node: ast.stmt) -> list[str]:
     return []
 
 
-def decorated(text: str, decorator: str) -> str:
-    """A file of algorithms/ without its imports and docstring, each function compiled."""
+def philox(config: Config) -> str:
+    """The generator; what only computes with numbers is inlined, so that draws of many counters are one vector loop."""
+    return decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator, inlined(config.strict_decorator))
+
+
+def decorated(text: str, decorator: str, numbers: str = "") -> str:
+    """A file of algorithms/ without its imports and docstring, each function compiled; `numbers` is the decorator of those
+    that store into no array, where it differs."""
     tree = ast.parse(text)
     lines = text.splitlines()
     out: list[str] = []
@@ -318,5 +335,11 @@ def decorated(text: str, decorator: str) -> str:
         ):
             continue
         part = lines[node.lineno - 1 : node.end_lineno]
-        out += ["", "", decorator, *part] if isinstance(node, ast.FunctionDef) else part
+        if isinstance(node, ast.FunctionDef):
+            out += ["", "", decorator if _stores(node) else numbers or decorator]
+        out += part
     return "\n".join(out).strip("\n")
+
+
+def _stores(node: ast.FunctionDef) -> bool:
+    return any(isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) for n in ast.walk(node))

@@ -130,8 +130,7 @@ def _exchanged() -> list[str]:
 def _host(plan: Plan, config: Config) -> str:
     """Philox and the start of the parameters, as the CPU has them."""
     strict = CpuConfig(config.dtype)
-    text = cpu.decorated((cpu.ALGORITHMS / "philox.py").read_text(), strict.strict_decorator)
-    return text + "\n\n\n" + _text(strict.strict_decorator, cpu.initial(plan, strict))
+    return cpu.philox(strict) + "\n\n\n" + _text(strict.strict_decorator, cpu.initial(plan, strict))
 
 
 def _functions() -> frozenset[str]:
