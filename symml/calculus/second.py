@@ -1,6 +1,9 @@
 """Second derivatives as one more first derivative: the gradient of <gradient, v> is the Hessian times v.
 
-program, v = hessian_times(derivative, (w, b))      outputs `slope` = <gradient, v> and d_w, d_b = Hessian v
+_, program, along = hessian_times(derivative, (w, b))   outputs `slope` = <gradient, v> and d_w, d_b = Hessian v
+hessian(derivative, w, b)                    output "hessian"[w's axes, b's axes], stored without its tied axes
+jacobian(program, "p", w)                    output "jacobian"[p's axes, w's axes]: d p_i / d w_j
+transposed_times(program, "p", w)            outputs d_w = J' u;    times(program, "p", (w,))  output "jvp" = J v
 """
 
 from __future__ import annotations
@@ -8,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from symml.calculus.reverse import gradient
+from symml.calculus.columns import Columns, columns
+from symml.calculus.reverse import adjoint, gradient
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.names import Names
 from symml.rewrite.dead import prune
@@ -37,3 +41,39 @@ def hessian_times(derivative: Program, wrt: Iterable[Tensor]) -> tuple[Program, 
     wrt = tuple(wrt)
     first, along = slope_along(derivative, wrt)
     return first, simplify(gradient(first, "slope", wrt)), along
+
+
+def hessian(derivative: Program, a: Tensor, b: Tensor) -> Columns:
+    """The block d^2 f / da db of a program with the outputs d_a and d_b."""
+    first, (v,) = slope_along(derivative, (b,))
+    product = simplify(gradient(first, "slope", (a,)))
+    return _named(columns(product, v, f"d_{a.name}"), "hessian")
+
+
+def transposed_times(program: Program, output: str, wrt: Iterable[Tensor]) -> tuple[Program, Tensor]:
+    """J' u as the outputs d_NAME for each of `wrt`, and the tensor u, of the output's shape."""
+    y = program.outputs[output]
+    u = Tensor(Names(t.name for t in program.tensors()).claim(f"along_{output}"), y.shape, kind="data")
+    program = prune(program, output)
+    back = adjoint(replace(program, inputs=(*program.inputs, u)), {y: u}, wrt)
+    return simplify(prune(back, *(f"d_{t.name}" for t in wrt))), u
+
+
+def times(program: Program, output: str, wrt: Iterable[Tensor]) -> tuple[Program, tuple[Tensor, ...]]:
+    """J v as the output `jvp`, of the shape of `output`, and the tensors v, one for each of `wrt`: reverse of reverse."""
+    wrt = tuple(wrt)
+    back, u = transposed_times(program, output, wrt)
+    first, along = slope_along(back, wrt)
+    forward = gradient(first, "slope", (u,))
+    return simplify(prune(replace(forward, outputs={"jvp": forward.outputs[f"d_{u.name}"]}), "jvp")), along
+
+
+def jacobian(program: Program, output: str, wrt: Tensor) -> Columns:
+    """d output_i / d wrt_j, the axes of the output first."""
+    back, u = transposed_times(program, output, (wrt,))
+    return _named(columns(back, u, f"d_{wrt.name}", leading=True), "jacobian")
+
+
+def _named(found: Columns, key: str) -> Columns:
+    ((_, t),) = found.program.outputs.items()
+    return replace(found, program=replace(found.program, outputs={key: t}))

@@ -19,6 +19,7 @@ STEP = 1e-30
 BOUND = 1e-9
 MOST_ENTRIES = 64
 MOST_OF_ITERATIONS = 6  # each entry costs hundreds of rounds
+MOST_COLUMNS = 16  # of a Jacobian: each costs a whole evaluation
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,31 @@ def _slope(forward: Program, values: dict, dims: dict, output: str, wrt: Tensor,
     with np.errstate(all="ignore"):
         moved = evaluate(forward, {**values, wrt: x}, dims)[forward.outputs[output]]
     return float(np.imag(moved) / STEP) if np.isfinite(moved) else np.inf
+
+
+def check_jacobian(
+    forward: Program, output: str, jacobian: Program, wrt: Tensor, key: str = "jacobian", seed: int = 0, draws: int = 2
+) -> Proof:
+    """Compare columns of the derived d output / d wrt (all, or 16 at random) with the complex step of the output.
+
+    forward: has the tensor `output`; jacobian: has `key`, of the output's axes and then those of `wrt`.
+    """
+    rng = np.random.default_rng(seed)
+    dims = sizes(jacobian, forward)
+    iterates = any(isinstance(n, Iterate) for n in forward.statements)
+    worst, points = 0.0, 0
+    for _ in range(draws):
+        values = {**sample(forward, rng, dims)[0]}
+        values.update({t: v for t, v in sample(jacobian, rng, dims)[0].items() if t not in values})
+        with np.errstate(all="ignore"):
+            read = {t: values[t] for t in jacobian.inputs}
+            found = evaluate(jacobian, read, dims)[jacobian.outputs[key]]
+        for at in chosen_entries(np.shape(values[wrt]), rng, 2 if iterates else MOST_COLUMNS):
+            x = np.array(values[wrt], dtype=complex)
+            x[at] += 1j * STEP
+            with np.errstate(all="ignore"):
+                moved = evaluate(forward, {**values, wrt: x}, dims)[forward.outputs[output]]
+            truth = np.where(np.isfinite(moved), np.imag(moved) / STEP, np.inf)
+            worst = max(worst, relative(found[(..., *at)], truth, least_scale(truth, float(np.max(np.abs(moved))))))
+            points += truth.size
+    return Proof("complex step", worst, BOUND, points)
