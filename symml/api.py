@@ -65,6 +65,17 @@ class Model:
             raise SpecError(f"'{name}' is not trained here", fix=f"one of {', '.join(self.parameters)}")
         return Steps(tuple(pipeline.steps(self._analysis, name)))
 
+    def kkt(self) -> Sections:
+        """The Lagrangian and the Karush-Kuhn-Tucker conditions of an optimum."""
+        return self._sections("kkt")
+
+    def dual(self) -> Sections:
+        """The dual problem with the way to it, or at what the inner minimisation stopped."""
+        return self._sections("dual")
+
+    def _sections(self, product: str) -> Sections:
+        return Sections(tuple(pipeline.derivations(self.source, False, None, "matrix", {}, product=product)))
+
     def loss(self) -> Derivation:
         """The objective in its stable form."""
         return Derivation(self._analysis, "")
@@ -176,6 +187,25 @@ class Derivation:
         left = rf"\frac{{\partial \ell}}{{\partial {row['symbol']}}}" if self.name else r"\ell"
         lines = [f"{left} = {row['latex']}", *(latex for latex, _ in row["where"])]
         return r"$\displaystyle " + r" \\ ".join(lines) + "$"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Conditions of an optimum, or a dual problem; `rows` hold section, text, latex, where and proof of each line."""
+
+    rows: tuple[dict, ...]
+
+    def text(self) -> str:
+        """The lines below the heads of their sections."""
+        return "\n".join(pipeline.told(self.rows, "text"))
+
+    def latex(self) -> str:
+        """The equations as LaTeX; heads and remarks are comments."""
+        return "\n".join(pipeline.told(self.rows, "latex"))
+
+    def section(self, name: str) -> tuple[str, ...]:
+        """The texts of one section, such as stationarity."""
+        return tuple(row["text"] for row in self.rows if row["section"] == name)
 
 
 @dataclass(frozen=True)

@@ -103,9 +103,9 @@ def steps(a: Analysis, name: str) -> list[dict]:
 
 def told(rows: Sequence[Mapping], form: str) -> list[str]:
     """The lines of a derivation as text or LaTeX."""
-    from symml.latex.layout import step_lines
+    from symml.latex.layout import section_lines, step_lines
 
-    return step_lines(rows, form)
+    return section_lines(rows, form) if rows and "section" in rows[0] else step_lines(rows, form)
 
 
 # kernels

@@ -44,11 +44,12 @@ class Lagrangian:
     sign: int
 
 
-def build(model: Model, program: Program) -> Lagrangian:
-    """The Lagrangian of a page; the loss of its program is the one that is minimised."""
+def build(model: Model, program: Program, closed: bool = False) -> Lagrangian:
+    """The Lagrangian of a page; the loss of its program is the one that is minimised. closed: open bounds have multipliers
+    too, as an infimum does not tell them from closed ones."""
     if model.weight is not None:
         raise UnsupportedError("the Lagrangian of weighted rows is not supported yet", model.weight.span)
-    kept = tuple(c for c in model.constraints if not c.strict and not _symmetry(c))
+    kept = tuple(c for c in model.constraints if (closed or not c.strict) and not _symmetry(c))
     program = prune(program, "loss", *(c.output for c in kept))
     sign = -1 if model.objective is not None and model.objective.sense == "maximize" else 1
     names = Names((*(t.name for t in program.tensors()), *(d.name for d in model.dims.values())))

@@ -55,3 +55,22 @@ def _wide(text: str) -> int:
 
 def _padded(text: str, width: int) -> str:
     return text + " " * (width - _wide(text))
+
+
+def section_lines(rows: Sequence[Mapping], form: str) -> list[str]:
+    """Rows below the heads of their sections; in LaTeX heads and remarks are comments."""
+    key = "latex" if form == "latex" else "text"
+    long = min(72, max((len(row["text"]) for row in rows if row["proof"]), default=0))
+    lines, head, shown = [], "", set()
+    for row in rows:
+        if row["section"] != head:
+            head = row["section"]
+            lines.append(f"% {head}" if form == "latex" else f"  {head}")
+        remark = form == "latex" and not row["latex"]
+        told = f"% {row['text']}" if remark else row[key]
+        proof = "" if form == "latex" else row["proof"]
+        lines.append(f"    {told.ljust(long) if proof else told}  {proof}".rstrip())
+        fresh = [pair for pair in row["where"] if pair[1] not in shown]
+        shown.update(text for _, text in fresh)
+        lines += [f"      {latex}" if form == "latex" else f"      where {text}" for latex, text in fresh]
+    return lines

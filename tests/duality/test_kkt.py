@@ -6,6 +6,7 @@ from check import page
 from problems import PAGES, analysed, cases, optimum, run
 from scipy.optimize import nnls
 
+import symml
 from symml import pipeline
 from symml.calculus.reverse import gradient
 from symml.duality import lagrangian
@@ -141,3 +142,10 @@ def test_a_wrong_sign_in_the_lagrangian_is_found(monkeypatch):
     monkeypatch.setitem(lagrangian.SIGN, "at_most", -1)
     case = cases()["lp_1"]
     assert multipliers(PAGES["lp_1"], {**case["data"], **optimum(case)})[1] > 0.1
+
+
+def test_the_model_tells_its_conditions_and_its_dual():
+    model = symml.parse("model m\ndims m, n\ndata A[m, n], b[m]\nparam x[n]\nminimize 1/2 ||x||^2  subject to  A x = b")
+    assert model.kkt().section("stationarity") == ("∂L/∂x = Aᵀν + x = 0",)
+    assert "maximise over ν" in model.dual().text()
+    assert r"\frac{\partial L}{\partial x} = A^{\top} \nu + x = 0" in model.kkt().latex()

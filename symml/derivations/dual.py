@@ -1,0 +1,123 @@
+"""The dual problem of a page, with the way to it: which rule took out which unknown, and where its minimum is.
+
+product(request)  ->  rows of derivations/sections.py; where no rule goes on, one row that says at what it stopped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import sympy
+from sympy import Expr
+
+from symml.analysis import Analysis, differentiate
+from symml.derivations.convexity import certificate
+from symml.derivations.feasibility import curvatures, feasible_set
+from symml.derivations.request import Request
+from symml.derivations.sections import Side, equation, note, side
+from symml.duality.check import check
+from symml.duality.dual import Condition, Dual, dual
+from symml.duality.structure import with_symmetries
+from symml.duality.terms import NoClosedForm, Term, Terms
+from symml.errors import NumericError
+from symml.ir.program import Index, Program, Statement, Tensor
+from symml.latex.printing import LATEX, TEXT
+from symml.rewrite.dead import prune
+from symml.rewrite.simplify import simplify
+
+SENSES = {"equal": ("=", "="), "at_least": (r"\ge", "≥"), "above": (">", ">")}
+TURNED = {**SENSES, "at_least": (r"\le", "≤"), "above": ("<", "<")}
+
+
+def product(request: Request) -> list[dict]:
+    """`symml derive --dual`."""
+    a = request.analysis
+    marked = with_symmetries(a.program)
+    a = a if marked is a.program else differentiate(a.model, marked)
+    with np.errstate(all="ignore"):
+        try:
+            d = dual(a.model, a.program)
+            proof = check(d)
+        except NoClosedForm as stop:
+            return [note("dual", f"the inner minimisation has no closed form: stopped at {stop}")]
+        if not proof.ok:
+            raise NumericError(str(proof), a.model.objective.span)
+        return [*_splits(d), *_steps(d), *_problem(d, str(proof)), *_verdict(a, d)]
+
+
+def _shown(terms: Terms, loops: tuple[Index, ...], body: Expr, turn: bool = False) -> Side:
+    """An expression over definitions as a formula."""
+    out = Tensor("shown", tuple(k.size for k in loops))
+    s = Statement(out, loops, "=", "none", loops, body)
+    program = simplify(prune(Program(terms.inputs, (*terms.definitions, s), {"shown": out}), "shown"))
+    return side(program, program.outputs["shown"], turn=turn)
+
+
+def _splits(d: Dual) -> Iterator[dict]:
+    for s in d.splits:
+        found = _shown(s.terms, s.loops, s.body)
+        left = (LATEX.name(s.unknown.name), TEXT.name(s.unknown.name))
+        told = tuple(f"{text} \\quad ({style.name(s.multiplier.name)})" if style is LATEX else
+                     f"{text}   with the multiplier {style.name(s.multiplier.name)}"
+                     for style, text in ((LATEX, found.latex), (TEXT, found.text)))  # fmt: skip
+        yield equation("named parts", left, told, "", found.where, s.unknown.name)
+
+
+def _steps(d: Dual) -> Iterator[dict]:
+    """Where the Lagrangian is least in each unknown."""
+    for s in d.steps:
+        name = TEXT.name(s.unknown.name)
+        if s.at is None:
+            yield note("inner minimisation", f"{name}: affine, so its slope gives a condition")
+            continue
+        found = _shown(s.terms, s.loops, s.at)
+        left = (LATEX.name(s.unknown.name), name)
+        row = equation("inner minimisation", left, (found.latex, found.text), "", found.where, s.unknown.name)
+        yield {**row, "rule": s.how, "proof": s.how}
+    if d.scale is not None:
+        told = f"{TEXT.name(d.scale.multiplier.name)} takes its best value, which normalises the exponential"
+        yield note("inner minimisation", told)
+
+
+def _problem(d: Dual, proof: str) -> Iterator[dict]:
+    names = [m.name for m in d.multipliers]
+    goal = "maximise" if d.sign > 0 else "minimise"
+    signed = Terms(d.value.inputs, d.value.definitions, tuple(Term(t.loops, d.sign * t.body) for t in d.value.terms))
+    program = simplify(signed.program())
+    found = side(program, program.outputs["L"], turn=False)
+    left = (
+        rf"\text{{{goal} over }} {', '.join(map(LATEX.name, names))}: \quad {found.latex}",
+        f"{goal} over {', '.join(map(TEXT.name, names))}   {found.text}",
+    )
+    yield equation("dual", ("", ""), left, proof, found.where, "dual")
+    for c in d.conditions:
+        yield _condition(d, c)
+    for m in d.multipliers:
+        if m.domain.kind in ("interval", "psd"):
+            latex, text = (r"\ge", "≥") if m.domain.kind == "interval" else (r"\succeq", "⪰")
+            sides = (f"{LATEX.name(m.name)} {latex} 0", f"{TEXT.name(m.name)} {text} 0")
+            yield equation("subject to", ("", ""), sides, "", (), m.name)
+
+
+def _condition(d: Dual, c: Condition) -> dict:
+    body = sympy.factor_terms(c.body) if c.sense == "equal" else c.body
+    found = _shown(d.value, c.loops, body, turn=True)
+    latex, text = (TURNED if found.turned else SENSES)[c.sense]
+    sides = (f"{found.latex} {latex} 0", f"{found.text} {text} 0")
+    return equation("subject to", ("", ""), sides, "", found.where, c.unknown.name)
+
+
+def _verdict(a: Analysis, d: Dual) -> Iterator[dict]:
+    """How the optima are related."""
+    low = "at most" if d.sign > 0 else "at least"
+    told = f"every value of the dual is {low} every value of the problem"
+    if certificate(a).convex and feasible_set(a).convex:
+        affine = all(c.sense != "psd" and f.curvature in ("constant", "affine") for c, f in curvatures(a))
+        when = "" if affine else " where some point is strictly inside"
+        told += (
+            f"; the optima are equal{when}, since the problem is convex{' with affine constraints' if affine else ''}"
+        )
+    yield note("verdict", told)
+    for text in d.assumes:
+        yield note("verdict", f"it is assumed that {text}")

@@ -1,0 +1,500 @@
+"""The dual of a problem: every unknown taken out of the Lagrangian by the rule that its terms allow.
+
+    affine      the slope must vanish (or be >= 0 for an unknown that is): a condition
+    separable   entry by entry, from the table of conjugates
+    quadratic   a linear solve, for a quadratic form in a vector
+    else        NoClosedForm, naming the term
+
+A problem whose terms hide the unknowns in an affine map, F(X w + b), is split first: z = X w + b with a multiplier of its own.
+
+    dual(model, program)  ->  Dual, compared with the Lagrangian at its minimiser (see check.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import sympy
+from sympy import Expr
+
+from symml.calculus.reverse import gradient
+from symml.duality import quadratic
+from symml.duality.conjugates import Minimum, minimised, piece
+from symml.duality.lagrangian import Lagrangian, build
+from symml.duality.terms import NoClosedForm, Term, Terms, renamed, terms_of, unknowns, zeroed
+from symml.ir.program import (
+    Access,
+    Index,
+    Program,
+    Statement,
+    Tensor,
+    direct_accesses,
+    fresh_indices,
+    indices,
+    reads,
+    substitute,
+)
+from symml.model.constraints import Constraint
+from symml.model.model import Model
+from symml.names import Names
+from symml.rewrite.dead import eliminate_dead, prune
+from symml.rewrite.simplify import simplify
+from symml.rewrite.stable import stabilise
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An expression over loops that must be 0 (equal), not negative (at_least) or positive (above); affine: it is the slope
+    of `unknown`, which has no minimum otherwise."""
+
+    loops: tuple[Index, ...]
+    body: Expr
+    sense: str
+    unknown: Tensor
+    affine: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One unknown taken out: by which rule, and where the minimum is (loops, body over `definitions`), None if anywhere."""
+
+    unknown: Tensor
+    how: str
+    terms: Terms
+    loops: tuple[Index, ...] = ()
+    at: Expr | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """`unknown[loops] = body`, a part of the problem that got a name, and its multiplier."""
+
+    unknown: Tensor
+    multiplier: Tensor
+    loops: tuple[Index, ...]
+    body: Expr
+    terms: Terms
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scalar multiplier at its best value, which normalises an exponential: log sum exp takes its place."""
+
+    multiplier: Tensor
+    best: Expr
+
+
+@dataclass(frozen=True)
+class Dual:
+    """value: terms in the multipliers, to be maximised (sign 1), or whose negative is to be minimised (sign -1)."""
+
+    value: Terms
+    conditions: tuple[Condition, ...]
+    multipliers: tuple[Tensor, ...]
+    steps: tuple[Step, ...]
+    splits: tuple[Split, ...]
+    lagrangian: Terms
+    sign: int
+    assumes: tuple[str, ...] = ()
+    scale: Scale | None = None
+
+
+@dataclass
+class _State:
+    """What is left to take out."""
+
+    terms: Terms
+    left: list[Tensor]
+    names: Names
+    bounds: dict[Tensor, Tensor]  # unknowns >= 0 whose multipliers have not been needed so far
+    multipliers: list[Tensor]
+    conditions: list[Condition] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    assumes: list[str] = field(default_factory=list)
+    added: list[Term] = field(default_factory=list)
+
+
+def dual(model: Model, program: Program) -> Dual:
+    """The dual of a page's problem; NoClosedForm says where it stops."""
+    lag = build(model, program, closed=True)
+    bounds = {p: lag.multipliers[c.name] for c in lag.kept if (p := _bounded(lag, c, model.over)) is not None}
+    terms = _start(lag, model, set(bounds.values()))
+    names = Names((*(t.name for t in lag.program.tensors()), *(d.name for d in model.dims.values())))
+    multipliers = [m for m in lag.multipliers.values() if m not in bounds.values()]
+    terms, splits = _split(terms, model.over, names, not multipliers)
+    left = [*(s.unknown for s in splits), *model.over]
+    state = _State(terms, left, names, dict(bounds), [*multipliers, *(s.multiplier for s in splits)])
+    start = terms
+    while state.left:
+        _take_out_one(state)
+    scale = _without_scale(state, [lag.multipliers[c.name] for c in lag.kept if c.sense == "equal"])
+    kept = [m for m in state.multipliers if _reads(state, m)]
+    if not kept:
+        raise NoClosedForm("nothing: the problem has no constraint and no part that could be split off")
+    return Dual(
+        state.terms,
+        tuple(state.conditions),
+        tuple(kept),
+        tuple(state.steps),
+        tuple(splits),
+        replace(start, inputs=state.terms.inputs, terms=(*start.terms, *state.added)),
+        lag.sign,
+        tuple(state.assumes),
+        scale,
+    )
+
+
+def _bounded(lag: Lagrangian, c: Constraint, over: tuple[Tensor, ...]) -> Tensor | None:
+    """The unknown of a constraint that says that it is not negative."""
+    residual = lag.program.outputs[c.output]
+    (s,) = [s for s in lag.program.statements if isinstance(s, Statement) and s.out is residual]
+    minus = -s.body
+    whole = isinstance(minus, Access) and minus.tensor in over and minus.idx == s.loops == s.lhs
+    return minus.tensor if whole and c.sense == "at_most" else None
+
+
+def _start(lag: Lagrangian, model: Model, dropped: set[Tensor]) -> Terms:
+    """The Lagrangian to be minimised as terms, without the multipliers of plain signs."""
+    total = lag.program.outputs["lagrangian"]
+    statements = [
+        replace(s, body=lag.sign * s.body) if isinstance(s, Statement) and s.out is total else s
+        for s in lag.program.statements
+        if not (
+            isinstance(s, Statement) and s.out is total and any(a.tensor in dropped for a in direct_accesses(s.body))
+        )
+    ]
+    whole = prune(replace(lag.program, statements=tuple(statements), outputs={"L": total}), "L")
+    return terms_of(simplify(stabilise(whole)), model.over)
+
+
+# splitting
+
+
+def _split(terms: Terms, over: tuple[Tensor, ...], names: Names, alone: bool) -> tuple[Terms, list[Split]]:
+    """Names for what functions read of the unknowns through an affine map; alone: there is no multiplier otherwise."""
+    moving, found, new, more = terms.moving(over), [], [], []
+    known: dict[tuple, Tensor] = {}
+    for t in terms.terms:
+        inner = _inside(t, terms, moving, over)
+        if inner is None:
+            new.append(t)
+            continue
+        loops = tuple(k for k in t.loops if k in indices(inner))
+        k = fresh_indices(tuple(i.size for i in loops))
+        table = dict(zip(loops, k, strict=True))
+        key = (tuple(i.size for i in loops), substitute(inner, {i: sympy.Symbol(f"k{n}") for n, i in enumerate(loops)}))
+        z = known.get(key)
+        if z is None:
+            z = known[key] = Tensor(names.claim("z"), tuple(i.size for i in loops), "param")
+            m = Tensor(names.claim("alpha"), z.shape, "param")
+            body = substitute(inner, table)
+            found.append(Split(z, m, k, body, terms))
+            more += _expanded(k, Access(m, k) * (body - Access(z, k)))
+        new += _expanded(t.loops, t.body.subs(inner, Access(z, loops)))
+    whole = Terms(
+        (*terms.inputs, *(x for s in found for x in (s.unknown, s.multiplier))), terms.definitions, (*new, *more)
+    )
+    return whole, found
+
+
+def _expanded(loops: tuple[Index, ...], body: Expr) -> list[Term]:
+    return [
+        Term(tuple(k for k in loops if k in indices(e)), e * _unused(loops, e))
+        for e in sympy.Add.make_args(sympy.expand_mul(body))
+    ]
+
+
+def _unused(loops: tuple[Index, ...], e: Expr) -> Expr:
+    return sympy.Mul(*(k.size for k in loops if k not in indices(e)))
+
+
+def _inside(t: Term, terms: Terms, moving: frozenset[Tensor], over: tuple[Tensor, ...]) -> Expr | None:
+    """The argument of a function, or the base of a power, that holds an affine map of the unknowns."""
+    for f in sympy.Mul.make_args(t.body):
+        inner = f.base if f.is_Pow else f.args[0] if f.is_Function and len(f.args) == 1 else None
+        if inner is None or (f.is_Pow and f.exp.is_negative):
+            continue
+        moved = [a for a in direct_accesses(inner) if a.tensor in moving]
+        plain = all(a.tensor in over and set(a.idx) == set(t.loops) for a in moved)
+        if not moved or (plain and len(moved) == 1):
+            continue
+        if all(_is_affine(inner, a, moved) and _is_linear_map(terms, a.tensor, over) for a in moved):
+            return inner
+    return None
+
+
+def _is_affine(inner: Expr, a: Access, moved: list[Access]) -> bool:
+    """Whether the slope in one element holds nothing that moves."""
+    return _read(sympy.expand(inner).diff(a)).isdisjoint({b.tensor for b in moved})
+
+
+def _is_linear_map(terms: Terms, t: Tensor, over: tuple[Tensor, ...]) -> bool:
+    return all(terms.linear(t, p) for p in over if t in terms.moving((p,)))
+
+
+# one multiplier
+
+
+def _without_scale(state: _State, equalities: list[Tensor]) -> Scale | None:
+    """max over nu of c nu + w sum exp(s nu + r) = c/s (log(-c/(w s)) - 1 - log sum exp r), where that is all nu does."""
+    for nu in equalities:
+        if nu.shape or nu in state.terms.moving(()) or any(nu in _read(c.body) for c in state.conditions):
+            continue
+        a = Access(nu, ())
+        held = [t for t in state.terms.terms if nu in _read(t.body)]
+        linear = [t for t in held if not t.loops and t.body.diff(a).is_number]
+        bent = [t for t in held if t not in linear]
+        if len(bent) != 1 or not linear or nu in {x for n in state.terms.definitions for x in reads(n)}:
+            continue
+        (t,), c = bent, sympy.Add(*(u.body.diff(a) for u in linear))
+        exps = [f for f in sympy.Mul.make_args(t.body) if isinstance(f, sympy.exp)]
+        w = sympy.Mul(*(f for f in sympy.Mul.make_args(t.body) if f not in exps)) if len(exps) == 1 else None
+        if (
+            w is None
+            or not w.is_number
+            or not (s := exps[0].args[0].diff(a)).is_number
+            or not (-c / (w * s)).is_positive
+        ):
+            continue
+        r = sympy.expand(exps[0].args[0] - s * a)
+        shift, inner = r.as_coeff_Add()
+        lse = Tensor(state.names.fresh("t"))
+        node = Statement(lse, (), "=", "logsumexp", t.loops, inner)
+        log = sympy.log(-c / (w * s)) - shift - Access(lse, ())
+        rest = [u for u in state.terms.terms if u not in held]
+        value = Term((), sympy.expand(c / s * (log - 1)))
+        state.terms = replace(state.terms, definitions=(*state.terms.definitions, node), terms=(*rest, value))
+        state.multipliers.remove(nu)
+        best = sympy.expand(log / s)
+        state.steps[:] = [_at_best(step, a, best, node) for step in state.steps]
+        return Scale(nu, best)
+    return None
+
+
+def _at_best(step: Step, nu: Access, best: Expr, node: Statement) -> Step:
+    """A minimiser with the multiplier at its best value."""
+    if step.at is None or nu not in step.at.free_symbols:
+        return step
+    terms = replace(step.terms, definitions=(*step.terms.definitions, node))
+    return replace(
+        step, terms=terms, at=step.at.xreplace({nu: best}).replace(sympy.exp, lambda e: sympy.exp(sympy.expand(e)))
+    )
+
+
+def _read(e: Expr) -> set[Tensor]:
+    return {a.tensor for a in direct_accesses(e)}
+
+
+# one unknown
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """The terms by how they hold one unknown."""
+
+    rest: list[Term]
+    linear: list[Term]
+    own: list[Term]
+    deep: list[Term]
+
+
+def _sorted(terms: Terms, p: Tensor) -> _Sorted:
+    moving, found = terms.moving((p,)), _Sorted([], [], [], [])
+    for t in terms.terms:
+        held = [a for a in direct_accesses(t.body) if a.tensor in moving]
+        if not held:
+            found.rest.append(t)
+        elif _is_linear(terms, t, held, p):
+            found.linear.append(t)
+        elif (
+            len(held) == 1
+            and held[0].tensor is p
+            and len(set(held[0].idx)) == len(t.loops) == len(p.shape)
+            and set(held[0].idx) == set(t.loops)
+        ):
+            found.own.append(t)
+        else:
+            found.deep.append(t)
+    return found
+
+
+def _is_linear(terms: Terms, t: Term, held: list[Access], p: Tensor) -> bool:
+    """One factor that depends on p, and linearly."""
+    if len(held) != 1 or held[0] in t.body.diff(held[0]).free_symbols:
+        return False
+    return terms.linear(held[0].tensor, p)
+
+
+def _take_out_one(state: _State) -> None:
+    """The first unknown that a rule covers; the reason of the first that none does."""
+    reasons = []
+    for p in state.left:
+        try:
+            _take_out(state, p)
+        except NoClosedForm as stop:
+            reasons.append((p, str(stop)))
+            continue
+        state.left.remove(p)
+        return
+    p, why = reasons[0]
+    raise NoClosedForm(f"{p.name}: {why}")
+
+
+def _take_out(state: _State, p: Tensor) -> None:
+    parts = _sorted(state.terms, p)
+    if not parts.own and not parts.deep:
+        _affine(state, p, parts)
+        return
+    if not parts.deep:
+        _separable(state, p, parts)
+        return
+    if p in state.bounds:
+        _with_bound(state, p)
+        parts = _sorted(state.terms, p)
+    if len(parts.deep) == 1 and not parts.own and (root := _norm(state, p, parts.deep[0])) is not None:
+        _under_norm(state, p, parts, *root)
+        return
+    others = state.terms.moving(q for q in state.left if q is not p)
+    found = quadratic.minimised(state.terms, p, parts.deep + parts.own, parts.linear, state.names, others)
+    loops = found.loops
+    state.steps.append(Step(p, "a quadratic form", found.definitions, loops, found.at))
+    state.assumes.append(found.assumes)
+    state.terms = _joined(state, found.definitions, [*parts.rest, *found.value])
+
+
+def _slope(state: _State, p: Tensor, linear: list[Term], k: tuple[Index, ...]) -> tuple[Terms, Expr]:
+    """The gradient of the terms that are linear in p, as an expression over k and the definitions it needs."""
+    direct, through = sympy.Integer(0), []
+    for t in linear:
+        (a,) = [a for a in direct_accesses(t.body) if a.tensor in state.terms.moving((p,))]
+        if a.tensor is p and set(a.idx) == set(t.loops) and len(set(a.idx)) == len(t.loops) == len(p.shape):
+            direct += substitute(t.body.diff(a), dict(zip(a.idx, k, strict=True)))
+        else:
+            through.append(t)
+    if not through:
+        return state.terms, sympy.expand_mul(direct)
+    found = [_gradient(state, p, through, sign) for sign in (1, -1)]
+    sign = 1 if _minuses(found[0]) <= _minuses(found[1]) else -1
+    small = renamed(found[0 if sign > 0 else 1], state.names, lambda t: t in state.terms.inputs)
+    out = small.outputs[f"d_{p.name}"]
+    terms = replace(state.terms, definitions=(*state.terms.definitions, *small.statements))
+    return terms, sympy.expand_mul(direct + sign * Access(out, k))
+
+
+def _gradient(state: _State, p: Tensor, terms: list[Term], sign: int) -> Program:
+    signed = [Term(t.loops, sign * t.body) for t in terms]
+    program = gradient(state.terms.program(signed), "L", (p,))
+    return simplify(prune(program, f"d_{p.name}"))
+
+
+def _minuses(program: Program) -> int:
+    return sum(s.body.could_extract_minus_sign() for s in program.statements if isinstance(s, Statement))
+
+
+def _affine(state: _State, p: Tensor, parts: _Sorted) -> None:
+    """No minimum unless the slope is 0, or not negative where p is not."""
+    k = fresh_indices(p.shape)
+    terms, slope = _slope(state, p, parts.linear, k)
+    others = terms.moving(q for q in state.left if q is not p)
+    if any(a.tensor in others for a in direct_accesses(slope)):
+        raise NoClosedForm("a product with another unknown")
+    sense = "at_least" if p in state.bounds else "equal"
+    state.steps.append(Step(p, "affine", terms))
+    if parts.linear:
+        state.conditions.append(Condition(k, slope, sense, p, True))
+    state.bounds.pop(p, None)
+    state.terms = _joined(state, terms, [*parts.rest, *_at_zero(terms, parts.linear, p)])
+
+
+def _separable(state: _State, p: Tensor, parts: _Sorted) -> None:
+    """Entry by entry."""
+    found, k, terms = _minimum(state, p, parts)
+    if p in state.bounds and not found.nonnegative:
+        _with_bound(state, p)
+        parts = _sorted(state.terms, p)
+        found, k, terms = _minimum(state, p, parts)
+    state.bounds.pop(p, None)
+    state.steps.append(Step(p, found.how, terms, k, found.at))
+    state.conditions += [Condition(k, body, sense, p, False) for body, sense in found.conditions]
+    state.terms = _joined(state, terms, [*parts.rest, *_at_zero(terms, parts.linear, p), *_expanded(k, found.value)])
+
+
+def _minimum(state: _State, p: Tensor, parts: _Sorted) -> tuple[Minimum, tuple[Index, ...], Terms]:
+    k = fresh_indices(p.shape)
+    u, others = Access(p, k), state.terms.moving(q for q in state.left if q is not p)
+    pieces = []
+    for t in parts.own:
+        (a,) = [a for a in direct_accesses(t.body) if a.tensor is p]
+        body = substitute(t.body, dict(zip(a.idx, k, strict=True)))
+        one = piece(body, u)
+        if one is None or any(b.tensor in others for b in direct_accesses(one.w * one.b)):
+            raise NoClosedForm(str(t))
+        pieces.append(one)
+    terms, slope = _slope(state, p, parts.linear, k)
+    return minimised(pieces, slope), k, terms
+
+
+def _norm(state: _State, p: Tensor, t: Term) -> tuple[Expr, Access] | None:
+    """A term w sqrt(sum p^2) over all of p, or over its last axis for each of the others: w and the sum."""
+    moving = state.terms.moving((p,))
+    held = [a for a in direct_accesses(t.body) if a.tensor in moving]
+    if len(held) != 1 or sympy.sqrt(held[0]) not in sympy.Mul.make_args(t.body) or set(held[0].idx) != set(t.loops):
+        return None
+    (a,) = held
+    own = [s for s in state.terms.definitions if isinstance(s, Statement) and s.out is a.tensor]
+    if len(own) != 1 or own[0].reduce != "sum" or own[0].guard is not None:
+        return None
+    (s,) = own
+    square = s.body.base if s.body.is_Pow and s.body.exp == 2 else None
+    whole = isinstance(square, Access) and square.tensor is p and square.idx == (*s.lhs, *s.reduced)
+    return (t.body / sympy.sqrt(a), a) if whole else None
+
+
+def _under_norm(state: _State, p: Tensor, parts: _Sorted, w: Expr, a: Access) -> None:
+    """w ||p|| + <slope, p> is least at 0 where ||slope|| <= w, and has no minimum elsewhere."""
+    k = fresh_indices(p.shape)
+    terms, slope = _slope(state, p, parts.linear, k)
+    rank = len(a.idx)
+    square = Tensor(state.names.fresh("t"), a.tensor.shape)
+    statement = Statement(square, k[:rank], "=", "sum", k, slope**2)
+    terms = replace(terms, definitions=(*terms.definitions, statement))
+    weight = substitute(w, dict(zip(a.idx, k[:rank], strict=True)))
+    body = weight - sympy.sqrt(Access(square, k[:rank]))
+    state.steps.append(Step(p, "a norm, inside its condition", terms, k, sympy.Integer(0)))
+    state.conditions.append(Condition(k[:rank], body, "at_least", p, False))
+    state.terms = _joined(state, terms, [*parts.rest, *_at_zero(terms, parts.linear, p)])
+
+
+def _with_bound(state: _State, p: Tensor) -> None:
+    """The sign of an unknown gets a multiplier after all."""
+    m, k = state.bounds.pop(p), fresh_indices(p.shape)
+    state.multipliers.append(m)
+    term = Term(k, -Access(m, k) * Access(p, k))
+    state.added.append(term)
+    state.terms = replace(state.terms, inputs=(*state.terms.inputs, m), terms=(*state.terms.terms, term))
+
+
+def _at_zero(terms: Terms, linear: list[Term], p: Tensor) -> list[Term]:
+    """What is left of the linear terms where p is 0."""
+    if not linear:
+        return []
+    program = zeroed(terms.program(linear), p)
+    return list(terms_of(program, unknowns(terms.inputs)).terms) if program.statements else []
+
+
+def _joined(state: _State, terms: Terms, new: Iterable[Term]) -> Terms:
+    """The terms that are left, over the definitions that they and the conditions need."""
+    new = [t for t in new if t.body != 0]
+    flat = [t for one in new for t in _expanded(one.loops, one.body)]
+    bodies = [*(t.body for t in flat), *(c.body for c in state.conditions)]
+    needed = dict.fromkeys(a.tensor for b in bodies for a in direct_accesses(b))
+    live = eliminate_dead(Program(terms.inputs, terms.definitions, {str(t.uid): t for t in needed}))
+    return replace(terms, definitions=live.statements, terms=tuple(flat))
+
+
+def _reads(state: _State, m: Tensor) -> bool:
+    """Whether the dual says anything of a multiplier."""
+    moving = state.terms.moving((m,))
+    bodies = [*(t.body for t in state.terms.terms), *(c.body for c in state.conditions)]
+    return any(a.tensor in moving for b in bodies for a in direct_accesses(b))
