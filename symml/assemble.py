@@ -37,46 +37,86 @@ from symml.source import Span
 from symml.syntax.words import nearest
 from symml.targets.numba_cpu.wrap import size_entry
 from symml.training.compose import all_dims, couples_rows, minibatch, outputs_as_functions, update_program
+from symml.training.conditions import Condition
+from symml.training.definite import definite
+from symml.training.solvers import EXACT, LBFGS, SOLVERS, Problem, Solver, by_form, named
 
 if TYPE_CHECKING:
     from symml.analysis import Analysis
     from symml.pipeline import Options
 
-FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}}
+FULL_BATCH_OPTIONS = {"lbfgs": {"iterations": 1000, "memory": 10}, **SOLVERS}
 BATCH_OPTIONS = {"batch": 32, "epochs": 20, "seed": 0}
 LARGEST_COUNT = 2**31 - 1
 VALIDATION = "valid"
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 
 
-def plan(a: Analysis) -> Plan:
+def plan(a: Analysis, options: Options | None = None) -> Plan:
     """The functions of a fit and how parameters start."""
 
     model = a.model
-    if model.constraints:
-        c = model.constraints[0]
-        raise UnsupportedError(f"training under constraints ('{c.text}') is not supported yet", c.span)
     method, optimizer = _method(model)
+    if model.constraints and optimizer is not None:
+        c = model.constraints[0]
+        raise UnsupportedError(f"'{method}' does not keep '{c.text}'", c.span, fix="leave the method out")
+    solver = _solver(a, method, options) if optimizer is None else None
     derivative, batch = _batch_derivative(a, optimizer)
-    wanted = [k for k in a.program.outputs if k != "loss"]
+    wanted = [k for k in a.program.outputs if k == "predict" or k.startswith("report ")]
     others = {k: simplify(stabilise(prune(a.program, k))) for k in wanted}
     functions = [Function("value_and_grad", "gradient", schedule(derivative), "loss")]
     functions += outputs_as_functions(others, {r.name.id: r.part.id if r.part else "" for r in model.reports})
     if (part := _validation_part(model, optimizer)) is not None:
         functions.append(Function("validation_loss", "value", schedule(a.forward), "loss", part))
-    dims = all_dims([a.program, derivative, *others.values()], model.over)
+    functions += solver.functions if solver else ()
+    dims = all_dims([a.program, derivative, *others.values(), *(solver.programs if solver else ())], model.over)
     return Plan(
         params=model.over,
         hypers=tuple(h.tensor for h in model.hypers.values()),
         dims=dims,
         functions=tuple(functions),
-        starts=_starts(a),
-        algorithm=method if optimizer is None else "descent" if batch is None else "minibatch",
+        starts=_starts(a, solver is not None and solver.algorithm == "interior_point"),
+        algorithm=solver.algorithm if solver else "descent" if batch is None else "minibatch",
         optimizer=optimizer,
         update=update_program(optimizer) if optimizer else None,
         row=model.row_dim,
         batch=batch,
+        files=solver.files if solver else (),
+        reason=solver.reason if solver else "",
+        method=solver.method if solver else method,
+        facts=solver.facts if solver else {},
+        unknowns=solver.unknowns if solver else (),
     )
+
+
+def _problem(a: Analysis) -> Problem:
+    """What is minimised, with the page's constraints as conditions; definite matrices by their factors."""
+    model = a.model
+    if not model.constraints:
+        return Problem(a.forward, a.derivative, model.over)
+    if model.weight is not None:
+        raise UnsupportedError("weights beside constraints are not supported yet", model.weight.span)
+    psd = [c for c in model.constraints if c.sense == "psd"]
+    matrices = [r.param for r in model.regions if r.kind == "psd"]
+    program, inside = definite(a.program, [c.output for c in psd], matrices)
+    conditions = tuple(Condition(inside.get(c.output, c.output), c.sense == "equal", c.text) for c in model.constraints)
+    whole = simplify(stabilise(prune(program, "loss", *(c.output for c in conditions))))
+    return Problem(a.forward, a.derivative, model.over, conditions, whole)
+
+
+def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
+    """How a page is solved that is not trained by an optimiser's page: as it says, else by the form of its problem."""
+    problem = _problem(a)
+    precise = options is None or (options.dtype == "float64" and options.target != "cuda")
+    if a.model.train is None:
+        return by_form(problem) if precise else LBFGS
+    if method in SOLVERS and not precise:
+        raise UnsupportedError(
+            f"'{method}' needs double precision, and the CPU",
+            a.model.train.span,
+            fix="train with lbfgs, or leave out --dtype and --target",
+        )
+    return named(method, a.model.train.span, problem)
 
 
 def errors_plan(a: Analysis) -> tuple[Plan, dict]:
@@ -107,7 +147,7 @@ def errors_plan(a: Analysis) -> tuple[Plan, dict]:
         Function("objective", "value", schedule(a.forward), "loss"),
     )
     whole = plan(a)
-    small = replace(whole, functions=functions, algorithm="", optimizer=None, update=None, batch=None)
+    small = replace(whole, functions=functions, algorithm="", optimizer=None, update=None, batch=None, files=())
     return replace(small, dims=all_dims([a.program, second], a.model.over)), {"errors": facts}
 
 
@@ -215,13 +255,14 @@ def _check_option(option: str, value: float, domain: Domain | None, place: Span)
         raise SpecError(f"{option} = {value:g} is not a whole number from {least} to {LARGEST_COUNT}", place)
 
 
-def _starts(a: Analysis) -> tuple:
-    """Each parameter's start; without `init` it is 0 where the problem is convex, else the page must say it."""
+def _starts(a: Analysis, inside: bool) -> tuple:
+    """Each parameter's start. Without `init` it is 0 where the problem is convex, or the middle of its domain where the
+    solver asks for no more (`inside`); else the page must say it."""
 
     starts = []
     low = Lowering(a.model.dims, {h.tensor.name: h.tensor for h in a.model.hypers.values()}, {})
     missing = [t for t in a.model.over if a.model.params[t.name].init is None]
-    if missing and not (c := certify(a.forward, "loss", a.model.over)).convex:
+    if missing and not inside and not (c := certify(a.forward, "loss", a.model.over)).convex:
         p = a.model.params[missing[0].name]
         raise SpecError(
             f"'{missing[0].name}' needs an init: the problem is not certified convex ({c.reason})",
@@ -231,12 +272,26 @@ def _starts(a: Analysis) -> tuple:
     for t in a.model.over:
         init = a.model.params[t.name].init
         if init is None:
-            starts.append(Start(t, "constant", (sympy.Integer(0),)))
+            starts.append(_middle(t) if inside else Start(t, "constant", (sympy.Integer(0),)))
         elif init.kind == "sample":
             starts.append(Start(t, "sample", (), _sampled(a.model, t, init)))
         else:
             starts.append(Start(t, init.kind, tuple(low.expression(e, {}).scalar for e in init.args)))
     return tuple(starts)
+
+
+def _middle(t: Tensor) -> Start:
+    """A point inside of a parameter's domain."""
+    d = t.domain
+    if d.kind in ("psd", "symmetric"):
+        return Start(t, "identity", ())
+    if d.kind in ("simplex", "stochastic"):
+        return Start(t, "constant", (1 / t.shape[-1],))
+    if d.kind == "ball" or (d.lower is None and d.upper is None):
+        return Start(t, "constant", (sympy.Integer(0),))
+    if d.lower is not None and d.upper is not None:
+        return Start(t, "constant", (sympy.Float((d.lower + d.upper) / 2),))
+    return Start(t, "constant", (sympy.Float(d.lower + 1 if d.lower is not None else d.upper - 1),))
 
 
 def _sampled(model: Model, t: Tensor, init: Init) -> str:
@@ -253,7 +308,7 @@ def _sampled(model: Model, t: Tensor, init: Init) -> str:
 def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], options: Options) -> dict:
     """All that a run needs besides the module, as JSON."""
     model = a.model
-    method = model.train.method if model.train else "lbfgs"
+    method = plan_.method
     given = dict(model.train.options) if model.train else {}
     optimizer = plan_.optimizer
     label = a.program.outputs["predict"].domain if "predict" in a.program.outputs else None
@@ -291,7 +346,11 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "functions": functions,
         "method": {
             "name": method,
-            "tolerance": (model.train.tolerance if model.train else None) or TOLERANCE[options.dtype],
+            "algorithm": plan_.algorithm,
+            "reason": plan_.reason,
+            "facts": {**plan_.facts, "unknowns": [[size_entry(n) for n in t.shape] for t in plan_.unknowns]},
+            "tolerance": (model.train.tolerance if model.train else None)
+            or EXACT.get(method, TOLERANCE[options.dtype]),
             "options": {**FULL_BATCH_OPTIONS.get(method, BATCH_OPTIONS), **given},
             "patience": model.train.patience if model.train else 0,
         },

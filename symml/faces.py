@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60  # of a table on the screen
 MOST_ERRORS = 20
+ACTIVE = 1e-6  # a multiplier above this says that its constraint holds the solution
 
 
 def screen(result: Result) -> list[str]:
@@ -77,10 +78,14 @@ def figures(result: Result) -> list[str]:
         else f"compiled in {result.prepare_seconds + o['compile_seconds']:.1f} s (cached next time)"
     )
     gradient = f"   |grad| {o['gradient']:.0e}" if not m["batch"] else ""
+    gradient = f"   KKT residual {o['kkt']:.0e}" if "kkt" in o else gradient
     sign = -1 if m["sense"] == "maximize" else 1
     lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
+    if m["method"]["reason"]:
+        lines.append(f"{m['method']['name']}: {m['method']['reason']}")
     steps = f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}"
     lines.append(f"{steps}   {o['status']}   {_time(o['seconds'])}")
+    lines += multiplier_lines(m["method"]["facts"].get("conditions", ()), o.get("multipliers", {}))
     if o.get("best_epoch"):
         part, least = m["functions"]["validation_loss"]["part"], o["validation"][o["best_epoch"] - 1]
         lines.append(f"kept epoch {o['best_epoch']}, the best on {part}: loss {sign * least:.6g}")
@@ -91,6 +96,17 @@ def figures(result: Result) -> list[str]:
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):
         lines.append(f"{name} = {value:.4g}" + (f" on {part}" if part else ""))
     return lines
+
+
+def multiplier_lines(conditions: Iterable[Mapping], found: Mapping[str, object]) -> list[str]:
+    """A line for each constraint of the page: the multiplier, or the range of them, that it has at the solution."""
+    rows = []
+    for c in (c for c in conditions if c["text"]):
+        values = np.asarray(found[c["name"]], float)
+        told = f"{float(values):.6g}" if values.size == 1 else f"{values.min():.4g} .. {values.max():.4g}"
+        active = "" if c["equal"] or values.size == 1 else f"{int((values > ACTIVE).sum())} of {values.size} active"
+        rows.append((f"  multiplier of {c['text']}", told, active))
+    return _table(rows) if rows else []
 
 
 def choice_lines(found: Mapping) -> list[str]:

@@ -125,7 +125,7 @@ def _assembled(source: Source, options: Options) -> tuple[str, dict, Plan]:
     from symml.assemble import errors_plan, manifest, plan
 
     a = analyse(source)
-    plan_, more = (plan(a), {}) if options.purpose == "fit" else errors_plan(a)
+    plan_, more = (plan(a, options), {}) if options.purpose == "fit" else errors_plan(a)
     text, functions = _module_source(plan_, options, a.model.train)
     rows = formulas(a) if options.purpose == "fit" else []
     return text, {**manifest(a, plan_, functions, rows, options), **more}, plan_
@@ -396,7 +396,7 @@ def show(source: Source, stage: str, options: Options) -> str:
 
     a = analyse(source)
     if stage == "loops":
-        return "\n\n".join(f"{f.name}\n{loop_program(f.program)}" for f in plan(a).functions)
+        return "\n\n".join(f"{f.name}\n{loop_program(f.program)}" for f in plan(a, options).functions)
     if stage == "model":
         return "\n".join(programs.declaration(t) for t in a.model.inputs)
     return programs.program({"program": a.program, "derivative": a.derivative}[stage])

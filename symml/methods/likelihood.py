@@ -40,10 +40,10 @@ def read(program: Program, output: str, wrt: tuple[Tensor, ...], place: Span | N
         definitions.setdefault(s.out, []).append(s)
     sources = _sources(program)
     atoms: dict[Symbol, Statement] = {}
-    terms = _terms(_flat(Access(program.outputs[output], ()), definitions, atoms))
+    parts = terms(flat_objective(Access(program.outputs[output], ()), definitions, atoms))
     times: set[tuple[Dim, ...]] = set()
     penalty, fitted = False, []
-    for term in terms:
+    for term in parts:
         found = set().union(*(_reach(s, sources) for s in _atoms_of(term, atoms)), *_direct(term, sources))
         if not found & set(wrt):
             continue  # a constant
@@ -58,7 +58,7 @@ def read(program: Program, output: str, wrt: tuple[Tensor, ...], place: Span | N
     if len(times) != 1:
         why = "the objective reads no data" if not times else "the objective adds sums over the data of different scale"
         raise UnsupportedError(why, place, fix=FIX)
-    alone = len(terms) == 1 and len(fitted) == 1 and _is_square(fitted[0], wrt, sources)
+    alone = len(parts) == 1 and len(fitted) == 1 and _is_square(fitted[0], wrt, sources)
     return Reading(times.pop(), penalty, tuple(k.size for k in fitted[0].loops) if alone else None)
 
 
@@ -74,7 +74,7 @@ def _reach(s: Statement, sources: Mapping[Tensor, frozenset[Tensor]]) -> frozens
     return frozenset().union(*(sources.get(t, frozenset()) for t in reads(s)))
 
 
-def _flat(expr: Expr, definitions: Mapping[Tensor, list[Statement]], atoms: dict[Symbol, Statement]) -> Expr:
+def flat_objective(expr: Expr, definitions: Mapping[Tensor, list[Statement]], atoms: dict[Symbol, Statement]) -> Expr:
     """A scalar expression with scalar definitions put in; each reduction becomes a symbol of `atoms`."""
     for _ in range(len(definitions) + 1):
         table = {}
@@ -96,15 +96,15 @@ def _flat(expr: Expr, definitions: Mapping[Tensor, list[Statement]], atoms: dict
     raise AssertionError("a scalar defines itself")
 
 
-def _terms(expr: Expr) -> list[Expr]:
+def terms(expr: Expr) -> list[Expr]:
     """The terms of a sum, a factor in front of a bracket multiplied in."""
     if expr.is_Add:
-        return [t for a in expr.args for t in _terms(a)]
+        return [t for a in expr.args for t in terms(a)]
     sums = [a for a in expr.args if a.is_Add] if expr.is_Mul else []
     if len(sums) != 1:
         return [expr]
     rest = sympy.Mul(*(a for a in expr.args if a is not sums[0]))
-    return [t for a in sums[0].args for t in _terms(rest * a)]
+    return [t for a in sums[0].args for t in terms(rest * a)]
 
 
 def _atoms_of(term: Expr, atoms: Mapping[Symbol, Statement]) -> list[Statement]:

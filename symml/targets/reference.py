@@ -29,23 +29,26 @@ def namespace(plan: Plan) -> types.SimpleNamespace:
         made["gather"] = _gather(plan, made)
     if plan.update is not None:
         made["update"] = _update(plan)
-    for name in ("philox", *([plan.algorithm] if plan.algorithm else [])):
+    for name in ("philox", *plan.files, *([plan.algorithm] if plan.algorithm else [])):
         exec(compile((ALGORITHMS / f"{name}.py").read_text(), f"{name}.py", "exec"), made)
     made["initialise"] = _initialise(plan, made)
     return types.SimpleNamespace(**made)
 
 
-def _values(f: Function, plan: Plan, x: np.ndarray, data: tuple) -> tuple[dict[Tensor, np.ndarray], dict[Dim, int]]:
+def _values(
+    f: Function, plan: Plan, x: np.ndarray, data: tuple, v: np.ndarray | None = None
+) -> tuple[dict[Tensor, np.ndarray], dict[Dim, int]]:
     sizes, hyper, *arrays = data
     dims = dict(zip(plan.dims, map(int, sizes), strict=True))
     values: dict[Tensor, np.ndarray] = dict(zip(f.data, arrays, strict=True))
     values |= dict(zip(plan.hypers, map(np.float64, hyper), strict=True))
-    at = 0
-    for t in plan.params:
-        shape = _shape(t, dims)
-        count = math.prod(shape)
-        values[t] = x[at : at + count].astype(np.float64).reshape(shape)[()]
-        at += count
+    for vector, tensors in ((x, f.params or plan.params), (v, f.along)):
+        at = 0
+        for t in tensors:
+            shape = _shape(t, dims)
+            count = math.prod(shape)
+            values[t] = vector[at : at + count].astype(np.float64).reshape(shape)[()]
+            at += count
     return values, dims
 
 
@@ -54,10 +57,23 @@ def _shape(t: Tensor, dims: Mapping[Dim, int]) -> tuple[int, ...]:
 
 
 def _function(f: Function, plan: Plan):
-    def value_and_grad(x, g, data, work):
-        outputs = evaluate(f.program, *_values(f, plan, x, data))
-        g[:] = np.concatenate([np.ravel(outputs[f"d_{t.name}"]) for t in plan.params])
+    def gradient(x, v, g, data):
+        outputs = evaluate(f.program, *_values(f, plan, x, data, v))
+        g[:] = np.concatenate([np.ravel(outputs[f"d_{t.name}"]) for t in f.params or plan.params])
         return float(outputs[f.output])
+
+    def value_and_grad(x, g, data, work):
+        return gradient(x, None, g, data)
+
+    def value_and_grad_along(x, v, g, data, work):
+        return gradient(x, v, g, data)
+
+    def vector(x, out, data, work):
+        vector_along(x, None, out, data, work)
+
+    def vector_along(x, v, out, data, work):
+        outputs = evaluate(f.program, *_values(f, plan, x, data, v))
+        out[:] = np.concatenate([np.ravel(outputs[name]) for name in f.outputs] or [np.zeros(0)])
 
     def value(x, data, work):
         return float(evaluate(f.program, *_values(f, plan, x, data))[f.output])
@@ -65,7 +81,9 @@ def _function(f: Function, plan: Plan):
     def array(x, data, work, out):
         out[...] = evaluate(f.program, *_values(f, plan, x, data))[f.output]
 
-    return {"gradient": value_and_grad, "value": value, "array": array}[f.kind]
+    if f.along:
+        return {"gradient": value_and_grad_along, "vector": vector_along}[f.kind]
+    return {"gradient": value_and_grad, "value": value, "array": array, "vector": vector}[f.kind]
 
 
 def _gather(plan: Plan, made: Mapping):
@@ -118,6 +136,8 @@ def _initialise(plan: Plan, made: Mapping):
             args = [float(a.xreplace(table).evalf()) for a in start.args]
             if start.kind == "sample":
                 x[at : at + count] = 0.0
+            elif start.kind == "identity":
+                x[at : at + count] = np.eye(math.isqrt(count)).ravel()
             elif start.kind == "constant":
                 x[at : at + count] = args[0]
             else:

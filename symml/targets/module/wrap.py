@@ -12,6 +12,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent.parent
 SHARED = ("runtime/prepare.py", "runtime/drive.py")
+SOLVING = ("runtime/solve.py",)
 INDENT = "    "
 NEEDS = {
     "cpu": "Needs numpy, numba and, for matrix products, scipy.",
@@ -26,7 +27,8 @@ def standalone(kernel: str, manifest: Mapping, dtype: str, target: str = "cpu") 
         + "\n\n"
         + kernel.strip().replace("import math\n", "import math\nimport time\n", 1)
     ]
-    parts += [_functions(PACKAGE / name) for name in SHARED]
+    shared = SHARED if manifest["method"]["algorithm"] in ("lbfgs", "minibatch", "descent") else (*SHARED, *SOLVING)
+    parts += [_functions(PACKAGE / name) for name in shared]
     parts += [_prepare(manifest), _fit(manifest, dtype)]
     if "predict" in manifest["functions"]:
         parts.append(_predict(manifest, dtype))
@@ -254,14 +256,7 @@ def _fit(m: Mapping, dtype: str) -> str:
     lines += _tuple(function, m, dtype)
     lines += [f"x = np.zeros({count}, np.{dtype})", "initialise(x, inputs[0], inputs[1], seed)"]
     lines += _sampling(m)
-    lines += (
-        _run_batches(m, function, rowed)
-        if m["optimizer"]
-        else [
-            f"outcome = run_lbfgs(lbfgs, x, inputs, work, {m['method']['tolerance']!r}, {int(m['method']['options']['iterations'])}, "
-            f"{int(m['method']['options']['memory'])}, watch)"
-        ]
-    )
+    lines += _run_batches(m, function, rowed) if m["optimizer"] else _SOLVING[m["method"]["algorithm"]](m, dtype)
     lines += [
         "return {'params': parameters(x, sizes), 'x': x, 'sizes': sizes, 'labels': labels, 'statistics': statistics, **outcome}"
     ]
@@ -271,6 +266,58 @@ def _fit(m: Mapping, dtype: str) -> str:
         f'{INDENT}"""Train on arrays by name; returns params, labels, statistics, loss, history and status."""',
     ]
     return _parameters(m) + "\n\n\n" + "\n".join(head + [INDENT + line for line in lines])
+
+
+def _run_lbfgs(m: Mapping, dtype: str) -> list[str]:
+    o = m["method"]
+    numbers = f"{o['tolerance']!r}, {int(o['options']['iterations'])}, {int(o['options']['memory'])}"
+    return [f"outcome = run_lbfgs(lbfgs, x, inputs, work, {numbers}, watch)"]
+
+
+def _run_least_squares(m: Mapping, dtype: str) -> list[str]:
+    o, parts = m["method"], m["functions"]["residuals"]["parts"]
+    count = " + ".join("*".join(map(_size, part)) or "1" for part in parts)
+    return [
+        *_call_of(m, dtype, "residuals"),
+        *_call_of(m, dtype, "tangent"),
+        "outcome = run_least_squares(levenberg_marquardt, value_and_grad, x, inputs, work, residuals_given, tangent_given, "
+        f"{count}, {o['tolerance']!r}, {int(o['options']['iterations'])}, "
+        f"paths_of({o['name']!r}, {o['facts']['affine']!r}), watch)",
+    ]
+
+
+def _run_interior_point(m: Mapping, dtype: str) -> list[str]:
+    o, facts, parts = m["method"], m["method"]["facts"], m["functions"]["conditions"]["parts"]
+    counts = ["*".join(map(_size, part)) or "1" for part in parts]
+    extra = " + ".join("*".join(map(_size, s)) or "1" for s in facts["unknowns"]) or "0"
+    equal = " + ".join(n for n, c in zip(counts, facts["conditions"], strict=True) if c["equal"]) or "0"
+    lines = [f"wide = np.concatenate((x, np.ones({extra})))", f"multipliers = np.zeros({' + '.join(counts) or '0'})"]
+    at = "0"
+    for name, count, part in zip(facts["multipliers"], counts, parts, strict=True):
+        lines.append(f"arrays[{name!r}] = multipliers[{at} : {at} + {count}].reshape(({_sizes(part)}))")
+        at = f"{at} + {count}"
+    given = ("objective", "conditions", "condition_tangent", "lagrangian_times")
+    return [
+        *lines,
+        *(line for name in given for line in _call_of(m, dtype, name)),
+        f"outcome = run_interior_point(interior_point, value_and_grad, x, wide, multipliers, {equal}, "
+        f"{', '.join(f'{name}_given' for name in given)}, (inputs, work), {o['tolerance']!r}, "
+        f"{int(o['options']['iterations'])}, watch)",
+        "if outcome['status'] in MESSAGES.values():",
+        f"{INDENT}raise ValueError(outcome['status'])",
+    ]
+
+
+_SOLVING = {"interior_point": _run_interior_point, "lbfgs": _run_lbfgs, "levenberg_marquardt": _run_least_squares}
+
+
+def _call_of(m: Mapping, dtype: str, name: str) -> list[str]:
+    """Lines that make NAME_given, the data and the buffers of one of the kernel's functions."""
+    inputs, work = _tuple(m["functions"][name], m, dtype)
+    return [
+        inputs.replace("inputs = ", f"{name}_inputs = ", 1),
+        f"{name}_given = ({name}_inputs, {work.removeprefix('work = ')})",
+    ]
 
 
 def _sampling(m: Mapping) -> list[str]:

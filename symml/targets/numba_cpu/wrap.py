@@ -42,8 +42,8 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     if plan.update is not None:
         functions.append(_text(inlined(config.decorator), _update(plan, config, used)))
     algorithms = [philox(config)]
-    if plan.algorithm:
-        algorithms.append(decorated((ALGORITHMS / f"{plan.algorithm}.py").read_text(), config.strict_decorator))
+    for name in (*plan.files, *([plan.algorithm] if plan.algorithm else [])):
+        algorithms.append(decorated((ALGORITHMS / f"{name}.py").read_text(), config.strict_decorator))
     functions.append(_text(config.strict_decorator, initial(plan, config)))
     head = ["import math", "", "import numpy as np", *primitives(used), "", f"real = np.{config.dtype}"]
     return "\n".join(head) + "\n\n\n" + "\n\n\n".join([*algorithms, *functions]) + "\n", manifest
@@ -63,8 +63,7 @@ def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[
     printer = Printer(storage, config)
     body = printer.program(p)
     used |= printer.used
-    arguments = {"gradient": "x, g, data, work", "value": "x, data, work", "array": "x, data, work, out"}[f.kind]
-    lines = [f"def {f.name}({arguments}):", *(INDENT + line for line in (*head, *body, *tail))]
+    lines = [f"def {f.name}({f.arguments}):", *(INDENT + line for line in (*head, *body, *tail))]
     return lines, entry(f, config.dtype)
 
 
@@ -78,6 +77,7 @@ def entry(f: Function, dtype: str) -> dict:
         "data": [t.name for t in f.data],
         "work": [_buffer(t, p, dtype) for t in p.workspace],
         "out": None if out is None else {"shape": _shape(out.shape), "integer": out.integer},
+        "parts": [_shape(p.outputs[name].shape) for name in f.outputs],
     }
 
 
@@ -114,7 +114,7 @@ def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str]
         storage[t] = f"v_{t.name}"
         if not t.shape:
             head.append(f"v_{t.name} = float(v_{t.name}[()])")
-    head += _views("x", plan.params, storage, "v_{}")
+    head += _views("x", f.params or plan.params, storage, "v_{}") + _views("v", f.along, storage, "v_{}")
     for t in p.workspace:
         storage[t] = f"v_{t.name}"
     if p.workspace:
@@ -163,15 +163,18 @@ def _outputs(f: Function, plan: Plan, storage: dict[Tensor, str], head: list[str
         return [f"return float({storage[outputs[f.output]]})"]
     if f.kind == "array":
         return _array_output(outputs[f.output], storage, head)
+    if f.kind == "vector":
+        return _vector_outputs([outputs[name] for name in f.outputs], f, storage, head)
     tail: list[str] = []
-    gradients = {t: outputs[f"d_{t.name}"] for t in plan.params}
+    params = f.params or plan.params
+    gradients = {t: outputs[f"d_{t.name}"] for t in params}
     bound: dict[Tensor, str] = {}
     places: dict[Tensor, str] = {}
-    lines = _views("g", plan.params, places, "g_{}")
+    lines = _views("g", params, places, "g_{}")
     starts = [line for line in lines if line.startswith("at")]
     head += starts + [line for line in lines if not line.startswith("at") and "float(" not in line]
     at = "0"
-    for k, t in enumerate(plan.params):
+    for k, t in enumerate(params):
         d = gradients[t]
         if not t.shape:
             tail.append(f"g[{at}] = {storage[d]}")
@@ -190,6 +193,23 @@ def _array_output(out: Tensor, storage: dict[Tensor, str], head: list[str]) -> l
         storage[out] = "out"
         return []
     return [f"out[:] = {storage[out]}"]
+
+
+def _vector_outputs(outs: list[Tensor], f: Function, storage: dict[Tensor, str], head: list[str]) -> list[str]:
+    """The parts of `out` are where the outputs are computed; what is a number, an input or there already is copied."""
+    lines = _views("out", tuple(outs), {}, "o_{}")
+    head += [line for line in lines if "float(" not in line]
+    tail, at, bound = [], "0", set(f.program.inputs)
+    for k, t in enumerate(outs):
+        if not t.shape:
+            tail.append(f"out[{at}] = {storage[t]}")
+        elif t in bound:
+            tail.append(f"o_{t.name}[:] = {storage[t]}")
+        else:
+            storage[t] = f"o_{t.name}"
+            bound.add(t)
+        at = f"at{k + 1}out"
+    return tail or ["pass"]
 
 
 def _gather(plan: Plan) -> list[str]:
@@ -263,6 +283,10 @@ def initial(plan: Plan, config: Config) -> list[str]:
         args = [bodies.scalar(a) for a in start.args]
         if start.kind == "sample":
             body.append(f"x[{at}:at{k + 1}] = 0.0  # rows of {start.source} come here")
+        elif start.kind == "identity":
+            side = size(start.tensor.shape[0])
+            body += [f"x[{at}:at{k + 1}] = 0.0", f"for k in range({side}):"]
+            body.append(f"{INDENT}x[{at} + k * ({side} + 1)] = 1.0")
         elif start.kind == "constant":
             body.append(f"x[{at}:at{k + 1}] = {args[0]}")
         else:

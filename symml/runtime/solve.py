@@ -1,0 +1,210 @@
+"""Runs of the solvers that need more than a gradient, in pieces as in drive.py; emitted modules carry this text too.
+
+Each run is a dict of arrays that may be kept and gone on with; `work` of a function is its buffers.
+"""
+
+import math
+import time
+
+import numpy as np
+
+from symml.runtime.drive import STATUS, USED_UP, longer, restore
+
+SMALL = 200_000  # entries of a Jacobian up to which several paths are tried
+LARGEST_JACOBIAN = 200_000_000
+MOST_UNKNOWNS = 4_000  # of an interior-point method, whose matrices are dense
+PATHS = ((1, 1.0), (1, 0.01), (0, 1.0))  # with acceleration or without, the first radius relative to x
+WHOLE_STEP = ((0, 1e150),)
+
+
+def run_least_squares(
+    algorithm,
+    gradient,
+    x,
+    data,
+    work,
+    residual,
+    tangent,
+    m,
+    tolerance,
+    iterations,
+    paths,
+    watch=None,
+    saved=None,
+    between=None,
+):
+    """Train all of x as a problem of m residuals; residual, tangent: (data, work) of these functions.
+
+    Of the paths from the same start the one with the least objective is kept: a nonlinear problem has valleys that lead
+    nowhere. The last path is gone only where the others have not converged.
+    """
+    paths = paths[:1] if m * x.shape[0] > SMALL else paths
+    run = squares_run(x, iterations, paths[0][1])
+    if saved is not None:
+        restore(run, saved)
+    started = time.perf_counter()
+    arrays = (x, run["kept"], run["scale"], run["scalars"], run["counters"], run["trace"])
+    algorithm(*arrays, *residual, *tangent, m, 0, tolerance, 1)  # compiles, or loads
+    g = np.zeros_like(x)
+    gradient(x, g, data, work)
+    compiled, began = time.perf_counter() - started, time.perf_counter()
+    if between is not None:
+        between(run)
+    while run["path"][0] < len(paths):
+        one_path(algorithm, run, arrays, residual, tangent, m, iterations, tolerance, paths, watch, between)
+        next_path(run, paths)
+    x[:] = run["best_x"]
+    status, done = int(run["best"][1]), int(run["best"][2])
+    loss = gradient(x, g, data, work)
+    return {
+        "status": STATUS[status],
+        "steps": done,
+        "compile_seconds": compiled,
+        "seconds": time.perf_counter() - began,
+        "evaluations": int(run["counters"][1]),
+        "loss": float(loss),
+        "gradient": float(np.max(np.abs(g), initial=0.0)),
+        "history": (run["best_trace"][: done + 1, 0] + (loss - run["best"][0])).tolist(),
+        "angle": float(run["scalars"][3]),
+    }
+
+
+def squares_run(x, iterations, radius):
+    """The arrays of a run before its first step."""
+    return {
+        "x": x,
+        "start": x.copy(),
+        "kept": x.copy(),
+        "scale": np.zeros(x.shape[0]),
+        "scalars": np.array([0.0, radius, 0.0, 0.0, 0.0, 0.0]),
+        "counters": np.zeros(6, np.int64),
+        "trace": np.zeros((iterations + 1, 2)),
+        "path": np.zeros(1, np.int64),
+        "best": np.array([math.inf, 0.0, 0.0]),
+        "best_x": x.copy(),
+        "best_trace": np.zeros((iterations + 1, 2)),
+        "status": np.zeros(1, np.int64),
+    }
+
+
+def paths_of(method, affine):
+    """The ways to go for a method: affine residuals need one, and so does one that the page asks for by its name."""
+    return WHOLE_STEP if method == "gauss_newton" else PATHS[:1] if affine else PATHS
+
+
+def one_path(algorithm, run, arrays, residual, tangent, m, iterations, tolerance, paths, watch, between):
+    """Go one path to its end, in pieces."""
+    counters, piece = run["counters"], 1
+    curved = paths[int(run["path"][0])][0]
+    while run["status"][0] == 0:
+        start = time.perf_counter()
+        steps = min(piece, iterations - int(counters[0]))
+        run["status"][0] = algorithm(*arrays, *residual, *tangent, m, steps, tolerance, curved)
+        piece = longer(piece, time.perf_counter() - start)
+        if run["status"][0] == 0 and counters[0] >= iterations:
+            run["status"][0] = USED_UP
+        if watch is not None:
+            watch(int(counters[0]), iterations, float(run["scalars"][0]), float(run["scalars"][4]))
+        if between is not None:
+            between(run)
+
+
+def next_path(run, paths):
+    """Keep the better end, and go back to the start with the next way of going."""
+    ended = int(run["status"][0])
+    f, best = float(run["scalars"][0]), float(run["best"][0])
+    first = run["path"][0] == 0
+    if first or (math.isfinite(f) and f < best - 1e-10 * abs(best)):
+        run["best"][:] = f, ended, run["counters"][0]
+        run["best_x"][:] = run["x"]
+        run["best_trace"][:] = run["trace"]
+    run["path"][0] += 1
+    if run["path"][0] == len(paths) - 1 and run["path"][0] > 0 and run["best"][1] == 1:
+        run["path"][0] += 1
+    if ended == 3 and first:
+        run["path"][0] = len(paths)
+    if run["path"][0] < len(paths):
+        evaluations = run["counters"][1]
+        run["x"][:] = run["start"]
+        run["kept"][:] = run["start"]
+        run["status"][0] = 0
+        for name in ("scale", "scalars", "counters", "trace"):
+            run[name][...] = 0
+        run["counters"][1] = evaluations
+        run["scalars"][1] = paths[int(run["path"][0])][1]
+
+
+# constraints
+
+MESSAGES = {7: "no point satisfies all constraints", 8: "the objective has no least value: it falls without end"}
+
+
+def run_interior_point(
+    algorithm,
+    gradient,
+    x,
+    wide,
+    multipliers,
+    equal,
+    given,
+    conditions,
+    tangent,
+    hessian,
+    value,
+    tolerance,
+    iterations,
+    watch=None,
+    saved=None,
+    between=None,
+):
+    """Minimise over wide = x and the unknowns beside it; every `given` is (data, work) of a function.
+
+    multipliers: views of it are among the data of `hessian`; gradient, value: the page's own objective, for x alone.
+    """
+    run = {
+        "x": x,
+        "wide": wide,
+        "multipliers": multipliers,
+        "slack": np.zeros(multipliers.shape[0] - equal),
+        "best": wide.copy(),
+        "scalars": np.zeros(8),
+        "counters": np.zeros(4, np.int64),
+        "trace": np.zeros((iterations + 1, 2)),
+        "status": np.zeros(1, np.int64),
+    }
+    if saved is not None:
+        restore(run, saved)
+    counters, scalars = run["counters"], run["scalars"]
+    arrays = [run[k] for k in ("wide", "multipliers", "slack", "best", "scalars", "counters", "trace")]
+    functions = (*given, *conditions, *tangent, *hessian)
+    started = time.perf_counter()
+    algorithm(*arrays, equal, *functions, 0, tolerance)  # compiles, or loads
+    g = np.zeros_like(x)
+    gradient(x, g, *value)
+    compiled, began, piece = time.perf_counter() - started, time.perf_counter(), 1
+    if between is not None:
+        between(run)
+    while run["status"][0] == 0:
+        start = time.perf_counter()
+        run["status"][0] = algorithm(*arrays, equal, *functions, min(piece, iterations - int(counters[0])), tolerance)
+        piece = longer(piece, time.perf_counter() - start)
+        if run["status"][0] == 0 and counters[0] >= iterations:
+            run["status"][0] = USED_UP
+        x[:] = wide[: x.shape[0]]
+        if watch is not None:
+            watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[2]))
+        if between is not None:
+            between(run)
+    loss, done, status = float(gradient(x, g, *value)), int(counters[0]), int(run["status"][0])
+    return {
+        "status": STATUS[status] if status < len(STATUS) else MESSAGES[status],
+        "steps": done,
+        "compile_seconds": compiled,
+        "seconds": time.perf_counter() - began,
+        "evaluations": int(counters[1]),
+        "loss": loss,
+        "gradient": float(np.max(np.abs(g), initial=0.0)),
+        "history": run["trace"][: done + 1, 0].tolist(),
+        "kkt": float(scalars[2]),
+        "infeasibility": float(scalars[5]),
+    }

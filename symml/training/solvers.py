@@ -1,0 +1,179 @@
+"""Which solver a page's form asks for, and the functions that it needs compiled with the model.
+
+solver = by_form(Problem(forward, derivative, (w, b)))      solver.algorithm, .functions, .reason
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import sympy
+
+from symml.calculus.reverse import gradient
+from symml.calculus.tangent import tangent
+from symml.errors import NumericError, SpecError, UnsupportedError
+from symml.ir.evaluate import evaluate
+from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
+from symml.loops.plan import Function
+from symml.loops.schedule import schedule
+from symml.methods import epigraph, squares
+from symml.names import Names
+from symml.proof.samples import sample, sizes
+from symml.rewrite.dead import prune
+from symml.rewrite.simplify import simplify
+from symml.source import Span
+from symml.training.conditions import Condition, functions
+
+AGREE = 1e-9  # relative: the gradient of the residual form against the derivative of the page
+SOLVERS: Mapping[str, Mapping[str, float]] = {
+    "levenberg_marquardt": {"iterations": 500},
+    "gauss_newton": {"iterations": 500},
+    "interior_point": {"iterations": 300},
+    "newton": {"iterations": 300},
+}
+SQUARES = ("levenberg_marquardt", "gauss_newton")
+EXACT: Mapping[str, float] = {"levenberg_marquardt": 0.0, "gauss_newton": 0.0, "interior_point": 1e-9, "newton": 1e-9}
+#  # these stop where rounding ends all progress, unless the page says more
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (with conditions only) has the loss
+    and the residual of each condition, equalities first."""
+
+    forward: Program
+    derivative: Program
+    wrt: tuple[Tensor, ...]
+    conditions: tuple[Condition, ...] = ()
+    whole: Program | None = None
+
+
+@dataclass(frozen=True)
+class Solver:
+    """`algorithm` is the file that holds it, `files` those it needs besides, `functions` what it calls; `facts` go to the
+    run through the manifest; `reason` is for the screen."""
+
+    method: str
+    algorithm: str
+    reason: str
+    functions: tuple[Function, ...] = ()
+    files: tuple[str, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
+    programs: tuple[Program, ...] = ()
+    unknowns: tuple[Tensor, ...] = ()
+
+
+LBFGS = Solver("lbfgs", "lbfgs", "")
+
+
+def by_form(p: Problem) -> Solver:
+    """The solver for a page that names none."""
+    if p.conditions:
+        return _interior_point(p, "")
+    found = squares.read(p.forward, "loss", p.wrt)
+    if found.program is not None:
+        return _least_squares(found, p.derivative, p.wrt, "")
+    if epigraph.has_kinks(p.forward, p.wrt):
+        made = epigraph.smooth(p.forward, "loss", {}, p.wrt)
+        return LBFGS if made.program is None else _interior_point(p, "")
+    return LBFGS
+
+
+def named(method: str, place: Span | None, p: Problem) -> Solver:
+    """The solver that a page names."""
+    if p.conditions and method != "interior_point":
+        raise UnsupportedError(
+            f"'{method}' does not keep '{p.conditions[0].text}'",
+            place,
+            fix="train with interior_point, or leave the method out",
+        )
+    if method == "lbfgs":
+        return LBFGS
+    if method in ("interior_point", "newton"):
+        return _interior_point(p, method)
+    found = squares.read(p.forward, "loss", p.wrt)
+    if found.program is None:
+        raise SpecError(
+            f"'{method}' minimises sums of squares, and here {found.reason}",
+            place,
+            fix="train with lbfgs, or leave the method out",
+        )
+    return _least_squares(found, p.derivative, p.wrt, method)
+
+
+# constraints and kinks
+
+
+def _interior_point(p: Problem, method: str) -> Solver:
+    """Conditions as they are; kinks become conditions on new unknowns where that is possible."""
+    program, wrt, conditions, unknowns = p.whole or p.forward, p.wrt, p.conditions, ()
+    reason = "constraints" if conditions else "second derivatives"
+    if method != "newton" and epigraph.has_kinks(program, wrt):
+        made = epigraph.smooth(program, "loss", {c.output: c.equal for c in conditions}, wrt)
+        if made.program is not None:
+            program, unknowns = made.program, made.unknowns
+            wrt = (*wrt, *unknowns)
+            conditions = (*conditions, *(Condition(k, False) for k in made.conditions))
+            reason = " and ".join(["constraints"] * bool(p.conditions) + [f"{', '.join(made.what)} by new unknowns"])
+    equal = [c for c in conditions if c.equal]
+    conditions = (*equal, *(c for c in conditions if not c.equal))
+    found = functions(program, wrt, conditions)
+    objective = simplify(gradient(prune(program, "loss"), "loss", wrt)) if unknowns else p.derivative
+    made_ = (Function("objective", "gradient", schedule(objective), "loss"), *found.functions)
+    made_ = tuple(replace(f, params=wrt) for f in made_)
+    facts = {
+        "conditions": [{"name": c.output.split()[-1], "text": c.text, "equal": c.equal} for c in conditions],
+        "multipliers": [t.name for t in found.multipliers],
+        "flat": found.flat,
+        "affine": found.affine,
+    }
+    files, told = ("symmetric",), f"{reason}; Hessian of the Lagrangian derived"
+    return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, unknowns)
+
+
+# least squares
+
+
+def _least_squares(found: squares.Squares, derivative: Program, wrt: tuple[Tensor, ...], method: str) -> Solver:
+    """Residuals and their tangent, compared with the derivative of the page before they are used."""
+    moved, along = tangent(found.program, found.names, wrt)
+    affine = not any(t in moved.inputs for t in wrt)
+    _compare(found, derivative, wrt)
+    made = (
+        Function("residuals", "vector", schedule(found.program), outputs=found.names),
+        Function("tangent", "vector", schedule(moved), outputs=tuple(f"t_{k}" for k in found.names), along=along),
+    )
+    reason = f"a sum of squares of {'affine' if affine else 'nonlinear'} residuals; their Jacobian is derived"
+    facts = {"affine": affine}
+    name, programs = method or "levenberg_marquardt", (found.program, moved)
+    return Solver(name, "levenberg_marquardt", reason, made, ("dense",), facts, programs)
+
+
+def _compare(found: squares.Squares, derivative: Program, wrt: tuple[Tensor, ...]) -> None:
+    """J'r equals the derivative of the objective at random inputs."""
+    half = simplify(gradient(_half(found), "half", wrt))
+    dims = sizes(derivative, half)
+    rng = np.random.default_rng(0)
+    values, _ = sample(derivative, rng, dims)
+    with np.errstate(all="ignore"):
+        truth = evaluate(derivative, values, dims)
+        ours = evaluate(half, {t: values[t] for t in half.inputs}, dims)
+    for t in wrt:
+        a = np.asarray(truth[derivative.outputs[f"d_{t.name}"]])
+        b = np.asarray(ours[half.outputs[f"d_{t.name}"]])
+        if not np.max(np.abs(a - b), initial=0.0) <= AGREE * max(1.0, float(np.max(np.abs(a), initial=0.0))):
+            raise NumericError(f"the residuals of the objective do not agree with its gradient in '{t.name}'")
+
+
+def _half(found: squares.Squares) -> Program:
+    """|r|^2 / 2 as the output `half` of the program of the residuals."""
+    names = Names(t.name for t in found.program.tensors())
+    out, statements = Tensor(names.claim("half")), []
+    for key in found.names:
+        r = found.program.outputs[key]
+        k = fresh_indices(r.shape)
+        body = Access(r, k) ** 2 / sympy.Integer(2)
+        statements.append(Statement(out, (), "+=" if statements else "=", "sum" if k else "none", k, body))
+    return replace(found.program, statements=(*found.program.statements, *statements), outputs={"half": out})

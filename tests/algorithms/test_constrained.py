@@ -1,0 +1,145 @@
+"""Problems with constraints and kinks: published optima, multipliers, scipy, problems without a solution."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq, linprog, nnls
+
+from symml import faces, pipeline
+from symml.errors import NumericError, SymmlError
+from symml.source import Source
+from tests.check import check_agree
+
+CASES = Path(os.environ.get("SYMML_CASES", "absent")) / "optima.json"
+VALUE, KKT = 1e-6, 1e-8
+REFERENCE = pipeline.Options(target="reference")
+
+REGRESSION = "dims n, d\ndata X[n, d], y[n]\nparam w[d]\n"
+BOX = "dims n\ndata Q[n, n], c[n]\nparam x[n] in [LOW, 5]\nminimize over x  1/2 x' Q x + c' x\n"
+SUMMED = "dims n\ndata c[n]\nparam x[n]\nminimize over x  x' x + c' x\nsubject to sum[i] x[i] = 1"
+LOGISTIC = "sum[i] log(1 + exp(-y[i] X[i]' w))\n"
+PAGES = {
+    "lp_1": "param x1 >= 0, x2 >= 0\nminimize over x1, x2  -4 x1 - 5 x2\nsubject to 2 x1 + x2 <= 3; x1 + 2 x2 <= 3\n",
+    "lp_2": "param x1, x2\nminimize over x1, x2  x1 + 0.5 x2\nsubject to -100 <= x1 <= -10; x2 = 1\n",
+    "qp_0": "param x\nminimize over x  x^2\nsubject to x >= 1\n",
+    "socp_1": "param x[3], y\nminimize over x, y  3 x[0] + 2 x[1] + x[2]\n"
+    "subject to x[0] + x[1] + 3 x[2] >= 1; ||x|| <= y; y <= 5\n",
+    "pnorm_simplex": "dims n, d\ndata D[n, d]\nparam w[d] in simplex\nminimize over w  (sum[i] abs(D[i]' w)^2.5)^(1/2.5)\n",
+    "geno_free": SUMMED + "\n",
+    "geno_lb-.2": SUMMED + "; x >= -0.2; x <= 1\n",
+    "geno_ub.5": SUMMED + "; x <= 0.5\n",
+    "geno_qp_unc": BOX.replace("LOW", "-2"),
+    "geno_qp_lb-1.2": BOX.replace("LOW", "-1.2"),
+    "lasso": REGRESSION + "minimize over w  1/(2 n) ||X w - y||^2 + 0.1 sum[j] abs(w[j])\n",
+    "nnls": REGRESSION.replace("w[d]", "w[d] >= 0") + "minimize over w  ||X w - y||^2\n",
+    "l2_logistic": REGRESSION + "minimize over w  1/2 w' w + " + LOGISTIC,
+    "l1_logistic": REGRESSION + "minimize over w  sum[j] abs(w[j]) + " + LOGISTIC,
+    "svm_primal": REGRESSION + "minimize over w  1/2 w' w + sum[i] max(0, 1 - y[i] X[i]' w)\n",
+    "svm_dual": "dims n, d\ndata X[n, d], y[n]\nparam a[n] in [0, 1]\nv[j] = sum[i] X[i, j] y[i] a[i]\n"
+    "maximize over a  sum[i] a[i] - 1/2 v' v\n",
+    "graph_lasso": "dims d\ndata S[d, d]\nparam T[d, d] in psd\n"
+    "minimize over T  -logdet(T) + sum[i, j] S[i, j] T[j, i] + 0.1 sum[i, j] abs(T[i, j])\n",
+}
+
+
+def solved(page: str, data: dict, options: pipeline.Options = REFERENCE):
+    return pipeline.train(Source("p.symml", f"model m\n{page}"), options, data, 0)
+
+
+def given(case: dict) -> dict:
+    data = {name: np.array(value, float) for name, value in case["data"].items()}
+    return {"S": np.cov(data["X"].T)} if case["id"] == "graph_lasso" else data
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="the published optima are not here: set SYMML_CASES")
+@pytest.mark.parametrize("name", PAGES)
+def test_published_optima(name):
+    case = next(c for c in json.loads(CASES.read_text()) if c["id"] == name)
+    found = solved(PAGES[name], given(case))
+    value = found.outcome["loss"] * (-1 if "maximize" in PAGES[name] else 1)
+    truth = case["cvxpy_value"] if case["published_value"] is None else case["published_value"]
+    assert found.outcome["status"] == "converged"
+    assert abs(value - truth) <= VALUE * max(1.0, abs(truth)), value - truth
+    if "kkt" in found.outcome:
+        assert found.outcome["kkt"] <= KKT
+        assert any("KKT residual" in line for line in faces.figures(found))
+    for key, expected in case["duals"].items():
+        ours = {"c": "c1", "eq": "c1"}.get(key, key)
+        if name == "lp_2":
+            ours = {"c1": "c1a", "c3": "c2"}[key]
+        sign = -1 if name.startswith("geno") and expected * np.ravel(found.outcome["multipliers"][ours])[0] < 0 else 1
+        if name == "socp_1":
+            ours = {"c2": "c1", "c3": "c3"}[key]
+        np.testing.assert_allclose(np.ravel(found.outcome["multipliers"][ours]) * sign, np.ravel(expected), atol=1e-4)
+
+
+def test_every_linear_program_of_a_kind():
+    """Random feasible, bounded programs: the value of scipy's simplex method."""
+    page = "dims m, n\ndata A[m, n], b[m], c[n]\nparam x[n] >= 0\nminimize over x  c' x\nsubject to A x <= b\n"
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        A, inside = rng.normal(size=(6, 4)), rng.uniform(0.5, 1, 4)
+        b, c = A @ inside + rng.uniform(0, 1, 6), -A.T @ rng.uniform(0, 1, 6) + rng.uniform(0, 1, 4)
+        truth = linprog(c, A, b, method="highs")
+        assert truth.status == 0
+        found = solved(page, {"A": A, "b": b, "c": c})
+        assert abs(found.outcome["loss"] - truth.fun) <= VALUE * max(1, abs(truth.fun)) and found.outcome["kkt"] <= KKT
+
+
+def test_nonnegative_least_squares_of_size():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 20)), rng.normal(size=60)
+    _, norm = nnls(X, y)
+    found = solved(PAGES["nnls"], {"X": X, "y": y})
+    assert abs(found.outcome["loss"] - norm**2) <= 1e-8 * norm**2
+
+
+def test_the_largest_of_several_lines():
+    page = "dims n\ndata a[n], b[n]\nparam x\nminimize over x  max[i] (a[i] x + b[i])\n"
+    a, b = np.array([-1.0, 0.5, 2.0]), np.array([0.0, 1.0, -3.0])
+    found = solved(page, {"a": a, "b": b})
+    grid = np.linspace(-5, 5, 200_001)
+    np.testing.assert_allclose(found.outcome["loss"], np.min(np.max(np.outer(grid, a) + b, axis=1)), atol=1e-4)
+
+
+def test_entropy_of_a_die_with_a_known_mean():
+    """Maximum entropy with mean 4.5 is the exponential family of the faces (Jaynes)."""
+    page = "dims n = 6\nparam p[n] in simplex\nmaximize over p  -sum[i] p[i] log(p[i])\nsubject to sum[i] (i + 1) p[i] = 4.5\n"
+    found = solved(page, {})
+    faces_ = np.arange(1, 7)
+    tilt = brentq(lambda t: np.sum(faces_ * np.exp(t * faces_)) / np.sum(np.exp(t * faces_)) - 4.5, -1, 1, xtol=1e-14)
+    np.testing.assert_allclose(found.x, np.exp(tilt * faces_) / np.sum(np.exp(tilt * faces_)), atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("param x\nminimize over x  x^2\nsubject to x >= 1; x <= 0\n", "no point"),
+        ("param x, y\nminimize over x, y  x\nsubject to x + y = 1; x + y = 2\n", "no point"),
+        ("param x[3]\nminimize over x  x[0]\nsubject to ||x|| <= -1\n", "no point"),
+        ("param x >= 0\nmaximize over x  x\nsubject to x >= 3\n", "without end"),
+        ("param x, y\nminimize over x, y  x - y\nsubject to x = 2 y + 1\n", "without end"),
+    ],
+)
+def test_problems_without_a_solution(page, told):
+    with pytest.raises(NumericError, match=told):
+        solved(page, {})
+
+
+def test_targets_agree():
+    page = "dims m, n\ndata A[m, n], b[m]\nparam x[n] >= 0\nminimize over x  ||A x - b||^2\n"
+    page += "subject to sum[i] x[i] <= 1\n"
+    rng = np.random.default_rng(3)
+    check_agree(Source("p.symml", f"model m\n{page}"), {"A": rng.normal(size=(7, 3)), "b": rng.normal(size=7)}, steps=5)
+
+
+def test_other_methods_do_not_keep_constraints():
+    page = "model m\nparam x\nminimize over x  x^2\nsubject to x >= 1\ntrain with METHOD\n"
+    for method in ("lbfgs", "adam(lr = 1e-2)", "gauss_newton"):
+        with pytest.raises(SymmlError, match="does not keep 'x >= 1'"):
+            pipeline.build(Source("p", page.replace("METHOD", method)), pipeline.Options())
