@@ -22,14 +22,7 @@ from symml.runtime.bind import LARGEST_ARRAY, Bound, rows_taken
 from symml.runtime.domains import check_domain
 from symml.runtime.drive import run_lbfgs, run_minibatch
 from symml.runtime.prepare import sampled_rows
-from symml.runtime.solve import (
-    LARGEST_JACOBIAN,
-    MESSAGES,
-    MOST_UNKNOWNS,
-    paths_of,
-    run_interior_point,
-    run_least_squares,
-)
+from symml.runtime.solve import MESSAGES
 
 Watch = Callable[[int, int, float, float], None]
 Between = Callable[[Mapping[str, np.ndarray]], None]
@@ -332,16 +325,16 @@ def batch_rows(p: Problem, step: int) -> np.ndarray:
 
 
 def _full_batch(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    from symml.runtime.solving import SOLVING, given
+
     m, module = p.kernel.manifest, p.kernel.module
     o = m["method"]
-    if o["algorithm"] == "levenberg_marquardt":
-        return _least_squares(p, watch, between, saved)
-    if o["algorithm"] == "interior_point":
-        return _interior_point(p, watch, between, saved)
+    if o["algorithm"] in SOLVING:
+        return SOLVING[o["algorithm"]](p, watch, between, saved)
     return run_lbfgs(
         module.lbfgs,
         p.x,
-        *_given(p, "value_and_grad"),
+        *given(p, "value_and_grad"),
         o["tolerance"],
         int(o["options"]["iterations"]),
         int(o["options"]["memory"]),
@@ -349,83 +342,6 @@ def _full_batch(p: Problem, watch: Watch | None, between: Between, saved: Mappin
         saved,
         between,
     )
-
-
-def _given(p: Problem, name: str) -> tuple[tuple, tuple]:
-    """The data and the buffers of one of the kernel's functions."""
-    function = p.kernel.manifest["functions"][name]
-    return data_tuple(p.kernel, function, p.arrays, p.dims, p.hypers), buffers(function, p.dims)
-
-
-def _least_squares(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
-    """Residuals, their count from the shapes of their parts."""
-    o, module = p.kernel.manifest["method"], p.kernel.module
-    m = sum(math.prod(shape(p.dims, part)) for part in p.kernel.manifest["functions"]["residuals"]["parts"])
-    refuse_large(m, p.x.shape[0])
-    return run_least_squares(
-        module.levenberg_marquardt,
-        module.value_and_grad,
-        p.x,
-        *_given(p, "value_and_grad"),
-        _given(p, "residuals"),
-        _given(p, "tangent"),
-        m,
-        o["tolerance"],
-        int(o["options"]["iterations"]),
-        paths_of(o["name"], o["facts"]["affine"]),
-        watch,
-        saved,
-        between,
-    )
-
-
-def _interior_point(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
-    """Multipliers of all conditions in one vector, which the Hessian reads by their names."""
-    o, module, functions = p.kernel.manifest["method"], p.kernel.module, p.kernel.manifest["functions"]
-    facts, shapes = o["facts"], [shape(p.dims, part) for part in functions["conditions"]["parts"]]
-    counts = [math.prod(s) for s in shapes]
-    extra = sum(math.prod(shape(p.dims, s)) for s in facts["unknowns"])
-    wide = np.concatenate([p.x, np.ones(extra)])
-    if wide.shape[0] > MOST_UNKNOWNS:
-        raise DataError(
-            f"{wide.shape[0]} unknowns are too many for second derivatives", fix="name another method: train with lbfgs"
-        )
-    multipliers, at, views = np.zeros(sum(counts)), 0, {}
-    for name, s, count in zip(facts["multipliers"], shapes, counts, strict=True):
-        views[name] = multipliers[at : at + count].reshape(s)
-        at += count
-    equal = sum(count for c, count in zip(facts["conditions"], counts, strict=True) if c["equal"])
-    q = replace(p, arrays={**p.arrays, **views})
-    outcome = run_interior_point(
-        module.interior_point,
-        module.value_and_grad,
-        p.x,
-        wide,
-        multipliers,
-        equal,
-        *(_given(q, name) for name in ("objective", "conditions", "condition_tangent", "lagrangian_times")),
-        _given(p, "value_and_grad"),
-        o["tolerance"],
-        int(o["options"]["iterations"]),
-        watch,
-        saved,
-        between,
-    )
-    duals = {
-        c["name"]: views[n].tolist()
-        for c, n in zip(facts["conditions"], facts["multipliers"], strict=True)
-        if c["text"]
-    }
-    return {**outcome, "multipliers": duals}
-
-
-def refuse_large(m: int, p: int) -> None:
-    """A Jacobian has room in memory."""
-    if m * p > LARGEST_JACOBIAN:
-        raise DataError(
-            f"a Jacobian of {m} x {p} entries is too large for least squares",
-            fix="name another method: train with lbfgs, or with adam(lr = 1e-3)",
-        )
 
 
 def optimizer_arrays(p: Problem) -> tuple[np.ndarray, np.ndarray]:

@@ -195,16 +195,22 @@ def run_interior_point(
             watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[2]))
         if between is not None:
             between(run)
-    loss, done, status = float(gradient(x, g, *value)), int(counters[0]), int(run["status"][0])
+    seconds = time.perf_counter() - began
+    return interior_outcome(run, float(gradient(x, g, *value)), g, compiled, seconds)
+
+
+def interior_outcome(run, loss, g, compiled, seconds):
+    """The figures of a run; loss and g are the page's own, at its end."""
+    done, status = int(run["counters"][0]), int(run["status"][0])
     return {
         "status": STATUS[status] if status < len(STATUS) else MESSAGES[status],
         "steps": done,
         "compile_seconds": compiled,
-        "seconds": time.perf_counter() - began,
-        "evaluations": int(counters[1]),
+        "seconds": seconds,
+        "evaluations": int(run["counters"][1]),
         "loss": loss,
         "gradient": float(np.max(np.abs(g), initial=0.0)),
         "history": run["trace"][: done + 1, 0].tolist(),
-        "kkt": float(scalars[2]),
-        "infeasibility": float(scalars[5]),
+        "kkt": float(run["scalars"][2]),
+        "infeasibility": float(run["scalars"][5]),
     }

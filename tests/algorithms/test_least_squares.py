@@ -119,7 +119,7 @@ def test_a_peak_beside_the_start_is_found_by_another_path(monkeypatch):
     page = PEAK.replace("METHOD", "")
     found = pipeline.train(Source("p", page), pipeline.Options(target="reference"), data, 0)
     np.testing.assert_allclose(found.outcome["loss"], 2 * near.cost / len(data["x"]), rtol=1e-9)
-    monkeypatch.setattr("symml.runtime.launch.paths_of", lambda method, affine: PATHS[:1])
+    monkeypatch.setattr("symml.runtime.solving.paths_of", lambda method, affine: PATHS[:1])
     flat = pipeline.train(Source("p", page), pipeline.Options(target="reference"), data, 0)
     assert flat.outcome["loss"] > 100 * found.outcome["loss"], "the start is no hard one"
 

@@ -217,7 +217,7 @@ def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[
     arrays = "".join(
         f", standard_noise(({_sizes(drawn[n]['dims'], prefix)}), {m['noise'].index(drawn[n])}).astype(np.{dtype})"
         if n in drawn
-        else f", np.ascontiguousarray({prefix}arrays[{n!r}]{'' if n in integer else f', dtype=np.{dtype}'})"
+        else f", np.asarray({prefix}arrays[{n!r}]{'' if n in integer else f', np.{dtype}'}, order='C')"
         for n in function["data"]
     )
     work = "".join(f"np.zeros(({_sizes(b['shape'], prefix)}), np.{b['dtype']}), " for b in function["work"])

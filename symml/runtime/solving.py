@@ -1,0 +1,99 @@
+"""A problem handed to one of the solvers of solve.py: the data and buffers of each function, counts, multipliers by name.
+
+SOLVING["interior_point"](problem, watch, between, saved)  ->  outcome
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from symml.errors import DataError
+from symml.runtime.launch import Between, Problem, Watch, buffers, data_tuple, shape
+from symml.runtime.solve import LARGEST_JACOBIAN, MOST_UNKNOWNS, paths_of, run_interior_point, run_least_squares
+
+
+def given(p: Problem, name: str) -> tuple[tuple, tuple]:
+    """The data and the buffers of one of the kernel's functions."""
+    function = p.kernel.manifest["functions"][name]
+    return data_tuple(p.kernel, function, p.arrays, p.dims, p.hypers), buffers(function, p.dims)
+
+
+def least_squares(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    """Residuals, their count from the shapes of their parts."""
+    o, module = p.kernel.manifest["method"], p.kernel.module
+    m = sum(math.prod(shape(p.dims, part)) for part in p.kernel.manifest["functions"]["residuals"]["parts"])
+    refuse_large(m, p.x.shape[0])
+    return run_least_squares(
+        module.levenberg_marquardt,
+        module.value_and_grad,
+        p.x,
+        *given(p, "value_and_grad"),
+        given(p, "residuals"),
+        given(p, "tangent"),
+        m,
+        o["tolerance"],
+        int(o["options"]["iterations"]),
+        paths_of(o["name"], o["facts"]["affine"]),
+        watch,
+        saved,
+        between,
+    )
+
+
+def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    """Multipliers of all conditions in one vector, which the Hessian reads by their names."""
+    o, module, functions = p.kernel.manifest["method"], p.kernel.module, p.kernel.manifest["functions"]
+    facts, shapes = o["facts"], [shape(p.dims, part) for part in functions["conditions"]["parts"]]
+    counts = [math.prod(s) for s in shapes]
+    extra = sum(math.prod(shape(p.dims, s)) for s in facts["unknowns"])
+    wide = np.concatenate([p.x, np.ones(extra)])
+    if wide.shape[0] > MOST_UNKNOWNS:
+        raise DataError(
+            f"{wide.shape[0]} unknowns are too many for second derivatives", fix="name another method: train with lbfgs"
+        )
+    multipliers, at, views = np.zeros(sum(counts)), 0, {}
+    for name, s, count in zip(facts["multipliers"], shapes, counts, strict=True):
+        views[name] = multipliers[at : at + count].reshape(s)
+        at += count
+    equal = sum(count for c, count in zip(facts["conditions"], counts, strict=True) if c["equal"])
+    q = replace(p, arrays={**p.arrays, **views})
+    outcome = run_interior_point(
+        module.interior_point,
+        module.value_and_grad,
+        p.x,
+        wide,
+        multipliers,
+        equal,
+        *(given(q, name) for name in ("objective", "conditions", "condition_tangent", "lagrangian_times")),
+        given(p, "value_and_grad"),
+        o["tolerance"],
+        int(o["options"]["iterations"]),
+        watch,
+        saved,
+        between,
+    )
+    duals = {
+        c["name"]: views[n].tolist()
+        for c, n in zip(facts["conditions"], facts["multipliers"], strict=True)
+        if c["text"]
+    }
+    return {**outcome, "multipliers": duals}
+
+
+def refuse_large(m: int, p: int) -> None:
+    """A Jacobian has room in memory."""
+    if m * p > LARGEST_JACOBIAN:
+        raise DataError(
+            f"a Jacobian of {m} x {p} entries is too large for least squares",
+            fix="name another method: train with lbfgs, or with adam(lr = 1e-3)",
+        )
+
+
+SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(
+    {"levenberg_marquardt": least_squares, "interior_point": interior_point}
+)
