@@ -32,6 +32,7 @@ from symml.ir.program import (
     change,
     direct_accesses,
     fresh_indices,
+    indices,
     outs,
     reads,
 )
@@ -46,12 +47,24 @@ Ties = Mapping[int, int]  # axis of v -> position among a tensor's own indices
 class Columns:
     """`program` has the full array as its output; `stored` is the array without its tied axes, on the way to it.
 
-    ties: axis of v -> axis of the output that it always equals.
+    ties: axis of v -> axis of the output that it always equals; rank: how many axes the output has without v's.
     """
 
     program: Program
     stored: Tensor
     ties: Ties
+    rank: int
+
+    @property
+    def full(self) -> Tensor:
+        """The array with all of its axes."""
+        (t,) = self.program.outputs.values()
+        return t
+
+    @property
+    def diagonal(self) -> bool:
+        """Are all axes of v tied?"""
+        return bool(self.ties) and len(self.stored.shape) == self.rank
 
 
 @dataclass
@@ -73,7 +86,7 @@ class _Pass:
     def target(self, t: Tensor) -> Tensor:
         if t not in self.of:
             shape = (*t.shape, *(self.v.shape[k] for k in self.free(t)))
-            self.of[t] = Tensor(self.names.fresh(t.name), shape)
+            self.of[t] = Tensor(self.names.fresh("D"), shape)
         return self.of[t]
 
 
@@ -86,7 +99,7 @@ def columns(program: Program, v: Tensor, output: str, leading: bool = False) -> 
     nodes: list[Node] = []
     for node in program.statements:
         nodes += _columns(node, p) if any(p.moves(t) for t in reads(node)) else [node]
-    full = Tensor(p.names.fresh(y.name), (*v.shape, *y.shape) if leading else (*y.shape, *v.shape))
+    full = Tensor(p.names.fresh("D"), (*v.shape, *y.shape) if leading else (*y.shape, *v.shape))
     if y in p.ties:
         nodes.append(_written_out(y, full, leading, p))
     else:
@@ -95,8 +108,20 @@ def columns(program: Program, v: Tensor, output: str, leading: bool = False) -> 
         p.ties[y] = {}
     inputs = tuple(t for t in program.inputs if t is not v)
     found = Program(inputs, tuple(nodes), {output: full, "stored": p.of.get(y, full)}, program.requires)
-    found = simplify(prune(found, output, "stored"))
-    return Columns(prune(found, output), found.outputs["stored"], p.ties[y])
+    found = simplify(simplify(prune(found, output, "stored")).mapped(_counted))
+    return Columns(prune(found, output), found.outputs["stored"], p.ties[y], len(y.shape))
+
+
+def _counted(s: Statement) -> Statement:
+    """A sum over an index on which nothing depends, as a product with its size."""
+    if s.reduce != "sum" or s.guard is not None:
+        return s
+    gone = tuple(k for k in s.reduced if k not in indices(s.body))
+    if not gone:
+        return s
+    loops = tuple(k for k in s.loops if k not in gone)
+    s = replace(s, loops=loops, body=s.body * sympy.Mul(*(k.size for k in gone)))
+    return s if s.reduced else replace(s, reduce="none")
 
 
 def _written_out(y: Tensor, full: Tensor, leading: bool, p: _Pass) -> Statement:
@@ -176,10 +201,22 @@ def _statement(s: Statement, p: _Pass) -> tuple[Statement, ...]:
     if not linear or any(p.moves(b.tensor) for _, c in parts for b in direct_accesses(c)):
         raise UnsupportedError("this is not linear in the direction", s.span)
     made = [_part(s, a, c, p) for a, c in parts]
-    whole = s.covers == made[0].covers and not (len(made[0].lhs) > len(s.lhs) and found[0].tensor is p.v)
-    if s.mode == "=" and len(made) == 1 and (s.guard is None or s.reduce == "sum") and whole:
-        return (replace(made[0], mode="="),)
+    if s.mode == "=":
+        whole = [k for k, m in enumerate(made) if _writes_all(m, s) and (m.guard is None or s.reduce == "sum")]
+        if whole:  # one that writes every element of the columns goes first, and assigns
+            first = made.pop(whole[0])
+            made.insert(0, replace(first, mode="="))
     return tuple(made)
+
+
+def _writes_all(made: Statement, s: Statement) -> bool:
+    """Does a statement write each column of the elements that the old one wrote?"""
+    if s.covers:
+        return made.covers
+    added = made.lhs[len(s.lhs) :]
+    sizes = made.out.shape[len(s.lhs) :]
+    plain = all(isinstance(k, Index) and k.size == n for k, n in zip(added, sizes, strict=True))
+    return plain and len(set(added)) == len(added) and not any(k in e.free_symbols for k in added for e in s.lhs)
 
 
 def _part(s: Statement, a: Access, c: Expr, p: _Pass) -> Statement:
@@ -228,7 +265,7 @@ def _fixed_point(node: Iterate, p: _Pass) -> list[Node]:
     for x, start, new in node.states:
         begin = p.of[start]
         if p.ties[start]:
-            begin = Tensor(p.names.fresh(start.name), (*start.shape, *p.v.shape))
+            begin = Tensor(p.names.fresh("D"), (*start.shape, *p.v.shape))
             before.append(_written_out(start, begin, False, p))
         states.append((p.of[x], begin, p.of[new]))
     gap, measure = change([(new, x) for x, _, new in states], p.names)

@@ -30,8 +30,11 @@ def slope_along(derivative: Program, wrt: Iterable[Tensor]) -> tuple[Program, tu
         statements.append(Statement(slope, (), "+=", "sum" if k else "none", k, body))
         along.append(v)
     statements[0] = replace(statements[0], mode="=")
-    program = Program(
-        (*derivative.inputs, *along), (*derivative.statements, *statements), {**derivative.outputs, "slope": slope}
+    program = replace(
+        derivative,
+        inputs=(*derivative.inputs, *along),
+        statements=(*derivative.statements, *statements),
+        outputs={**derivative.outputs, "slope": slope},
     )
     return prune(program, "slope"), tuple(along)
 
@@ -75,5 +78,4 @@ def jacobian(program: Program, output: str, wrt: Tensor) -> Columns:
 
 
 def _named(found: Columns, key: str) -> Columns:
-    ((_, t),) = found.program.outputs.items()
-    return replace(found, program=replace(found.program, outputs={key: t}))
+    return replace(found, program=replace(found.program, outputs={key: found.full}))

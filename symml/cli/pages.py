@@ -51,41 +51,75 @@ def _not_canonical(source: Source, text: str) -> SpecError:
     return SpecError("not in canonical form", Span(source, number, 1), fix=f"symml fmt --write {source.name}")
 
 
+# the options of `derive`: what is differentiated, how it is shown, and one flag for each product
+Page = Annotated[Path | None, typer.Argument(help="A page.", show_default=False)]
+Expression = Annotated[str | None, typer.Option("-e", help="An expression: a..g scalars, h..z vectors, A..Z matrices.")]
+Wrt = Annotated[str | None, typer.Option(help="The name to differentiate by.")]
+Form = Annotated[str, typer.Option(help="matrix, index or sympy.")]
+FormAt = Annotated[str, typer.Option("--format", help="text, latex or json.")]
+Scalar = Annotated[list[str], typer.Option(help="Read this name as a scalar.", show_default=False)]
+Vector = Annotated[list[str], typer.Option(help="Read this name as a vector.", show_default=False)]
+Matrix = Annotated[list[str], typer.Option(help="Read this name as a matrix.", show_default=False)]
+Verify = Annotated[bool, typer.Option("--verify", help="Print every proof.")]
+Steps = Annotated[bool, typer.Option("--steps", help="Print the way, each line with its rule and its check.")]
+Kkt = Annotated[bool, typer.Option("--kkt", help="The Lagrangian and the conditions of an optimum.")]
+Dual = Annotated[bool, typer.Option("--dual", help="The dual problem, and the way to it.")]
+Order = Annotated[
+    int | None, typer.Option(help="Hessian (2), or the derivative of a higher order.", show_default=False)
+]
+Jacobian = Annotated[str | None, typer.Option(help="The Jacobian of a quantity of the page.", show_default=False)]
+Hvp = Annotated[bool, typer.Option("--hvp", help="The Hessian times a vector.")]
+Jvp = Annotated[str | None, typer.Option(help="The Jacobian of a quantity times a vector.", show_default=False)]
+Vjp = Annotated[str | None, typer.Option(help="Its transpose times a vector.", show_default=False)]
+Directional = Annotated[bool, typer.Option("--directional", help="The derivative along a vector.")]
+Divergence = Annotated[str | None, typer.Option(help="The divergence of a quantity.", show_default=False)]
+Taylor = Annotated[int | None, typer.Option(help="The Taylor series up to this order.", show_default=False)]
+
+
 def derive(
-    spec: Annotated[Path | None, typer.Argument(help="A page.", show_default=False)] = None,
-    expression: Annotated[
-        str | None, typer.Option("-e", help="An expression: a..g scalars, h..z vectors, A..Z matrices.")
-    ] = None,
-    wrt: Annotated[str | None, typer.Option(help="The name to differentiate by.")] = None,
-    form: Annotated[str, typer.Option(help="matrix, index or sympy.")] = "matrix",
-    form_at: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
-    scalar: Annotated[list[str], typer.Option(help="Read this name as a scalar.", show_default=False)] = (),
-    vector: Annotated[list[str], typer.Option(help="Read this name as a vector.", show_default=False)] = (),
-    matrix: Annotated[list[str], typer.Option(help="Read this name as a matrix.", show_default=False)] = (),
-    verify: Annotated[bool, typer.Option("--verify", help="Print every proof.")] = False,
-    steps: Annotated[
-        bool, typer.Option("--steps", help="Print the way, each line with its rule and its check.")
-    ] = False,
-    dual: Annotated[bool, typer.Option("--dual", help="The dual problem, and the way to it.")] = False,
-    kkt: Annotated[bool, typer.Option("--kkt", help="The Lagrangian and the conditions of an optimum.")] = False,
+    spec: Page = None,
+    expression: Expression = None,
+    wrt: Wrt = None,
+    form: Form = "matrix",
+    form_at: FormAt = "text",
+    scalar: Scalar = (),
+    vector: Vector = (),
+    matrix: Matrix = (),
+    verify: Verify = False,
+    steps: Steps = False,
+    kkt: Kkt = False,
+    dual: Dual = False,
+    order: Order = None,
+    jacobian: Jacobian = None,
+    hvp: Hvp = False,
+    jvp: Jvp = None,
+    vjp: Vjp = None,
+    directional: Directional = False,
+    divergence: Divergence = None,
+    taylor: Taylor = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Print the derived formulas, each compared numerically before it is shown."""
-    if (spec is None) == (expression is None):
-        raise SpecError(
-            "give a page or an expression", fix='symml derive page.symml, or symml derive -e "tr(X\' A X)" --wrt X'
-        )
-    for value, known, what in (
-        (form, ("matrix", "index", "sympy"), "form"),
-        (form_at, ("text", "latex", "json"), "format"),
-    ):
-        if value not in known:
-            raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
+    source = _subject(spec, expression)
+    _known((form, ("matrix", "index", "sympy"), "form"), (form_at, ("text", "latex", "json"), "format"))
     kinds = {n: kind for names, kind in ((scalar, "scalar"), (vector, "vector"), (matrix, "matrix")) for n in names}
-    source = Source("-e", expression) if expression is not None else pipeline.read(spec)
-    product = _product({"steps": steps, "kkt": kkt, "dual": dual})
-    rows = pipeline.derivations(source, expression is not None, wrt, form, kinds, verify, product)
+    product, argument = _product(
+        {
+            "steps": steps,
+            "kkt": kkt,
+            "dual": dual,
+            "order": order,
+            "jacobian": jacobian,
+            "hvp": hvp,
+            "jvp": jvp,
+            "vjp": vjp,
+            "directional": directional,
+            "divergence": divergence,
+            "taylor": taylor,
+        }
+    )
+    rows = pipeline.derivations(source, expression is not None, wrt, form, kinds, verify, product, argument)
     if as_json or form_at == "json":
         typer.echo(json.dumps({"steps" if steps else "formulas": rows}))
     elif steps or "section" in rows[0]:
@@ -94,12 +128,31 @@ def derive(
         typer.echo("\n".join(faces.formula_lines(rows, form_at)))
 
 
-def _product(flags: Mapping[str, bool]) -> str:
-    """The one product that is asked for."""
-    asked = [name for name, given in flags.items() if given]
+def _subject(spec: Path | None, expression: str | None) -> Source:
+    """The page or the expression, one of them."""
+    if (spec is None) == (expression is None):
+        raise SpecError(
+            "give a page or an expression", fix='symml derive page.symml, or symml derive -e "tr(X\' A X)" --wrt X'
+        )
+    return Source("-e", expression) if expression is not None else pipeline.read(spec)
+
+
+def _known(*asked: tuple[str, tuple[str, ...], str]) -> None:
+    """Refuse a word that is none of those an option takes."""
+    for value, known, what in asked:
+        if value not in known:
+            raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
+
+
+def _product(flags: Mapping[str, object]) -> tuple[str, str]:
+    """The one product that is asked for, and what its flag was given."""
+    asked = [name for name, given in flags.items() if given is not None and given is not False]
     if len(asked) > 1:
         raise SpecError(f"--{asked[0]} and --{asked[1]} are two products", fix="ask for one of them")
-    return asked[0] if asked else "gradient"
+    if not asked:
+        return "gradient", ""
+    given = flags[asked[0]]
+    return asked[0], "" if given is True else str(given)
 
 
 def emit(

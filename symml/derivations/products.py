@@ -8,18 +8,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from symml.analysis import analyse, differentiate
-from symml.derivations import dual, gradients, kkt, steps
+from symml.analysis import Analysis, analyse, differentiate
+from symml.derivations import dual, gradients, kkt, second_order, steps
 from symml.derivations.request import Request
 from symml.errors import SpecError
+from symml.ir.program import Program
 from symml.model.letters import problem
 from symml.model.limits import check_limits
+from symml.model.model import Model
+from symml.rewrite.simplify import simplify
+from symml.rewrite.stable import stabilise
 from symml.source import Source
 from symml.syntax.words import nearest
 
 PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
-    {"gradient": gradients.product, "steps": steps.product, "kkt": kkt.product, "dual": dual.product}
+    {
+        "gradient": gradients.product,
+        "steps": steps.product,
+        "kkt": kkt.product,
+        "dual": dual.product,
+        "order": second_order.order,
+        "jacobian": second_order.jacobians,
+        "hvp": second_order.hvp,
+        "jvp": second_order.jvp,
+        "vjp": second_order.vjp,
+        "directional": second_order.directional,
+        "divergence": second_order.divergence,
+        "taylor": second_order.taylor,
+    }
 )
+OF_QUANTITIES = ("jacobian", "jvp", "vjp", "divergence")  # they take what is no number as well
 
 
 def derive(
@@ -36,10 +54,22 @@ def derive(
     if is_expression:
         model, program = problem(source, wrt, kinds)
         check_limits(program)
-        a = differentiate(model, program)
+        if "value" in program.outputs:
+            product = "jacobian" if product == "gradient" else product
+            if product not in OF_QUANTITIES:
+                raise SpecError("this is of a scalar expression", fix="give its sum or norm, or ask for --jacobian f")
+            a = _plain(model, program)
+        else:
+            a = differentiate(model, program)
     else:
         a = analyse(source)
     known = tuple(t.name for t in a.model.over)
     if wrt is not None and wrt not in known:
         raise SpecError(f"'{wrt}' is not trained here", fix=nearest(wrt, known) or f"one of {', '.join(known)}")
     return PRODUCTS[product](Request(a, is_expression, argument, wrt or "", form, verify))
+
+
+def _plain(model: Model, program: Program) -> Analysis:
+    """A page without a number to differentiate: its quantities alone."""
+    forward = simplify(stabilise(program))
+    return Analysis(model, program, program, forward, forward)

@@ -66,7 +66,8 @@ def kind_of(name: str, kinds: Mapping[str, str]) -> str:
 
 
 def problem(source: Source, wrt: str | None, kinds: Mapping[str, str] | None = None) -> tuple[Model, Program]:
-    """The expression as an objective in one parameter; the other names are data."""
+    """The expression as an objective in one parameter, the output `loss`, or `value` where it is no number; the other names
+    are data."""
     node = parse_expression(source)
     shapes = _Shapes(kinds or {})
     _shape(node, shapes)
@@ -84,14 +85,8 @@ def problem(source: Source, wrt: str | None, kinds: Mapping[str, str] | None = N
     constants = {k: tuple(dims[shapes.find(s)] for s in shape) for k, shape in shapes.constants.items()}
     low = Lowering({}, tensors, {}, star_multiplies=True, constants=constants)
     value = low.expression(node, {})
-    if value.rank:
-        raise UnsupportedError(
-            f"the derivative of a {value.described()} is not supported yet",
-            node.span,
-            fix="give a scalar expression, such as its sum or norm",
-        )
     model = _model(source, tensors, target, node, {d.name: d for d in dims.values()})
-    return model, low.finished({"loss": value}, model.inputs)
+    return model, low.finished({"value" if value.rank else "loss": value}, model.inputs)
 
 
 def _target(wrt: str | None, shapes: _Shapes, node: tree.Expr) -> str:

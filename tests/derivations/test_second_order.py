@@ -1,0 +1,81 @@
+"""What derive prints beyond the gradient: short forms, every product of every kind of page, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from symml import pipeline
+from symml.errors import NumericError, SymmlError
+from symml.proof import complex_step
+from symml.source import Source
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+def told(text, product, argument="", wrt=None, **kinds):
+    rows = pipeline.derivations(Source("-e", text), True, wrt, "matrix", kinds, False, product, argument)
+    return [row["text"] for row in rows]
+
+
+def of_page(name, product, argument="", wrt=None):
+    source = pipeline.read(EXAMPLES / f"{name}.symml")
+    return pipeline.derivations(source, False, wrt, "matrix", {}, False, product, argument)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "product", "argument", "shown"),
+    [
+        ("x'*A*x", "x", "order", "2", ["∂²/∂x² = A + Aᵀ"]),
+        ("1/2*||X-U*V'||^2", "U", "order", "2", ["∂²/∂U² = I ⊗ (VᵀV)"]),
+        ("1/2*||X'*U||^2", "U", "order", "2", ["∂²/∂U² = (XXᵀ) ⊗ I"]),
+        ("sum(exp(x))", "x", "order", "2", ["∂²/∂x² = diag(exp(x))"]),
+        ("softmax(z)", "z", "gradient", "", ["∂f/∂z = diag(softmax(z)) − softmax(z)softmax(z)ᵀ"]),
+        ("A*x", "x", "jacobian", "f", ["∂f/∂x = A"]),
+        ("A*x", "x", "jvp", "f", ["J v = Av"]),
+        ("A*x", "x", "vjp", "f", ["Jᵀu = Aᵀu"]),
+        ("x'*A*x", "x", "hvp", "", ["∇²_x v = (A + Aᵀ)v"]),
+        ("x'*y", "x", "directional", "", ["⟨∂/∂x, v⟩ = vᵀy"]),
+        ("exp(a)", "a", "taylor", "2", ["T₀ = exp(a)", "T₁ = v exp(a)", "T₂ = 1/2 exp(a) v²"]),
+    ],
+)
+def test_short_forms(text, wrt, product, argument, shown):
+    assert told(text, product, argument, wrt) == shown
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in EXAMPLES.glob("*.symml")))
+def test_every_page_has_a_hessian_and_a_product_with_it(name):
+    for rows in (of_page(name, "order", "2"), of_page(name, "hvp")):
+        assert rows and all("agrees" in row["proof"] for row in rows)
+
+
+def test_third_order_in_index_form():
+    (row,) = pipeline.derivations(Source("-e", "sum(exp(X*w))"), True, "w", "matrix", {}, False, "order", "3")
+    assert "[i, p, q]" in row["text"] and "agrees" in row["proof"]
+
+
+def test_a_wrong_hessian_is_not_shown(monkeypatch):
+    monkeypatch.setattr(complex_step, "STEP", 1.0)  # no derivative any more
+    with pytest.raises(NumericError, match="wrong"):
+        told("sum(exp(x))", "order", "2", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "product", "argument", "words"),
+    [
+        ("A*x", "order", "2", "scalar expression"),
+        ("x'*x", "order", "0", "no order"),
+        ("x'*x", "order", "1", "first derivative"),
+        ("A*x", "divergence", "f", "has the shape"),
+    ],
+)
+def test_what_is_refused(text, product, argument, words):
+    with pytest.raises(SymmlError, match=words):
+        told(text, product, argument, "x")
+
+
+def test_a_quantity_is_one_of_the_page():
+    with pytest.raises(SymmlError, match="not defined") as caught:
+        of_page("logistic_regression", "jacobian", "q")
+    assert "p" in str(caught.value)
