@@ -270,3 +270,34 @@ def _fixed_point(node: Iterate, p: _Pass) -> list[Node]:
         states.append((p.of[x], begin, p.of[new]))
     gap, measure = change([(new, x) for x, _, new in states], p.names)
     return [*before, replace(node, states=tuple(states), statements=(*made, *measure), gap=gap)]
+
+
+# what all rows, or all columns, share
+
+
+def shared(block: Columns) -> tuple[Program, Tensor, int] | None:
+    """The A of I (x) A (tied axis 0) or A (x) I (tied axis 1) for a matrix: where it is computed, A, the tied axis.
+
+    None where the tied axes are others, or A is not the same all along them.
+    """
+    if block.rank != 2 or dict(block.ties) not in ({0: 0}, {1: 1}):
+        return None
+    (gone,) = block.ties.values()
+    own = [s for s in block.program.statements if isinstance(s, Statement) and s.out is block.stored]
+    made = [_without(s, gone) for s in own]
+    if not made or None in made:
+        return None
+    out = Tensor(block.stored.name, tuple(n for k, n in enumerate(block.stored.shape) if k != gone))
+    kept = (s for s in block.program.statements if block.stored not in outs(s) and block.full not in outs(s))
+    program = replace(block.program, statements=(*kept, *(replace(s, out=out) for s in made)), outputs={"stored": out})
+    return simplify(prune(program, "stored")), out, gone
+
+
+def _without(s: Statement, axis: int) -> Statement | None:
+    """A statement without an axis of its left side on which nothing else depends."""
+    k = s.lhs[axis]
+    rest = (*s.lhs[:axis], *s.lhs[axis + 1 :])
+    read = (s.body, *rest, *(() if s.guard is None else (s.guard,)))
+    if not isinstance(k, Index) or any(k in indices(e) for e in read):
+        return None
+    return replace(s, lhs=rest, loops=tuple(x for x in s.loops if x is not k))

@@ -17,25 +17,14 @@ import numpy as np
 import sympy
 
 from symml import names
-from symml.calculus.columns import Columns
+from symml.calculus.columns import Columns, shared
 from symml.calculus.reverse import gradient
 from symml.calculus.second import hessian, hessian_times, jacobian, slope_along, times, transposed_times
 from symml.derivations.request import Request
 from symml.derivations.sections import equation
 from symml.errors import NumericError, SpecError
 from symml.ir.evaluate import evaluate
-from symml.ir.program import (
-    Access,
-    Index,
-    Program,
-    Statement,
-    Tensor,
-    accesses,
-    fresh_indices,
-    indices,
-    outs,
-    read_instead,
-)
+from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices, read_instead
 from symml.latex import index_form
 from symml.latex.derivation import Formula, formula
 from symml.proof.complex_step import BOUND, Proof, check_gradient, check_jacobian, relative
@@ -333,30 +322,11 @@ def _stored(block: Columns) -> tuple[Program, Tensor, Both, bool] | None:
         vec = block.rank == 2
         latex, text = (r"\operatorname{{vec}}\left({0}\right)", "vec({0})") if vec else ("{0}", "{0}")
         return block.program, block.stored, (rf"\operatorname{{{{diag}}}}\left({latex}\right)", f"diag({text})"), False
-    if block.rank != 2 or dict(block.ties) not in ({0: 0}, {1: 1}):
+    found = shared(block)
+    if found is None:
         return None
-    (gone,) = block.ties.values()
-    own = [s for s in block.program.statements if isinstance(s, Statement) and s.out is block.stored]
-    made = [_without(s, gone) for s in own]
-    if not made or None in made:
-        return None
-    out = Tensor(block.stored.name, tuple(n for k, n in enumerate(block.stored.shape) if k != gone))
-    kept = (s for s in block.program.statements if block.stored not in outs(s) and block.full not in outs(s))
-    program = replace(block.program, statements=(*kept, *(replace(s, out=out) for s in made)), outputs={"stored": out})
-    around = (r"I \otimes {0}", "I ⊗ {0}") if gone == 0 else (r"{0} \otimes I", "{0} ⊗ I")
-    return simplify(prune(program, "stored")), out, around, True
-
-
-def _without(s: Statement, axis: int) -> Statement | None:
-    """A statement without an axis of its left side on which nothing else depends."""
-    k = s.lhs[axis]
-    rest = (*s.lhs[:axis], *s.lhs[axis + 1 :])
-    used = set().union(
-        indices(s.body), *(indices(e) for e in rest), *([indices(s.guard)] if s.guard is not None else [])
-    )
-    if not isinstance(k, Index) or k in used or any(k in indices(i) for a in accesses(s.body) for i in a.idx):
-        return None
-    return replace(s, lhs=rest, loops=tuple(x for x in s.loops if x is not k))
+    program, t, axis = found
+    return program, t, ((r"I \otimes {0}", "I ⊗ {0}") if axis == 0 else (r"{0} \otimes I", "{0} ⊗ I")), True
 
 
 def _by_entries(section: str, block: Columns, proof: str) -> dict:
