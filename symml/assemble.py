@@ -131,24 +131,29 @@ def errors_plan(a: Analysis) -> tuple[Plan, dict]:
             fix="symml bootstrap SPEC",
         )
     reading = likelihood.read(a.forward, "loss", a.model.over, a.model.objective.span)
+    small, along = curvature_plan(a)
+    facts = {
+        **along["errors"],
+        "times": [d.name for d in reading.times],
+        "penalty": reading.penalty,
+        "squares": reading.squares and [int(s) if s.is_Integer else s.name for s in reading.squares],
+    }
+    objective = Function("objective", "value", schedule(a.forward), "loss")
+    return replace(small, functions=(*small.functions, objective)), {"errors": facts}
+
+
+def curvature_plan(a: Analysis) -> tuple[Plan, dict]:
+    """The Hessian of the objective times a vector as a Plan of one function, compared with the complex step of the gradient."""
     first, second, along = hessian_times(a.derivative, a.model.over)
     for t in a.model.over:
         proof = check_gradient(first, second, "slope", t)
         if not proof.ok:
             raise NumericError(f"the derived Hessian of '{t.name}' is wrong: {proof}")
-    facts = {
-        "along": [t.name for t in along],
-        "times": [d.name for d in reading.times],
-        "penalty": reading.penalty,
-        "squares": reading.squares and [int(s) if s.is_Integer else s.name for s in reading.squares],
-    }
-    functions = (
-        Function("hessian_times", "gradient", schedule(second), "slope"),
-        Function("objective", "value", schedule(a.forward), "loss"),
-    )
+    functions = (Function("hessian_times", "gradient", schedule(second), "slope"),)
     whole = plan(a)
     small = replace(whole, functions=functions, algorithm="", optimizer=None, update=None, batch=None, files=())
-    return replace(small, dims=all_dims([a.program, second], a.model.over)), {"errors": facts}
+    facts = {"errors": {"along": [t.name for t in along]}}
+    return replace(small, dims=all_dims([a.program, second], a.model.over)), facts
 
 
 def _validation_part(model: Model, optimizer: Optimizer | None) -> str | None:

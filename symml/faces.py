@@ -18,6 +18,7 @@ from symml.runtime.save import restore, save, save_arrays, write_whole
 if TYPE_CHECKING:
     from symml.results import Result
     from symml.runtime.many import Fits
+    from symml.runtime.sharpness import Sharpness
     from symml.runtime.uncertainty import Uncertainty
 
 MOST_ROWS = 60  # of a table on the screen
@@ -107,6 +108,41 @@ def multiplier_lines(conditions: Iterable[Mapping], found: Mapping[str, object])
         active = "" if c["equal"] or values.size == 1 else f"{int((values > ACTIVE).sum())} of {values.size} active"
         rows.append((f"  multiplier of {c['text']}", told, active))
     return _table(rows) if rows else []
+
+
+def sharpness_lines(result: Result, found: Sharpness) -> list[str]:
+    """The extreme eigenvalues of the Hessian at a fit, and what they say of a step of gradient descent."""
+    method = result.kernel.manifest["method"]
+    lines = [
+        f"sharpness {found.largest:.6g}: the largest eigenvalue of the Hessian; the least is {found.least:.3g}",
+        f"  {found.products} products with the Hessian, residual {found.residual:.0e}",
+        f"  gradient descent is stable here for steps below 2/sharpness = {found.largest_step:.6g}",
+    ]
+    lr = method["options"].get("lr")
+    if isinstance(lr, int | float):
+        side = "below" if lr < found.largest_step else "not below"
+        other = (
+            ""
+            if method["name"] == "sgd"
+            else f"; {method['name']} scales its steps, the bound is that of plain descent"
+        )
+        lines.append(f"  the page's lr = {lr:g} is {side} that{other}")
+    return lines
+
+
+def sharpness_facts(result: Result, found: Sharpness) -> dict:
+    """The same as JSON."""
+    method = result.kernel.manifest["method"]
+    return {
+        "model": result.kernel.manifest["model"],
+        "sharpness": found.largest,
+        "least": found.least,
+        "products": found.products,
+        "residual": found.residual,
+        "largest_step": found.largest_step,
+        "method": method["name"],
+        "lr": method["options"].get("lr"),
+    }
 
 
 def choice_lines(found: Mapping) -> list[str]:

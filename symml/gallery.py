@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +37,10 @@ COLUMNS = ("area", "example", "derivation", "trained", "oracle", "figure", "boun
 @dataclass(frozen=True)
 class Claim:
     """A line of the table: an example that is said to work, with an oracle and its bound; or, without an example, what an
-    area still lacks (`derivation` then says it)."""
+    area still lacks (`derivation` then says it).
+
+    ask: a product of `symml derive` whose lines are looked at too, such as steps; vary: of a page whose states move.
+    """
 
     area: int
     name: str
@@ -46,6 +49,8 @@ class Claim:
     oracle: str = ""
     figure: str = ""
     bound: float = math.inf
+    ask: str = ""
+    vary: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,26 +112,44 @@ def row(project: Project, claim: Claim, known: dict[str, tuple[Fit, dict]], aske
     """
     if not claim.example:
         return {**dict.fromkeys(COLUMNS), "area": claim.area, "name": claim.name, "ok": False, "open": claim.derivation}
-    oracle = getattr(project.oracles, claim.figure)
+    oracle, source = getattr(project.oracles, claim.figure), project.page(claim.example)
+    if pipeline.is_system(source):
+        return _moving(claim, source, oracle)
     if claim.example not in known:
-        source = project.page(claim.example)
         result = pipeline.train(source, pipeline.Options(), {}, None)
         known[claim.example] = Fit(result), targets(source, result, asked)
     fit, agreement = known[claim.example]
-    shown = claim.derivation in "\n".join(faces.screen(fit._result))
-    figure = float(oracle(fit))
-    facts = {
+    lines_ = faces.screen(fit._result)
+    if claim.ask:
+        rows = pipeline.derivations(source, False, None, "matrix", {}, product=claim.ask)
+        lines_ += pipeline.told(rows, "text")
+    shown, figure = claim.derivation in "\n".join(lines_), float(oracle(fit))
+    facts = {**_told(claim, shown, figure, f"{fit.status}, {fit._result.outcome['steps']} steps"), "targets": agreement}
+    return {**facts, "ok": bool(shown and figure <= claim.bound and all(t["ok"] for t in agreement.values()))}
+
+
+def _moving(claim: Claim, source: Source, oracle: Callable[[dict], float]) -> dict:
+    """A row of a page whose states move: analysed by the interpreter, there is nothing to train on a target."""
+    name, _, ends = claim.vary.partition("=")
+    low, _, high = ends.partition("..")
+    found = pipeline.analysed(source, {}, (name, float(low), float(high)) if name else None)
+    shown = claim.derivation in "\n".join(pipeline.analysis_lines(found, "text"))
+    figure = float(oracle(found))
+    facts = _told(claim, shown, figure, f"{len(found['fixed_points'])} fixed points")
+    return {**facts, "targets": {}, "ok": bool(shown and figure <= claim.bound)}
+
+
+def _told(claim: Claim, shown: bool, figure: float, trained: str) -> dict:
+    return {
         "area": claim.area,
         "name": claim.name,
         "example": claim.example,
         "derivation": claim.derivation if shown else None,
-        "trained": f"{fit.status}, {fit._result.outcome['steps']} steps",
+        "trained": trained,
         "oracle": claim.oracle,
         "figure": figure,
         "bound": claim.bound,
-        "targets": agreement,
     }
-    return {**facts, "ok": bool(shown and figure <= claim.bound and all(t["ok"] for t in agreement.values()))}
 
 
 # targets

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from symml.runtime.bind import Bound
     from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
     from symml.runtime.many import Fits
+    from symml.runtime.sharpness import Sharpness
     from symml.runtime.uncertainty import Uncertainty
 
 TARGETS = ("reference", "cpu", "cuda")
@@ -37,7 +38,8 @@ EVERY = 30.0  # seconds between two checkpoints
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose for a fit; `purpose` says what the kernel holds: a fit, or the Hessian for its errors."""
+    """What a user may choose for a fit; `purpose` says what the kernel holds: a fit, or the Hessian for its errors or for
+    its curvature."""
 
     target: str = "cpu"
     dtype: str = "float64"
@@ -108,6 +110,13 @@ def told(rows: Sequence[Mapping], form: str) -> list[str]:
     return section_lines(rows, form) if rows and "section" in rows[0] else step_lines(rows, form)
 
 
+def analysis_lines(facts: Mapping, form: str) -> list[str]:
+    """What `analysed` found as text, or its formulas as LaTeX."""
+    from symml.latex.layout import analysis_lines
+
+    return analysis_lines(facts, form)
+
+
 # kernels
 
 
@@ -122,10 +131,11 @@ def build(source: Source, options: Options) -> tuple[str, dict]:
 
 def _assembled(source: Source, options: Options) -> tuple[str, dict, Plan]:
     """Source, manifest and Plan of a kernel."""
-    from symml.assemble import errors_plan, manifest, plan
+    from symml.assemble import curvature_plan, errors_plan, manifest, plan
 
     a = analyse(source)
-    plan_, more = (plan(a, options), {}) if options.purpose == "fit" else errors_plan(a)
+    plans = {"fit": lambda a: (plan(a, options), {}), "errors": errors_plan, "curvature": curvature_plan}
+    plan_, more = plans[options.purpose](a)
     text, functions = _module_source(plan_, options, a.model.train)
     rows = formulas(a) if options.purpose == "fit" else []
     return text, {**manifest(a, plan_, functions, rows, options), **more}, plan_
@@ -380,6 +390,45 @@ def errors(result: Result, kind: str, target: str = "cpu") -> Uncertainty:
     k, _ = kernel(Source("page.symml", result.page), Options(target=target, purpose="errors"))
     p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
     return uncertainty.uncertainty(k, p, kind)
+
+
+def sharpness(result: Result, target: str = "cpu") -> Sharpness:
+    """The extreme eigenvalues of the Hessian at a fit, over the rows it was trained on."""
+    from symml.runtime import launch, sharpness
+
+    k, _ = kernel(Source("page.symml", result.page), Options(target=target, purpose="curvature"))
+    p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
+    return sharpness.sharpness(k, p)
+
+
+def is_system(source: Source) -> bool:
+    """Does a page move states, as a map or a flow?"""
+    from symml.model.check import is_system
+    from symml.syntax.parse import parse
+
+    return is_system(parse(source))
+
+
+def checked(source: Source) -> dict:
+    """The names of a page without mistakes, of a model or of a system."""
+    from symml.model.system import system
+    from symml.syntax.parse import parse
+
+    if is_system(source):
+        found = system(parse(source))
+        return {"model": found.name, "ok": True, "states": list(found.states), "hypers": list(found.hypers)}
+    model, _ = load(source)
+    return {"model": model.name, "ok": True, "data": list(model.data), "parameters": list(model.params)}
+
+
+def analysed(
+    source: Source, hypers: Mapping[str, float], vary: tuple[str, float, float] | None = None, period: int = 1
+) -> dict:
+    """`symml analyze` of a page whose states move: fixed points, Jacobian, eigenvalues, verdicts, bifurcations."""
+    from symml.derivations.system import Asked, analyse
+    from symml.syntax.parse import parse
+
+    return analyse(parse(source), Asked(hypers, vary, period))
 
 
 def show(source: Source, stage: str, options: Options) -> str:

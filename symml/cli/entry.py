@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import typer
 
+from symml.cli.analyses import COMMANDS as ANALYSES
 from symml.cli.fits import COMMANDS as FITS
 from symml.cli.pages import COMMANDS as PAGES
 from symml.errors import SymmlError
@@ -19,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A page of mathematics in; derived formulas, their proofs and a trained model out.",
 )
-for command in (*FITS, *PAGES):
+for command in (*FITS, *PAGES, *ANALYSES):
     app.command()(command)
 USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # of whichever click typer brings
 INTERRUPTED = 130

@@ -20,9 +20,8 @@ STAGES = ("tree", "model", "program", "derivative", "loops", "source")
 
 def check(spec: Spec, as_json: Json = False, debug: Debug = False) -> None:
     """Check names, shapes, indices and domains of a page; all mistakes at once."""
-    model, _ = pipeline.load(pipeline.read(spec))
-    facts = {"model": model.name, "ok": True, "data": list(model.data), "parameters": list(model.params)}
-    typer.echo(json.dumps(facts) if as_json else f"{model.name}: no mistakes")
+    facts = pipeline.checked(pipeline.read(spec))
+    typer.echo(json.dumps(facts) if as_json else f"{facts['model']}: no mistakes")
 
 
 def fmt(

@@ -32,11 +32,17 @@ def check(page: tree.Tree) -> Model:
         raise UnsupportedError(
             f"a page of kind '{kind.kind}' is not run by itself", kind.span, fix="name it in a model's page"
         )
+    if is_system(page):
+        raise SpecError(
+            "the states of this page move: it is a system, which is not trained",
+            next(s.span for s in page.statements if isinstance(s, tree.Update)),
+            fix=f"symml analyze {page.source.name}",
+        )
     sheet = Sheet(errors=[*slips(page)])
     for node in page.statements:  # dims first: declarations may stand in any order
         if isinstance(node, tree.Declare) and node.kind == "dims":
             for item in node.items:
-                sheet.attempt(lambda item=item: _dim(sheet, item))
+                sheet.attempt(lambda item=item: declared_dim(sheet, item))
     for node in page.statements:
         handler = _STATEMENTS.get(type(node))
         if handler is None:
@@ -55,7 +61,18 @@ def check(page: tree.Tree) -> Model:
     return model
 
 
-def _dim(sheet: Sheet, item: tree.Declaration) -> None:
+def is_system(page: tree.Tree) -> bool:
+    """Does a model's page declare states that move, and ask for no training?"""
+    kinds = {type(s) for s in page.statements}
+    return (
+        tree.Update in kinds
+        and not {tree.Objective, tree.Train} & kinds
+        and any(isinstance(s, tree.Declare) and s.kind == "state" for s in page.statements)
+    )
+
+
+def declared_dim(sheet: Sheet, item: tree.Declaration) -> None:
+    """Add a dim to the sheet."""
     sheet.claim(item.name)
     if item.shape or item.bound or item.flags or item.init is not None:
         raise SpecError(
@@ -78,7 +95,7 @@ def _declare(sheet: Sheet, node: tree.Declare) -> None:
     if node.kind == "dims":
         return
     if node.kind == "state":
-        raise SpecError("'state' belongs to optimizer pages", node.span)
+        raise SpecError("'state' belongs to optimizer pages and to systems", node.span)
     for item in node.items:
         source = next((origin for group, origin in node.sources if item in group), None)
         sheet.attempt(lambda item=item, source=source: declare(sheet, node.kind, item, source))

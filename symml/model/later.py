@@ -29,6 +29,8 @@ def refused(node: tree.Node) -> SpecError:
     """The error for a node without a meaning."""
     if isinstance(node, tree.Update):
         return SpecError(
-            "'<-' updates a state of an optimizer page", node.span, fix="write = for a definition, or iterate x <- ..."
+            "'<-' updates a state of an optimizer page or of a system",
+            node.span,
+            fix="write = for a definition, or iterate x <- ...; a system declares state x",
         )
     return UnsupportedError(f"{WORDS.get(type(node), 'this')} is not supported yet", node.span)

@@ -87,6 +87,9 @@ def _lines(
     latest = dict(tensors)
     errors: list[SymmlError] = []
     for u in updates:
+        if u.flow:
+            errors.append(SpecError("an optimizer moves in steps", u.span, fix=f"write {u.target.id} <- ..."))
+            continue
         if u.target.id not in ("theta", *states):
             errors.append(
                 SpecError(f"'{u.target.id}' is not a state", u.target.span, fix=f"declare it: state {u.target.id} = 0")

@@ -99,26 +99,46 @@ def errors(hessian: np.ndarray, gradient: np.ndarray, dispersion: Callable[[int]
     return Errors(np.where(lost, np.nan, deviation), covariance, directions, left)
 
 
-def _at(kernel: Kernel, p: Problem) -> tuple[np.ndarray, np.ndarray, float]:
-    """Hessian, gradient and objective, column by column: the function's value along e_j is the gradient's entry j."""
-    functions, size = kernel.manifest["functions"], p.x.shape[0]
-    x = p.x.astype(np.float64)
-    arrays = {k: a if a.dtype.kind == "i" else a.astype(np.float64) for k, a in p.arrays.items()}
-    along = np.zeros(size)
+def times_vector(kernel: Kernel, p: Problem) -> Callable[[np.ndarray], np.ndarray]:
+    """v -> (Hessian at p.x) v, on flat vectors."""
+    along, call = _product(kernel, p)
+
+    def times(v: np.ndarray) -> np.ndarray:
+        along[:] = v
+        out = np.zeros(v.size)
+        call(out)
+        return out
+
+    return times
+
+
+def _product(kernel: Kernel, p: Problem) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
+    """The vector that is multiplied, and the call that fills its product with the Hessian and returns <gradient, vector>."""
+    x, along = p.x.astype(np.float64), np.zeros(p.x.shape[0])
     views, at = {}, 0
     for name, t in zip(kernel.manifest["errors"]["along"], kernel.manifest["params"], strict=True):
         sizes = shape(p.dims, t["shape"])
         views[name] = along[at : at + math.prod(sizes)].reshape(sizes)
         at += math.prod(sizes)
-    f = functions["hessian_times"]
-    arguments = data_tuple(kernel, f, {**arrays, **views}, p.dims, p.hypers), buffers(f, p.dims)
+    f = kernel.manifest["functions"]["hessian_times"]
+    arguments = data_tuple(kernel, f, {**_doubles(p), **views}, p.dims, p.hypers), buffers(f, p.dims)
+    return along, lambda out: kernel.module.hessian_times(x, out, *arguments)
+
+
+def _doubles(p: Problem) -> dict[str, np.ndarray]:
+    return {k: a if a.dtype.kind == "i" else a.astype(np.float64) for k, a in p.arrays.items()}
+
+
+def _at(kernel: Kernel, p: Problem) -> tuple[np.ndarray, np.ndarray, float]:
+    """Hessian, gradient and objective, column by column: the function's value along e_j is the gradient's entry j."""
+    size, (along, product) = p.x.shape[0], _product(kernel, p)
     hessian, gradient = np.zeros((size, size)), np.zeros(size)
     for k in range(size):
         along[:] = 0.0
         along[k] = 1.0
-        gradient[k] = kernel.module.hessian_times(x, hessian[k], *arguments)
-    f = functions["objective"]
-    value = kernel.module.objective(x, data_tuple(kernel, f, arrays, p.dims, p.hypers), buffers(f, p.dims))
+        gradient[k] = product(hessian[k])
+    f, x = kernel.manifest["functions"]["objective"], p.x.astype(np.float64)
+    value = kernel.module.objective(x, data_tuple(kernel, f, _doubles(p), p.dims, p.hypers), buffers(f, p.dims))
     return hessian, gradient, float(value)
 
 

@@ -203,6 +203,9 @@ class BuildStatements(Build):
     def update(self, parts: list) -> tree.Update:
         return tree.Update(parts[0], parts[2], span=self.span(parts[0], parts[2]))
 
+    def flow(self, parts: list) -> tree.Update:
+        return tree.Update(parts[0], parts[3], flow=True, span=self.span(parts[0], parts[3]))
+
     def iteration(self, parts: list) -> tree.Iterate:
         target, indices, (value, *start, until) = self._target(parts[1:])
         return tree.Iterate(target, value, until, indices, start[0] if start else None, span=self.span(*parts))

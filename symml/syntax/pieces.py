@@ -19,7 +19,7 @@ from symml.syntax import words
 
 BLANK = " \t\u00a0\ufeff"
 FIRST_WORD = re.compile(r"[A-Za-z]+(?![\w(\[])")
-HEAD = re.compile(r"[^\W\d_]\w*(\[[^\]\[]*\])?[ \t]*(=(?!=)|<-|←|~)")
+HEAD = re.compile(r"[^\W\d_]\w*(\[[^\]\[]*\]|['ᵀ])?[ \t]*(=(?!=)|<-|←|~)")
 BRACKET = re.compile(r'"[^"]*"?|#.*|([(\[{])|([)\]}])')
 INDENTED = "the first statement is indented"
 CONTINUING = ("from", "subject")

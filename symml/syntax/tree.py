@@ -170,10 +170,11 @@ class Report(Statement):
 
 @dataclass(frozen=True)
 class Update(Statement):
-    """`m <- beta1 m + (1 - beta1) g`, of optimizer files."""
+    """`m <- beta1 m + (1 - beta1) g`, of optimizer files and of maps; with `flow`, `x' = a x - b x y`."""
 
     target: Name
     value: Expr
+    flow: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ docstring says otherwise.
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import numpy as np
 import scipy.special
 import scipy.stats
 from hmmlearn.hmm import CategoricalHMM
+from jax.flatten_util import ravel_pytree
+from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn import cluster, exceptions, linear_model, neural_network
 
 from symml import pipeline
@@ -128,6 +131,24 @@ def mlp_gradients(fit: Fit) -> float:
 
     truth = jax.grad(loss)(p)
     return largest(*((ours[k], truth[k]) for k in p))
+
+
+def mlp_sharpness(fit: Fit) -> float:
+    """JAX's products with the Hessian in scipy's eigsh: the largest eigenvalue at the fit, relative."""
+    found, arrays = pipeline.sharpness(fit._result, "reference"), fit._result.bound.arrays
+    rows = fit._result.bound.parts["train"]
+    X, y, p = jnp.asarray(arrays["X"][rows]), arrays["y"][rows], {k: jnp.asarray(v) for k, v in fit.params.items()}
+    flat, unflat = ravel_pytree(p)
+
+    def loss(x: jax.Array) -> jax.Array:
+        p = unflat(x)
+        z = jnp.tanh(X @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"]
+        return -jax.nn.log_softmax(z)[jnp.arange(len(y)), y].mean()
+
+    times = jax.jit(lambda v: jax.jvp(jax.grad(loss), (flat,), (v,))[1])
+    operator = LinearOperator((flat.size, flat.size), matvec=lambda v: np.asarray(times(v)), dtype=float)
+    (truth,) = eigsh(operator, k=1, which="LA", tol=1e-10, return_eigenvectors=False)
+    return abs(found.largest / truth - 1)
 
 
 def mlp_accuracy(fit: Fit) -> float:
@@ -288,3 +309,23 @@ def solved_gradient(bound: object) -> object:
         return cross_entropy(0.1 * jnp.linalg.solve(system, bound.arrays["X"] @ W), bound) + 1e-3 / 2 * (W**2).sum()
 
     return jax.grad(loss)
+
+
+# systems: what an analysis found, as facts
+
+
+def lotka_volterra(facts: dict) -> float:
+    """numpy's eigenvalues of the Jacobian written by hand, at the fixed points 0 and (d/c, a/b)."""
+    a, b, c, d = 2 / 3, 4 / 3, 1.0, 1.0
+    worst = []
+    for (x, y), found in zip([(0.0, 0.0), (d / c, a / b)], facts["fixed_points"], strict=True):
+        truth = np.sort_complex(np.linalg.eigvals(np.array([[a - b * y, -b * x], [c * y, c * x - d]])))
+        ours = np.sort_complex(np.array([complex(*v) for v in found["eigenvalues"]]))
+        worst += [(found["at"], (x, y)), (ours.real, truth.real), (ours.imag, truth.imag)]
+    return largest(*worst)
+
+
+def logistic_map(facts: dict) -> float:
+    """Closed form: 0 and 1 - 1/r exchange their stability at r = 1, the second doubles its period at r = 3."""
+    found = [(b["at"], b["state"][0]) for b in facts["bifurcations"]]
+    return largest((found, [(1.0, 0.0), (3.0, 2 / 3)])) if len(found) == 2 else math.inf

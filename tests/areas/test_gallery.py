@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from check import NAMES
+from check import EXAMPLES, NAMES
 
 from symml import gallery
 from symml.errors import FileError, SpecError
@@ -27,7 +27,8 @@ def test_every_claim_holds(claim, monkeypatch):
     monkeypatch.setattr(PROJECT.oracles, "SEEDS", 3)
     found = row(claim)
     assert found["ok"], found
-    assert found["derivation"] and found["targets"]["reference"]["difference"] < 1e-10
+    assert found["derivation"] and all(t["difference"] < 1e-10 for t in found["targets"].values())
+    assert set(found["targets"]) == ({"reference"} if claim.example in NAMES else set())
 
 
 @pytest.mark.full
@@ -38,7 +39,8 @@ def test_every_claim_holds_on_every_target():
 
 
 def test_every_example_has_a_row():
-    assert {c.example for c in CLAIMS} == set(NAMES)
+    systems = {f"systems/{page.stem}" for page in (EXAMPLES / "systems").glob("*.symml")}
+    assert {c.example for c in CLAIMS} == {*NAMES, *systems}
     assert [a["area"] for a in PROJECT.table["areas"]] == list(range(1, 22))
 
 
@@ -57,6 +59,18 @@ def test_a_derivation_that_is_not_shown_is_not_ok():
     found = row(replace(claim, derivation="2/n Xᵀ(Xw + y)"))
     assert not found["ok"] and found["derivation"] is None
     assert "derivation is not shown" in gallery.lines([found])[1]
+
+
+def test_a_wrong_place_of_a_bifurcation_is_not_ok(monkeypatch):
+    claim = next(c for c in CLAIMS if c.example == "systems/logistic_map")
+    analysed = gallery.pipeline.analysed
+
+    def shifted(*asked):
+        found = analysed(*asked)
+        return {**found, "bifurcations": [{**b, "at": b["at"] + 1e-6} for b in found["bifurcations"]]}
+
+    monkeypatch.setattr(gallery.pipeline, "analysed", shifted)
+    assert not row(claim)["ok"]
 
 
 def test_a_target_that_differs_is_not_ok(monkeypatch):
