@@ -40,10 +40,10 @@ from symml.ir.program import (
     indices,
     outs,
     parts,
-    read_instead,
     reads,
     refresh,
     reindex,
+    renamed_node,
     substitute,
 )
 from symml.names import Names, number
@@ -339,7 +339,7 @@ def _fresh(nodes: Iterable[Node], names: Names) -> tuple[list[Node], dict[Tensor
     """The nodes defining tensors of other names, and which took whose place."""
     nodes = tuple(nodes)
     table = {t: _fresh_tensor(t, names) for node in nodes for t in outs(node)}
-    return [_renamed(node, table) for node in nodes], table
+    return [renamed_node(node, table) for node in nodes], table
 
 
 def _fresh_tensor(t: Tensor, names: Names) -> Tensor:
@@ -347,18 +347,6 @@ def _fresh_tensor(t: Tensor, names: Names) -> Tensor:
     name = names.fresh(t.name)
     of = t.adjoint_of and replace(t.adjoint_of, name=name.removeprefix("d_"))
     return replace(t, name=name, adjoint_of=of, uid=number())
-
-
-def _renamed(node: Node, other: Mapping[Tensor, Tensor]) -> Node:
-    """A node that defines and reads other tensors in the place of some."""
-    if isinstance(node, Library):
-        return replace(
-            node, outs=tuple(other.get(t, t) for t in node.outs), args=tuple(other.get(t, t) for t in node.args)
-        )
-    if isinstance(node, Statement):
-        s = read_instead(node, other)
-        return replace(s, out=other.get(s.out, s.out))
-    return node.with_statements(_renamed(s, other) for s in node.statements)
 
 
 _BACK: Mapping[type, Callable[..., None]] = MappingProxyType(

@@ -62,9 +62,11 @@ def is_symmetric(program: Program, t: Tensor) -> bool:
 
 
 def with_symmetries(program: Program) -> Program:
-    """The program whose definitions say that they are symmetric where they are, so that formulas need no transposes."""
-    named = dict.fromkeys(t for node in program.statements for t in outs(node))
-    defined = [t for t in named if t.kind == "definition" and t.domain.kind == "real"]
+    """The program whose definitions, and operations on whole matrices, say that they are symmetric where they are, so
+    that formulas need no transposes."""
+    named = {t: node for node in program.statements for t in outs(node)}
+    shown = [t for t, node in named.items() if t.kind == "definition" or isinstance(node, Library)]
+    defined = [t for t in shown if t.domain.kind == "real"]
     table = {t: replace(t, domain=Domain("symmetric"), uid=number()) for t in defined if is_symmetric(program, t)}
     if not table:
         return program

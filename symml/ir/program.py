@@ -341,6 +341,34 @@ def read_instead(statement: Statement, other: Mapping[Tensor, Tensor]) -> Statem
     return replace(statement, lhs=lhs, body=elsewhere(statement.body, other), guard=guard)
 
 
+def renamed_node(node: Node, other: Mapping[Tensor, Tensor]) -> Node:
+    """A node that defines and reads other tensors in the place of some."""
+    if isinstance(node, Library):
+        return replace(
+            node, outs=tuple(other.get(t, t) for t in node.outs), args=tuple(other.get(t, t) for t in node.args)
+        )
+    if isinstance(node, Statement):
+        s = read_instead(node, other)
+        return replace(s, out=other.get(s.out, s.out))
+    node = node.with_statements(renamed_node(s, other) for s in node.statements)
+    if isinstance(node, Iterate):
+        states = tuple(tuple(other.get(t, t) for t in three) for three in node.states)
+        node = replace(node, states=states, gap=other.get(node.gap, node.gap))
+    return node
+
+
+def renamed(program: Program, other: Mapping[Tensor, Tensor]) -> Program:
+    """A program with other tensors in the place of some, everywhere."""
+    if not other:
+        return program
+    return replace(
+        program,
+        inputs=tuple(other.get(t, t) for t in program.inputs),
+        statements=tuple(renamed_node(node, other) for node in program.statements),
+        outputs={name: other.get(t, t) for name, t in program.outputs.items()},
+    )
+
+
 def elsewhere(expr: Expr, other: Mapping[Tensor, Tensor]) -> Expr:
     """An expression reading other tensors in the place of some, in gathered indices too."""
     table = {}

@@ -1,0 +1,152 @@
+"""A tensor of any rank as terms in index form, one line for each pattern of its indices.
+
+    H[j, k, l, m]  = −1/n sum[i] P[i, k] P[i, m] X[i, j] X[i, l]
+    H[j, k, l, k] += 1/n sum[i] P[i, k] X[i, j] X[i, l]              only where the second index is the fourth
+
+lines(terms, sides)  ->  [Line(mode, left, right), ...], each side as (LaTeX, text); `sides` writes the left one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import sympy
+from sympy import Expr
+
+from symml.ir.program import Access, Index, Statement, indices
+from symml.ir.show import LETTERS
+from symml.latex import index_form
+from symml.latex.printing import LATEX, TEXT, Style
+
+Both = tuple[str, str]
+OUTPUT = "jklmpqrs"  # the letters of the left side; rows of data keep their own
+
+
+@dataclass(frozen=True)
+class Line:
+    """left mode right, both sides as (LaTeX, text)."""
+
+    mode: str
+    left: Both
+    right: Both
+
+
+def lines(terms: Sequence[Statement], sides: Callable[[tuple[str, ...]], Both]) -> list[Line]:
+    """The terms as lines; `sides` makes the left side of the indices as text."""
+    return [_line(s, "=" if k == 0 else "+=", sides) for k, s in enumerate(terms)]
+
+
+def _line(s: Statement, mode: str, sides: Callable[[tuple[str, ...]], Both]) -> Line:
+    chosen = _letters(s)
+    latex, text = _Latex(chosen), _Text(chosen)
+    left = (sides(tuple(map(latex.doprint, s.lhs)))[0], sides(tuple(map(text.doprint, s.lhs)))[1])
+    return Line(mode, left, (_right(s, latex, LATEX), _right(s, text, TEXT)))
+
+
+def _letters(s: Statement) -> dict[Index, str]:
+    """A letter for each index: the left side's in order, the others their own where that is free."""
+    chosen: dict[Index, str] = {}
+    spare = iter(OUTPUT)
+    for e in s.lhs:
+        for k in sorted((k for k in indices(e) if k not in chosen), key=lambda k: k.uid):
+            chosen[k] = next(spare) if isinstance(e, Index) else k.name
+    for k in (k for k in s.loops if k not in chosen):
+        taken = set(chosen.values())
+        wish = k.name if k.name not in OUTPUT else "i"
+        chosen[k] = next(c for c in (wish, *"ihgutrsabcd", *LETTERS) if c not in taken)
+    return chosen
+
+
+def _right(s: Statement, printer: _Latex | _Text, style: Style) -> str:
+    """Numbers and sizes, the sum, then what is summed."""
+    factors = sympy.Mul.make_args(s.body)
+    outer = sympy.Mul(*(f for f in factors if not indices(f)))
+    inner = [f for f in factors if indices(f)]
+    sign = style.minus if outer.could_extract_minus_sign() else ""
+    outer = -outer if sign else outer
+    parts = [] if outer == 1 and inner else [_coefficient(outer, printer, style)]
+    if s.reduced:
+        over = ", ".join(printer.doprint(k) for k in s.reduced)
+        parts.append(rf"\sum_{{{over}}}" if style is LATEX else f"sum[{over}]")
+    over, under = _fraction(inner)
+    parts.append(_product(over, printer, style) if over or not under else "1")
+    if under:
+        below = _product(under, printer, style)
+        several = len(under) > 1 or under[0].is_Add
+        text = parts.pop()
+        parts.append(style.fraction(text, below if style is LATEX else f"({below})" if several else below))
+    text = sign + " ".join(p for p in parts if p)
+    if s.guard is not None:
+        text += (r" \; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
+    return text
+
+
+def _fraction(factors: Iterable[Expr]) -> tuple[list[Expr], list[Expr]]:
+    over, under = [], []
+    for f in factors:
+        if f.is_Pow and f.exp.could_extract_minus_sign():
+            under.append(f.base**-f.exp)
+        else:
+            over.append(f)
+    return over, under
+
+
+def _coefficient(e: Expr, printer: _Latex | _Text, style: Style) -> str:
+    """A factor without indices, such as 1/n or λ/2."""
+    over, under = sympy.fraction(sympy.together(e))
+    top = printer.doprint(over)
+    if under == 1:
+        return f"({top})" if over.is_Add else top
+    bottom = printer.doprint(under)
+    several = len(sympy.Mul.make_args(under)) > 1 or under.is_Add
+    return style.fraction(top, bottom if style is LATEX or not several else f"({bottom})")
+
+
+def _product(factors: Sequence[Expr], printer: _Latex | _Text, style: Style) -> str:
+    """Names first, then functions, then sums in brackets."""
+    kinds = sorted(factors, key=lambda f: (f.is_Add, not _is_entry(f), str(f)))
+    texts = []
+    for f in kinds:
+        text = printer.doprint(f)
+        texts.append(text.join(style.brackets) if f.is_Add and len(factors) > 1 else text)
+    return " ".join(texts)
+
+
+def _is_entry(f: Expr) -> bool:
+    return isinstance(f, Access) or (f.is_Pow and isinstance(f.base, Access))
+
+
+_Latex = index_form._Latex
+
+
+class _Text(index_form._Text):
+    """The text of index_form with powers, roots and minus signs as one reads them."""
+
+    def _print_Dim(self, e: Expr) -> str:
+        return TEXT.name(e.name)
+
+    def _print_Pow(self, e: Expr, rational: bool = False) -> str:
+        if e.exp == sympy.Rational(1, 2):
+            return TEXT.root(self._print(e.base))
+        if e.exp.is_Integer and e.exp > 0:
+            base = self._print(e.base)
+            return (base if e.base.is_Atom or e.base.is_Function else f"({base})") + TEXT.power(str(e.exp))
+        return super()._print_Pow(e, rational)
+
+    def _print_Add(self, e: Expr, order: str | None = None) -> str:
+        text = ""
+        for t in sorted(e.args, key=lambda t: (t.could_extract_minus_sign(), not t.is_number, str(t))):
+            minus = t.could_extract_minus_sign()
+            body = self._print(-t if minus else t)
+            text += f" {'−' if minus else '+'} {body}" if text else ("−" if minus else "") + body
+        return text
+
+    def _print_Mul(self, e: Expr) -> str:
+        minus = e.could_extract_minus_sign()
+        over, under = sympy.fraction(-e if minus else e)
+        text = " ".join(f"({self._print(f)})" if f.is_Add else self._print(f) for f in sympy.Mul.make_args(over))
+        if under != 1:
+            below = self._print(under)
+            text += f"/({below})" if under.is_Mul or under.is_Add else f"/{below}"
+        return "−" * minus + text
