@@ -23,13 +23,20 @@ ONE = sympy.Integer(1)
 SIGNS = (" + ", " − ", " - ")
 
 
+STACKED = (r"\left[A \otimes B\right]_{(j k) (l m)} = A_{j l} B_{k m}", "(A ⊗ B)[(j, k), (l, m)] = A[j, l] B[k, m]")
+
+
 @dataclass(frozen=True)
 class Kronecker:
-    """The right side, the definitions that it uses, and how far it is from the array."""
+    """The right side, the definitions that it uses, and how far it is from the array; atom: it is one name."""
 
     right: Both
     where: tuple[Both, ...]
     error: float
+    atom: bool = False
+
+
+IDENTITY = Kronecker(("I", "I"), (), 0.0, atom=True)
 
 
 def kronecker(program: Program, terms: Sequence[Statement]) -> Kronecker | None:
@@ -63,10 +70,10 @@ def _halves(s: Statement) -> tuple[Expr, Statement | None, Statement | None] | N
     """A number, and the matrices over the first and third and over the second and fourth index; None for an identity."""
     if s.guard is not None or not all(isinstance(k, Index) for k in s.lhs):
         return None
-    j, k, l, m = s.lhs
-    if {j, l} & {k, m}:
+    j, k, p, q = s.lhs
+    if {j, p} & {k, q}:
         return None
-    sides: tuple[set[Index], set[Index]] = ({j, l}, {k, m})
+    sides: tuple[set[Index], set[Index]] = ({j, p}, {k, q})
     number, factors = ONE, ([], [])
     todo = list(sympy.Mul.make_args(s.body))
     moved = True
@@ -88,7 +95,7 @@ def _halves(s: Statement) -> tuple[Expr, Statement | None, Statement | None] | N
                 moved = True
     if todo or sides[0] & sides[1]:
         return None
-    return number, _half(s, (j, l), sides[0], factors[0]), _half(s, (k, m), sides[1], factors[1])
+    return number, _half(s, (j, p), sides[0], factors[0]), _half(s, (k, q), sides[1], factors[1])
 
 
 def _half(s: Statement, lhs: tuple[Index, Index], held: set[Index], factors: list[Expr]) -> Statement | None:
@@ -108,7 +115,11 @@ def _formula(program: Program, s: Statement) -> Kronecker | None:
     """One factor as a matrix."""
     whole = replace(program, statements=(*program.statements, s), outputs={"half": s.out})
     f = formula(eliminate_dead(whole), s.out, sample)
-    return Kronecker((f.latex, f.text), f.where, f.error) if f.form == "matrix" and f.error <= BOUND else None
+    return (
+        Kronecker((f.latex, f.text), f.where, f.error, f.nodes == 1)
+        if f.form == "matrix" and f.error <= BOUND
+        else None
+    )
 
 
 def _scaled(c: Expr, program: Program) -> Kronecker | None:
@@ -132,16 +143,17 @@ def _pair(program: Program, c: Expr, left: Statement | None, right: Statement | 
         right = replace(right, body=c * right.body)
     else:
         left = replace(left, body=c * left.body)
-    halves = [_formula(program, s) if s is not None else Kronecker(("I", "I"), (), 0.0) for s in (left, right)]
+    halves = [_formula(program, s) if s is not None else IDENTITY for s in (left, right)]
     if None in halves:
         return None
     a, b = halves
-    latex = rf"{_bracketed(a.right[0], True)} \otimes {_bracketed(b.right[0], True)}"
-    text = f"{_bracketed(a.right[1])} ⊗ {_bracketed(b.right[1])}"
-    return Kronecker((latex, text), (*a.where, *b.where), max(a.error, b.error))
+    latex = rf"{_bracketed(a, 0)} \otimes {_bracketed(b, 0)}"
+    text = f"{_bracketed(a, 1)} ⊗ {_bracketed(b, 1)}"
+    return Kronecker((latex, text), (*a.where, *b.where, STACKED), max(a.error, b.error))
 
 
-def _bracketed(text: str, latex: bool = False) -> str:
-    if not (any(x in text for x in SIGNS) or text.startswith(("−", "-"))):
+def _bracketed(half: Kronecker, style: int) -> str:
+    text = half.right[style]
+    if half.atom:
         return text
-    return rf"\left({text}\right)" if latex else f"({text})"
+    return rf"\left({text}\right)" if style == 0 else f"({text})"

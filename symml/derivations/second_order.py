@@ -10,23 +10,27 @@ A block whose axes are tied is shown by what it stores: I (x) A, diag(a), each c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 
 import numpy as np
 import sympy
 
 from symml import names
-from symml.calculus.columns import Columns, shared
+from symml.analysis import Analysis, differentiate
+from symml.calculus.columns import Columns
 from symml.calculus.reverse import gradient
 from symml.calculus.second import hessian, hessian_times, jacobian, slope_along, times, transposed_times
+from symml.derivations.lefts import Left, by_parameters, of_quantity
 from symml.derivations.request import Request
 from symml.derivations.sections import equation
+from symml.derivations.tensors import Naming, naming, rows, shown
+from symml.duality.structure import with_symmetries
 from symml.errors import NumericError, SpecError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices, read_instead
-from symml.latex import index_form
-from symml.latex.derivation import Formula, formula
+from symml.latex.derivation import formula
 from symml.proof.complex_step import BOUND, Proof, check_gradient, check_jacobian, relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune
@@ -57,7 +61,7 @@ def _guarded(make: Callable[[Request], Iterator[dict]]) -> Callable[[Request], l
 
     def call(request: Request) -> list[dict]:
         with np.errstate(all="ignore"):
-            return list(make(request))
+            return list(make(replace(request, analysis=_symmetric(request.analysis))))
 
     call.__doc__ = make.__doc__
     return call
@@ -65,40 +69,43 @@ def _guarded(make: Callable[[Request], Iterator[dict]]) -> Callable[[Request], l
 
 @_guarded
 def order(request: Request) -> Iterator[dict]:
-    """`--order N`."""
+    """`--order N`: a block for each pair, triple ... of the chosen parameters; those that differ in the order are one."""
     n = _whole(request.argument, 1, MOST_ORDER)
     a = request.analysis
     chosen = [t for t in a.model.over if t.name in request.chosen]
     if n == 1:
         raise SpecError("the first derivative is what symml derive prints", fix="--order 2")
-    for p, one in enumerate(chosen):
-        for other in chosen[p:]:
-            block = hessian(a.derivative, one, other)
-            proof = check_jacobian(a.derivative, f"d_{one.name}", block.program, other, "hessian")
-            if n == 2:
-                yield _block(f"Hessian in {one.name}, {other.name}", _second(one, other), block, proof)
-            elif one is other:
-                yield _higher(block, one, n)
+    names_ = naming(a.derivative)
+    for group in combinations_with_replacement(chosen, n):
+        block, proof = _derivative(a.derivative, group)
+        what = "Hessian" if n == 2 else f"derivative of order {n}"
+        yield from _block(
+            f"{what} in {', '.join(t.name for t in group)}", by_parameters(group), block, proof, names_, request.form
+        )
 
 
-def _higher(block: Columns, t: Tensor, n: int) -> dict:
-    """The n-th derivative by one parameter, from the Jacobians of Jacobians."""
-    found, key = block, "hessian"
-    for _ in range(n - 2):
-        before, before_key = found.program, key
-        found, key = jacobian(before, before_key, t), "jacobian"
-    proof = check_jacobian(before, before_key, found.program, t, key)
-    return _block(f"derivative of order {n} in {t.name}", _power_of(t, n), found, proof)
+def _derivative(derivative: Program, group: Sequence[Tensor]) -> tuple[Columns, Proof]:
+    """The derivative of the loss by all of a group, from Jacobians of Jacobians, and the proof of the last of them."""
+    first, second, *more = group
+    before, key, found = derivative, f"d_{first.name}", hessian(derivative, first, second)
+    found_key, last = "hessian", second
+    for t in more:
+        _checked(check_jacobian(before, key, found.program, last, found_key))
+        before, key, found_key, last = found.program, found_key, "jacobian", t
+        found = jacobian(before, key, t)
+    return found, check_jacobian(before, key, found.program, last, found_key)
 
 
 @_guarded
 def jacobians(request: Request) -> Iterator[dict]:
     """`--jacobian NAME`."""
     q = _quantity(request)
+    names_ = naming(q.forward)
     for t in q.wrt:
         found = jacobian(q.forward, q.key, t)
         proof = check_jacobian(q.forward, q.key, found.program, t)
-        yield _block(f"Jacobian of {q.key} in {t.name}", _first(q.key, t), found, proof)
+        left = of_quantity(q.key, q.forward.outputs[q.key].shape, t)
+        yield from _block(f"Jacobian of {q.key} in {t.name}", left, found, proof, names_, request.form)
 
 
 @_guarded
@@ -205,6 +212,14 @@ def divergence(request: Request) -> Iterator[dict]:
 # what is differentiated
 
 
+def _symmetric(a: Analysis) -> Analysis:
+    """The analysis with what is symmetric marked as such."""
+    marked = with_symmetries(a.program)
+    if marked is a.program or "loss" not in marked.outputs:
+        return a
+    return differentiate(a.model, marked)
+
+
 def _quantity(request: Request) -> Asked:
     """The quantity of the page that the argument names; an expression is its own."""
     a = request.analysis
@@ -295,63 +310,16 @@ def _row(section: str, left: Both, program: Program, key: str, proof: str) -> di
     return equation(section, left, (found.latex, found.text), proof, found.where)
 
 
-def _block(section: str, left: Both, block: Columns, proof: Proof) -> dict:
-    """A Jacobian or a Hessian block by what it stores."""
+def _block(section: str, left: Left, block: Columns, proof: Proof, names_: Naming, form: str) -> list[dict]:
+    """A Jacobian or a block of a Hessian: in matrix form, by what it stores, or term by term."""
     told = _checked(proof)
-    kept = _stored(block) if block.ties else None
-    if kept is not None:
-        program, t, (latex, text), bracketed = kept
-        found = formula(program, t, sample)
-        if found.form == "matrix":
-            shown = _bracketed(found) if bracketed and found.nodes > 1 else found
-            return equation(section, left, (latex.format(shown.latex), text.format(shown.text)), told, found.where)
-    found = formula(block.program, block.full, sample)
-    if found.form == "matrix":
-        return equation(section, left, (found.latex, found.text), told, found.where)
-    return _by_entries(section, block, told)
-
-
-def _bracketed(f: Formula) -> Formula:
-    return replace(f, latex=rf"\left({f.latex}\right)", text=f"({f.text})")
-
-
-def _stored(block: Columns) -> tuple[Program, Tensor, Both, bool] | None:
-    """What I (x) A, A (x) I (the rows of a matrix are stacked) or a diagonal is made of: where it is computed, the array,
-    how it is written around it, and whether in brackets of its own. None where the axes are tied otherwise."""
-    if block.diagonal:
-        vec = block.rank == 2
-        latex, text = (r"\operatorname{{vec}}\left({0}\right)", "vec({0})") if vec else ("{0}", "{0}")
-        return block.program, block.stored, (rf"\operatorname{{{{diag}}}}\left({latex}\right)", f"diag({text})"), False
-    found = shared(block)
-    if found is None:
-        return None
-    program, t, axis = found
-    return program, t, ((r"I \otimes {0}", "I ⊗ {0}") if axis == 0 else (r"{0} \otimes I", "{0} ⊗ I")), True
-
-
-def _by_entries(section: str, block: Columns, proof: str) -> dict:
-    """Index form, what it needs before it."""
-    needed = index_form.needed(block.program, block.full)
-    *where, (latex, text) = [x for t in (*needed, block.full) for x in index_form.lines(block.program, t)]
-    return equation(section, ("", ""), (latex, text), proof, where)
-
-
-def _second(a: Tensor, b: Tensor) -> Both:
-    x, y = names.latex(a.name), names.latex(b.name)
-    if a is b:
-        return _power_of(a, 2)
-    text = f"∂²/∂{names.unicode(a.name)}∂{names.unicode(b.name)}"
-    return rf"\frac{{\partial^2 \ell}}{{\partial {x} \, \partial {y}}}", text
-
-
-def _power_of(t: Tensor, n: int) -> Both:
-    x, raised = names.unicode(t.name), str(n).translate(SUPERSCRIPT)
-    return rf"\frac{{\partial^{{{n}}} \ell}}{{\partial {names.latex(t.name)}^{{{n}}}}}", f"∂{raised}/∂{x}{raised}"
-
-
-def _first(key: str, t: Tensor) -> Both:
-    latex = rf"\frac{{\partial {names.latex(key)}}}{{\partial {names.latex(t.name)}}}"
-    return latex, f"∂{names.unicode(key)}/∂{names.unicode(t.name)}"
+    if block.diagonal and block.rank == 2 and form == "matrix":
+        f = formula(block.program, block.stored, sample)
+        if f.form == "matrix":
+            latex = rf"\operatorname{{diag}}\left(\operatorname{{vec}}\left({f.latex}\right)\right)"
+            return [equation(section, left.whole, (latex, f"diag(vec({f.text}))"), told, f.where)]
+    (key,) = block.program.outputs
+    return rows(section, shown(block.program, key, names_, left, form), told)
 
 
 def _along_v(t: Tensor) -> Both:

@@ -9,37 +9,31 @@ with the program at random inputs before it is shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import sympy
 
 from symml.derivations.kronecker import kronecker
+from symml.derivations.lefts import Left
 from symml.ir.evaluate import evaluate
-from symml.ir.program import Access, Program, Tensor, flat, outs, reads, renamed
+from symml.ir.program import Access, Iterate, Program, Tensor, flat, outs, reads, renamed
 from symml.latex import index_form
 from symml.latex.derivation import BOUND, Formula, formula
 from symml.latex.printing import LATEX, TEXT, tensor_name
 from symml.latex.terms import Both, Line, lines
 from symml.names import Names, number
-from symml.proof.complex_step import relative
+from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import eliminate_dead, prune
 from symml.rewrite.softmax import named_softmax
 from symml.rewrite.written_out import TooLongError, written_out
 
 DRAWS = 2
+ADDS = r"\mathrel{+}="
 FEW_TERMS, FEW_OPERATIONS = 8, 120
 Where = tuple[Both, ...]
-
-
-@dataclass(frozen=True)
-class Left:
-    """The left side: `whole` names the tensor in matrix form, `entry` one entry of it from the texts of its indices."""
-
-    whole: Both
-    entry: Callable[[tuple[str, ...]], Both]
 
 
 @dataclass
@@ -58,9 +52,17 @@ class Naming:
         return self.table
 
 
-def naming(program: Program, known: frozenset[Tensor]) -> Naming:
-    """Nothing named yet; `known` may stand by their own names."""
-    return Naming(known, Names(u.name for u in program.tensors() if u in known or u in program.inputs))
+def known(program: Program) -> frozenset[Tensor]:
+    """What the page names, and the adjoints of it."""
+    own = (t for t in program.tensors() if t.kind != "temp")
+    bars = (t for t in program.tensors() if t.adjoint_of is not None and t.adjoint_of.kind == "definition")
+    return frozenset((*own, *bars))
+
+
+def naming(program: Program) -> Naming:
+    """Nothing named yet; what the page names stands by its own name."""
+    own = known(program)
+    return Naming(own, Names(u.name for u in program.tensors() if u in own or u in program.inputs))
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,11 @@ def _in_terms(program: Program, t: Tensor, named: frozenset[Tensor]) -> tuple[Pr
             terms = written_out(program, t, lambda u, keep=keep: u in keep)
         except TooLongError:
             continue
-        if few and (len(terms) > FEW_TERMS or sum(sympy.count_ops(s.body) for s in terms) > FEW_OPERATIONS) and read_often:
+        if (
+            few
+            and (len(terms) > FEW_TERMS or sum(sympy.count_ops(s.body) for s in terms) > FEW_OPERATIONS)
+            and read_often
+        ):
             continue
         if not terms:
             continue
@@ -134,42 +140,57 @@ def _shared(program: Program, t: Tensor) -> tuple[frozenset[Tensor], frozenset[T
 
 def _difference(program: Program, other: Program, t: Tensor) -> float:
     rng, worst = np.random.default_rng(11), 0.0
+    draws = 1 if any(isinstance(n, Iterate) for n in program.statements) else DRAWS  # each costs hundreds of rounds
     with np.errstate(all="ignore"):
-        for _ in range(DRAWS):
+        for _ in range(draws):
             values, dims = sample(program, rng)
             a, b = (evaluate(p, {u: values[u] for u in p.inputs}, dims)[t] for p in (program, other))
             worst = max(worst, relative(a, b))
     return worst
 
 
+def rows(section: str, found: Shown, proof: str) -> list[dict]:
+    """The lines as rows of a section; the proof stands beside the first, the definitions below the last."""
+    made = []
+    for k, line in enumerate(found.lines):
+        sign = {"=": "=", "+=": ADDS}[line.mode]
+        made.append(
+            {
+                "section": section,
+                "name": section,
+                "latex": f"{line.left[0]} {sign} {line.right[0]}",
+                "text": f"{line.left[1]} {line.mode} {line.right[1]}",
+                "where": [list(w) for w in found.where] if k == len(found.lines) - 1 else [],
+                "proof": f"{proof}; {Proof('printed form', found.error, BOUND, 1)}" if k == 0 else "",
+            }
+        )
+    return made
+
+
 # term by term
 
 
-def _by_terms(
-    program: Program, t: Tensor, named: frozenset[Tensor], names: Naming, left: Left, error: float
-) -> Shown:
+def _by_terms(program: Program, t: Tensor, named: frozenset[Tensor], names: Naming, left: Left, error: float) -> Shown:
     """Lines, with what they read named and defined below them."""
-    program, table = _with_names(program, t, named, names)
+    program = _with_names(program, t, named, names)
     terms = [s for s in program.statements if t in outs(s)]
     read = dict.fromkeys(u for s in terms for u in reads(s) if u not in program.inputs)
     where = [line for u in read for line in _definition(program, u)]
     return Shown(tuple(lines(terms, left.entry)), tuple(dict.fromkeys(where)), "index", error)
 
 
-def _with_names(
-    program: Program, t: Tensor, named: frozenset[Tensor], names: Naming
-) -> tuple[Program, dict[Tensor, Tensor]]:
+def _with_names(program: Program, t: Tensor, named: frozenset[Tensor], names: Naming) -> Program:
     """The intermediates that are shown with their names; softmaxes keep theirs, with a number where it is taken."""
     read = {u for s in program.statements if t in outs(s) for u in reads(s)}
     needed = {v for u in read for v in (u, *index_form.needed(program, u))}
     made = [u for u in program.tensors() if u in needed and u not in program.inputs and not u.integer]
     table = names.named(u for u in made if u not in named)
-    return renamed(program, table), table
+    return renamed(program, table)
 
 
 def _definition(program: Program, u: Tensor) -> list[Both]:
     """A tensor that a formula names, with what its own formula names."""
-    f = formula(replace(program, outputs={"shown": u}), u, sample, named=True)
+    f = formula(eliminate_dead(replace(program, outputs={"shown": u})), u, sample, named=True)
     if f.form == "matrix":
         return [(f"{tensor_name(u, LATEX)} = {f.latex}", f"{tensor_name(u, TEXT)} = {f.text}"), *f.where]
     return [*index_form.lines(program, u), *f.where]

@@ -282,7 +282,7 @@ def accesses(expr: Expr) -> tuple[Access, ...]:
         for k in atom.idx:
             if not isinstance(k, Index):
                 found.update(dict.fromkeys(accesses(k)))
-    return tuple(sorted(found, key=lambda a: (a.name, a.tensor.uid, tuple(str(k) for k in a.idx))))
+    return tuple(sorted(found, key=lambda a: (a.name, a.tensor.uid)))  # the name holds the indices as text
 
 
 def direct_accesses(expr: Expr) -> tuple[Access, ...]:

@@ -105,12 +105,8 @@ def _coefficient(e: Expr, printer: _Latex | _Text, style: Style) -> str:
 
 def _product(factors: Sequence[Expr], printer: _Latex | _Text, style: Style) -> str:
     """Names first, then functions, then sums in brackets."""
-    kinds = sorted(factors, key=lambda f: (f.is_Add, not _is_entry(f), str(f)))
-    texts = []
-    for f in kinds:
-        text = printer.doprint(f)
-        texts.append(text.join(style.brackets) if f.is_Add and len(factors) > 1 else text)
-    return " ".join(texts)
+    found = sorted((f.is_Add, not _is_entry(f), printer.doprint(f)) for f in factors)
+    return " ".join(text.join(style.brackets) if added and len(found) > 1 else text for added, _, text in found)
 
 
 def _is_entry(f: Expr) -> bool:

@@ -10,16 +10,7 @@ from dataclasses import replace
 import sympy
 from sympy import Expr, exp
 
-from symml.ir.program import (
-    Access,
-    Index,
-    Node,
-    Program,
-    Statement,
-    Tensor,
-    indices,
-    substitute,
-)
+from symml.ir.program import Access, Node, Program, Statement, Tensor, indices, substitute
 from symml.names import Names
 
 

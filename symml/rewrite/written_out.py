@@ -16,17 +16,7 @@ from itertools import permutations
 import sympy
 from sympy import Expr
 
-from symml.ir.program import (
-    Access,
-    Index,
-    Program,
-    Statement,
-    Tensor,
-    direct_accesses,
-    indices,
-    refresh,
-    substitute,
-)
+from symml.ir.program import Access, Index, Program, Statement, Tensor, direct_accesses, indices, refresh, substitute
 
 MOST_TERMS = 16
 MOST_OPERATIONS = 80
@@ -63,9 +53,7 @@ def _definitions(program: Program) -> Definitions:
     found: dict[Tensor, list[Statement]] = {}
     for s in (s for s in program.statements if isinstance(s, Statement)):
         found.setdefault(s.out, []).append(s)
-    return {
-        u: d for u, d in found.items() if all(s.reduce in ("none", "sum") for s in d) and not u.integer
-    }
+    return {u: d for u, d in found.items() if all(s.reduce in ("none", "sum") for s in d) and not u.integer}
 
 
 def _as_term(s: Statement) -> Statement:
@@ -98,43 +86,41 @@ def _put_in(s: Statement, a: Access, c: Expr, d: Statement) -> Statement | None:
     if d.guard is not None and s.guard is not None:
         return None
     at: dict[Index, Expr] = {}
-    meets: list[tuple[Expr, Expr]] = []
-    for left, idx in zip(d.lhs, a.idx, strict=True):
-        if isinstance(left, Index) and left not in at:
+    meets: list[tuple[Expr, Expr, Expr]] = []
+    for left, idx, size in zip(d.lhs, a.idx, a.tensor.shape, strict=True):
+        if isinstance(left, Index) and left not in at and left.size == size:
             at[left] = idx
         else:
-            meets.append((left, idx))
+            meets.append((left, idx, size))
     loops = [*s.loops, *(k for k in d.loops if k not in at)]
-    s = replace(s, loops=tuple(loops), body=c * substitute(d.body, at), guard=s.guard if d.guard is None else substitute(d.guard, at))
-    for left, idx in meets:
-        met = _met(s, substitute(left, at), idx)
+    s = replace(
+        s,
+        loops=tuple(loops),
+        body=c * substitute(d.body, at),
+        guard=s.guard if d.guard is None else substitute(d.guard, at),
+    )
+    for left, idx, size in meets:
+        met = _met(s, substitute(left, at), idx, size)
         if met is None:
             return None
         s, table = met
         at = {k: substitute(e, table) for k, e in at.items()}
-        meets[:] = [(x, substitute(y, table)) for x, y in meets]
+        meets[:] = [(x, substitute(y, table), n) for x, y, n in meets]
     return replace(s, reduce="sum" if s.reduced else "none")
 
 
-def _met(s: Statement, one: Expr, other: Expr) -> tuple[Statement, dict[Expr, Expr]] | None:
-    """The statement where two index expressions are equal: a loop gives way to the other expression."""
+def _met(s: Statement, one: Expr, other: Expr, size: Expr) -> tuple[Statement, dict[Expr, Expr]] | None:
+    """The statement where two indices of an axis are equal: a loop over the whole axis gives way to the other one."""
     if one == other:
         return s, {}
     for gone, kept in ((other, one), (one, other)):
-        if isinstance(gone, Index) and gone in s.loops and gone not in indices(kept) and _same_range(gone, kept):
+        if isinstance(gone, Index) and gone in s.loops and gone.size == size and gone not in indices(kept):
             table = {gone: kept}
             loops = tuple(k for k in s.loops if k is not gone)
             lhs = tuple(substitute(e, table) for e in s.lhs)
             guard = None if s.guard is None else substitute(s.guard, table)
             return replace(s, lhs=lhs, loops=loops, body=substitute(s.body, table), guard=guard), table
     return None
-
-
-def _same_range(gone: Index, kept: Expr) -> bool:
-    """Does the loop that goes reach every value of what stays?"""
-    if isinstance(kept, Index):
-        return kept.size == gone.size
-    return isinstance(kept, Access) and kept.tensor.domain.size == gone.size
 
 
 def _counted(s: Statement) -> Statement:
