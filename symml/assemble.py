@@ -31,6 +31,7 @@ from symml.model.optimizer import optimizer
 from symml.model.schedules import inside, scheduled
 from symml.proof.complex_step import check_gradient
 from symml.rewrite.dead import prune
+from symml.rewrite.numeric.engine import numeric
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.source import Span
@@ -63,11 +64,11 @@ def plan(a: Analysis, options: Options | None = None) -> Plan:
     solver = _solver(a, method, options) if optimizer is None else None
     derivative, batch = _batch_derivative(a, optimizer)
     wanted = [k for k in a.program.outputs if k == "predict" or k.startswith("report ")]
-    others = {k: simplify(stabilise(prune(a.program, k))) for k in wanted}
-    functions = [Function("value_and_grad", "gradient", schedule(derivative), "loss")]
+    others = {k: numeric(simplify(stabilise(prune(a.program, k)))) for k in wanted}
+    functions = [Function("value_and_grad", "gradient", schedule(numeric(derivative)), "loss")]
     functions += outputs_as_functions(others, {r.name.id: r.part.id if r.part else "" for r in model.reports})
     if (part := _validation_part(model, optimizer)) is not None:
-        functions.append(Function("validation_loss", "value", schedule(a.forward), "loss", part))
+        functions.append(Function("validation_loss", "value", schedule(numeric(a.forward)), "loss", part))
     functions += solver.functions if solver else ()
     dims = all_dims([a.program, derivative, *others.values(), *(solver.programs if solver else ())], model.over)
     return Plan(
@@ -138,7 +139,7 @@ def errors_plan(a: Analysis) -> tuple[Plan, dict]:
         "penalty": reading.penalty,
         "squares": reading.squares and [int(s) if s.is_Integer else s.name for s in reading.squares],
     }
-    objective = Function("objective", "value", schedule(a.forward), "loss")
+    objective = Function("objective", "value", schedule(numeric(a.forward)), "loss")
     return replace(small, functions=(*small.functions, objective)), {"errors": facts}
 
 
@@ -149,7 +150,7 @@ def curvature_plan(a: Analysis) -> tuple[Plan, dict]:
         proof = check_gradient(first, second, "slope", t)
         if not proof.ok:
             raise NumericError(f"the derived Hessian of '{t.name}' is wrong: {proof}")
-    functions = (Function("hessian_times", "gradient", schedule(second), "slope"),)
+    functions = (Function("hessian_times", "gradient", schedule(numeric(second)), "slope"),)
     whole = plan(a)
     small = replace(whole, functions=functions, algorithm="", optimizer=None, update=None, batch=None, files=())
     facts = {"errors": {"along": [t.name for t in along]}}

@@ -138,6 +138,17 @@ class equal(_Test):
     """[a = b]"""
 
 
+class select(Function):
+    """a where the test is not 0, else b; the one that is not taken may be no number."""
+
+    nargs = 3
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        test = self.args[0]
+        return (Integer(0), select(test, Integer(1), Integer(0)), select(test, Integer(0), Integer(1)))[argindex - 1]
+
+
 class there(Function):
     """1, said of accesses: a count leaves out what they lack. rewrite/present.py makes a number of it."""
 
@@ -335,6 +346,14 @@ FUNCTIONS: Mapping[str, Row] = MappingProxyType(
             "=",
             "=",
             elementary=lambda a, b: sympy.Piecewise((1, sympy.Eq(a, b)), (0, True)),
+        ),
+        "select": Row(
+            select,
+            lambda test, a, b: np.where(np.real(test) != 0, a, b),
+            lambda test, a, b: a if test else b,
+            r"\operatorname{select}",
+            "select",
+            elementary=lambda test, a, b: sympy.Piecewise((a, sympy.Ne(test, 0)), (b, True)),
         ),
     }
 )

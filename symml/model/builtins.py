@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from symml.model.lower import Lowering
 
 Env = Mapping[str, Index]
-INTERNAL = ("less", "less_equal", "equal")
+INTERNAL = ("less", "less_equal", "equal", "select")
 LATER = ("eigh", "svd", "lgamma", "digamma", "erf", "factorial", "binomial")
 
 

@@ -62,7 +62,8 @@ def ulps(value: np.ndarray, exact: np.ndarray) -> np.ndarray:
     inf where the value is not finite and the truth is a float (or the reverse), 0 where both are the same infinity or
     both are no real number.
     """
-    return np.frompyfunc(_ulps, 2, 1)(value, exact).astype(float) if np.ndim(exact) else _ulps(value, exact)
+    with np.errstate(all="ignore"):
+        return np.frompyfunc(_ulps, 2, 1)(value, exact).astype(float) if np.ndim(exact) else _ulps(value, exact)
 
 
 def _ulps(value: float, exact: mpmath.mpf) -> float:

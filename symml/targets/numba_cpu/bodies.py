@@ -13,7 +13,7 @@ from types import MappingProxyType
 import sympy
 from sympy import Expr, Symbol
 
-from symml.ir.functions import BY_CLASS
+from symml.ir.functions import BY_CLASS, select
 from symml.ir.program import Access, Dim, Index, Tensor, indices
 from symml.targets.numba_cpu.config import Config
 
@@ -130,7 +130,20 @@ class _Writer:
             return self._many(expr, depth)
         if expr.is_Pow:
             return self._power(expr, depth)
+        if isinstance(expr, select):
+            return self._select(expr, depth)
         return self._call(BY_CLASS[expr.func], [self.text(a, depth) for a in expr.args])
+
+    def _select(self, expr: Expr, depth: int) -> str:
+        """`a if test else b`, with the test as Python's own where it is a comparison."""
+        test, a, b = expr.args
+        return f"({self.text(a, depth)} if {self._condition(test, depth)} else {self.text(b, depth)})"
+
+    def _condition(self, test: Expr, depth: int) -> str:
+        if BY_CLASS.get(test.func) in TESTS and test not in self.scope.known and self.level(test) >= depth:
+            left, right = (self.text(a, depth) for a in test.args)
+            return f"{left} {TESTS[BY_CLASS[test.func]]} {right}"
+        return f"{self.text(test, depth)} != 0"
 
     def _shared(self, symbol: Symbol, level: int) -> str:
         """A common sub-expression: a let where it is first wanted."""
@@ -222,6 +235,8 @@ class _Writer:
             return "(" + "*".join(args) + ")"
         if expr.is_Pow:
             return f"({args[0]}**{args[1]})" if expr.exp != -1 else f"(1.0/{args[0]})"
+        if isinstance(expr, select):
+            return f"({args[1]} if {args[0]} != 0.0 else {args[2]})"
         name = BY_CLASS[expr.func]
         if name in TESTS:
             return f"(1.0 if {args[0]} {TESTS[name]} {args[1]} else 0.0)"

@@ -1,0 +1,224 @@
+"""Differences c f(a) - c f(b) of one function, by its addition theorem: a row of PAIRS a function.
+
+    exp(a) - exp(b) = exp(b) expm1(a - b)       sin a - sin b = 2 sin((a - b)/2) cos((a + b)/2)
+    log a - log b = log1p((a - b)/b)            sqrt a - sqrt b = (a - b)/(sqrt a + sqrt b)
+
+a - b is multiplied out first: what cancels there is exact. A term without the function counts as c f(0) where f(0) = 1.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import sympy
+from sympy import Add, Expr, Integer, Pow, Rational, cos, cosh, exp, log, sin, sinh, sqrt, tan, tanh
+
+from symml.ir.functions import absolute, equal, expm1, less, log1p, maximum, minimum, select, sigmoid, signum, softplus
+from symml.rewrite.numeric.shapes import HALF, TWO, expanded, gap, is_small, log_quotient, power, split, terms
+
+Inner = Callable[[Expr], Expr]
+LARGE, SHIFT = Integer(709), Integer(300)  # exponents; exp(709) is a float
+
+
+def _exps(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """exp(a) - exp(b): the larger one times 1 - exp of the distance, so that nothing overflows before its time"""
+    if b == 0:
+        return expm1(inner(a))
+    if expanded(a + b) == 0:
+        return TWO * sinh(inner(a))
+    d = inner(d)
+    return select(less(0, d), -_exp_times(inner(a), expm1(-d)), _exp_times(inner(b), expm1(d)))
+
+
+def _exp_times(u: Expr, small: Expr) -> Expr:
+    """exp(u) times a number that may bring it back into the range of floats."""
+    high = less(LARGE, u)
+    return exp(u - select(high, SHIFT, Integer(0))) * small * select(high, exp(SHIFT), Integer(1))
+
+
+def _logs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """log a - log b"""
+    return log_quotient(inner(a), inner(b), inner(d), signs_matter=True)
+
+
+def _atans(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """atan a - atan b: the angle of (1 + a b, a - b)"""
+    d, across = inner(d), 1 + inner(a) * inner(b)
+    return sympy.atan(d / across) + select(less(across, 0), sympy.pi * signum(d), Integer(0))
+
+
+def _sines(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """sin a - sin b = 2 sin((a - b)/2) cos((a + b)/2), where they are near: else the sum would be rounded for nothing"""
+    a, b, d, both = inner(a), inner(b), inner(d), inner(expanded(a + b))
+    near = TWO * sin(d * HALF) * cos(both * HALF)
+    least = minimum(absolute(a), absolute(b))
+    return near if d.is_number else select(less(absolute(d), least), near, sin(a) - sin(b))
+
+
+def _cosines(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """cos a - cos b = -2 sin((a + b)/2) sin((a - b)/2)"""
+    if b == 0:
+        return -TWO * sin(inner(a) * HALF) ** 2
+    return -TWO * sin(inner(expanded(a + b)) * HALF) * sin(inner(d) * HALF)
+
+
+def _tangents(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """tan a - tan b = sin(a - b)/(cos a cos b)"""
+    return sin(inner(d)) / cos(inner(a)) / cos(inner(b))
+
+
+def _sinhs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """sinh a - sinh b = 2 sinh((a - b)/2) cosh((a + b)/2)"""
+    return TWO * sinh(inner(d) * HALF) * cosh(expanded(a + b) * HALF)
+
+
+def _coshs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """cosh a - cosh b = 2 sinh((a + b)/2) sinh((a - b)/2)"""
+    return TWO * sinh(expanded(a + b) * HALF) * sinh(inner(d) * HALF)
+
+
+def _sigmoids(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """sigmoid a - sigmoid b = sigmoid(a) sigmoid(-b) (1 - exp(b - a))"""
+    a, b, d = inner(a), inner(b), inner(d)
+    return select(less(0, d), -sigmoid(a) * sigmoid(-b) * expm1(-d), sigmoid(b) * sigmoid(-a) * expm1(d))
+
+
+def _tanhs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """tanh a - tanh b = 2 sigmoid(2 a) - 2 sigmoid(2 b)"""
+    return TWO * _sigmoids(TWO * a, TWO * b, TWO * d, inner)
+
+
+PAIRS: Mapping[type, Callable[[Expr, Expr, Expr, Inner], Expr]] = MappingProxyType(
+    {
+        exp: _exps,
+        log: _logs,
+        log1p: _logs,
+        sympy.atan: _atans,
+        sin: _sines,
+        cos: _cosines,
+        tan: _tangents,
+        sinh: _sinhs,
+        cosh: _coshs,
+        sigmoid: _sigmoids,
+        tanh: _tanhs,
+    }
+)
+ONE_AT_ZERO = (exp, cos, cosh)
+
+
+def _argument(f: Expr) -> Expr:
+    return 1 + f.args[0] if isinstance(f, log1p) else f.args[0]
+
+
+def _pair(s: Expr, t: Expr, inner: Inner) -> Expr | None:
+    """s + t, where they are c f(a) and -c f(b)."""
+    for (c, f), (e, g) in itertools.product(split(s, tuple(PAIRS)), split(t, tuple(PAIRS))):
+        if c == -e and (f.func is g.func or {f.func, g.func} == {log, log1p}):
+            return _weighted(c, f, _argument(f), _argument(g), inner)
+    for one, other in ((s, t), (t, s)):
+        for c, f in split(one, ONE_AT_ZERO):
+            if other == -c:
+                return _weighted(c, f, f.args[0], Integer(0), inner)
+    return _powers(s, t, inner)
+
+
+def _weighted(c: Expr, f: Expr, a: Expr, b: Expr, inner: Inner) -> Expr:
+    """c (f(a) - f(b)); 0 where c is 0 and the logarithms are infinite, as the limit of c log c is."""
+    found = PAIRS[f.func](a, b, gap(a, b)[0], inner)
+    if isinstance(f, log | log1p) and not c.is_number and not c.is_positive:
+        return select(equal(c, 0), Integer(0), inner(c) * found)
+    return inner(c) * found
+
+
+def _powers(s: Expr, t: Expr, inner: Inner) -> Expr | None:
+    """c a^r - c b^r for a fraction r; r = 1/2 and -1/2 by the conjugate"""
+    for (c, f), (e, g) in itertools.product(split(s, Pow), split(t, Pow)):
+        if c != -e or f.exp != g.exp or not isinstance(f.exp, Rational) or f.exp.is_Integer:
+            continue
+        a, b, r = inner(f.base), inner(g.base), f.exp
+        d = inner(gap(f.base, g.base)[0])
+        if abs(r) == HALF:
+            both = d / (sqrt(a) + sqrt(b)) if r > 0 else -d / (sqrt(a) + sqrt(b)) / sqrt(a) / sqrt(b)
+            return inner(c) * (both if d.is_number else select(equal(d, 0), Integer(0), both))
+        return inner(c) * select(is_small(d, b), power(b, r) * expm1(r * log1p(d / b)), power(a, r) - power(b, r))
+    return None
+
+
+def pairs(e: Expr, inner: Inner) -> Expr | None:
+    """Two terms of a sum that are one function at two places."""
+    if not e.is_Add:
+        return None
+    for s, t in itertools.combinations(e.args, 2):
+        found = _pair(s, t, inner)
+        if found is not None:
+            rest = [u for u in e.args if u is not s and u is not t]
+            return found + inner(Add(*rest)) if rest else found
+    return None
+
+
+def saturated(e: Expr, inner: Inner) -> Expr | None:
+    """1 - tanh u = 2 sigmoid(-2 u), 1 + tanh u = 2 sigmoid(2 u), 1 - tanh(u)^2 = 4 sigmoid(2 u) sigmoid(-2 u)"""
+    if not (e.is_Add and len(e.args) == 2):
+        return None
+    for one, other in (e.args, e.args[::-1]):
+        for c, f in split(one, tanh):
+            if other in (c, -c):
+                return inner(other) * TWO * sigmoid(TWO * (1 if other == c else -1) * inner(f.args[0]))
+        for c, f in split(one, Pow):
+            if isinstance(f.base, tanh) and f.exp == 2 and other == -c:
+                u = inner(f.base.args[0])
+                return inner(other) * 4 * sigmoid(TWO * u) * sigmoid(-TWO * u)
+    return None
+
+
+def around_a_mean(e: Expr, inner: Inner) -> Expr | None:
+    """c exp(a) + c exp(b) - 2 c exp((a + b)/2) = 4 c exp((a + b)/2) sinh((a - b)/4)^2; a number counts as exp(0)"""
+    if not (e.is_Add and len(e.args) > 2):
+        return None
+    parts = [(t, *(split(t, exp) or [(t, exp(0))])[0]) for t in e.args]
+    for (s, c, f), (t, g, h), (u, k, m) in itertools.permutations(parts, 3):
+        if s is t or c != g or expanded(k + 2 * c) != 0 or not isinstance(f, exp) or not isinstance(h, exp):
+            continue
+        a, b, middle = f.args[0], h.args[0], m.args[0] if isinstance(m, exp) else Integer(0)
+        if expanded(a + b - 2 * middle) == 0:
+            half = expanded(a - middle) * HALF
+            rest = Add(*(v for v in e.args if v not in (s, t, u)))
+            found = 4 * inner(c) * exp(inner(middle)) * sinh(inner(half)) ** 2
+            return found + inner(rest) if rest != 0 else found
+    return None
+
+
+def mirrored(e: Expr, inner: Inner) -> Expr | None:
+    """c exp(u) + c exp(-u) = 2 c cosh(u)"""
+    if not e.is_Add:
+        return None
+    for s, t in itertools.combinations(e.args, 2):
+        for (c, f), (g, h) in itertools.product(split(s, exp), split(t, exp)):
+            if c == g and expanded(f.args[0] + h.args[0]) == 0:
+                rest = Add(*(v for v in e.args if v is not s and v is not t))
+                found = TWO * inner(c) * cosh(inner(f.args[0]))
+                return found + inner(rest) if rest != 0 else found
+    return None
+
+
+def log_sum(e: Expr, inner: Inner) -> Expr | None:
+    """c u + c softplus(v - u) = c max(u, v) + c softplus(-|u - v|), which is log(exp(u) + exp(v))"""
+    if not e.is_Add:
+        return None
+    for s in e.args:
+        for c, f in split(s, softplus):
+            w = f.args[0]
+            for t in (t for t in e.args if t is not s):
+                u = t / c
+                v = expanded(u + w)
+                if not terms(v) < terms(expanded(u)) + terms(expanded(w)) or u.has(softplus):
+                    continue
+                found = softplus(-inner(w)) if v == 0 else maximum(inner(u), inner(v)) + softplus(-absolute(inner(w)))
+                rest = Add(*(x for x in e.args if x is not s and x is not t))
+                return inner(c) * found + (inner(rest) if rest != 0 else 0)
+    return None
+
+
+RULES = (log_sum, saturated, around_a_mean, pairs, mirrored)

@@ -1,0 +1,80 @@
+"""What the rules look at: terms, gaps that cancel by themselves, small guarded forms."""
+
+from __future__ import annotations
+
+import sympy
+from sympy import Add, Expr, Integer, Mul
+
+from symml.ir.functions import absolute, less, log1p, maximum, minimum, select
+
+MOST_EXPANDED = 60  # operations of what is multiplied out
+TWO = Integer(2)
+HALF = sympy.Rational(1, 2)
+
+
+def expanded(e: Expr) -> Expr:
+    """Multiplied out, with functions and powers of sums of exponents left as they are; `e` itself where that is long."""
+    if e.count_ops() > MOST_EXPANDED:
+        return e
+    return sympy.expand(e, power_exp=False, power_base=False, log=False, trig=False)
+
+
+def terms(e: Expr) -> int:
+    """How many terms a sum has; 0 has none."""
+    return 0 if e == 0 else len(Add.make_args(e))
+
+
+def gap(a: Expr, b: Expr) -> tuple[Expr, bool]:
+    """a - b multiplied out, and whether terms of a and b cancel in it, so that it is known better than a and b are."""
+    d = expanded(a - b)
+    return d, terms(d) < terms(expanded(a)) + terms(expanded(b))
+
+
+def split(term: Expr, kinds: type | tuple[type, ...]) -> list[tuple[Expr, Expr]]:
+    """(coefficient, f) for each factor f of the kinds in a term."""
+    return [
+        (Mul(*(g for g in Mul.make_args(term) if g is not f)), f) for f in Mul.make_args(term) if isinstance(f, kinds)
+    ]
+
+
+def square_root_of(e: Expr) -> Expr | None:
+    """p where a term is p^2 for sure: a product of even powers and a positive number."""
+    roots = []
+    for f in Mul.make_args(e):
+        if f.is_Number:
+            if not f.is_positive:
+                return None
+            roots.append(sympy.sqrt(f))
+        elif f.is_Pow and f.exp.is_Integer and f.exp % 2 == 0:
+            roots.append(f.base ** (f.exp // 2))
+        else:
+            return None
+    return Mul(*roots)
+
+
+def is_small(d: Expr, b: Expr) -> Expr:
+    """[2 |d| < b]: then b + d and b have the same sign and size."""
+    return less(TWO * absolute(d), b)
+
+
+def hypot(a: Expr, b: Expr) -> Expr:
+    """sqrt(a^2 + b^2) without squares of large or small numbers."""
+    large, small = maximum(absolute(a), absolute(b)), minimum(absolute(a), absolute(b))
+    ratio = select(less(0, large), small / large, Integer(0))  # a function of its own, whose square sympy leaves whole
+    return large * sympy.sqrt(1 + ratio**2)
+
+
+def log_quotient(a: Expr, b: Expr, d: Expr, signs_matter: bool) -> Expr:
+    """log(a/b) where d = a - b; with `signs_matter` it is log a - log b, no number where both are negative."""
+    if signs_matter:
+        far = select(less(0, b), sympy.log(a / b), sympy.log(a) - sympy.log(b))
+        return select(is_small(d, b), log1p(d / b), far)
+    return select(is_small(d, absolute(b)), log1p(d / b), sympy.log(a / b))
+
+
+def power(x: Expr, r: Expr) -> Expr:
+    """x^r for a fraction r that float64 does not hold: what its rounding leaves out is put back to first order."""
+    left_out = r - sympy.Rational(float(r))
+    if left_out == 0:
+        return x**r
+    return select(less(0, x), x**r * (1 + sympy.Float(left_out) * sympy.log(x)), x**r)

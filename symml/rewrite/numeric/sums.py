@@ -1,0 +1,105 @@
+"""Sums whose leading terms cancel by algebra: roots with their conjugate, squares, polynomials, fractions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import sympy
+from sympy import Add, Expr, Pow, sqrt
+
+from symml.ir.functions import less, select
+from symml.rewrite.numeric.shapes import HALF, expanded, split, square_root_of, terms
+
+Inner = Callable[[Expr], Expr]
+MOST_TERMS = 8
+
+
+def conjugate(e: Expr, inner: Inner) -> Expr | None:
+    """t + sqrt(D) = (t^2 - D)/(t - sqrt(D)) where t is negative and t^2 - D is known better than both"""
+    if not e.is_Add or len(e.args) > MOST_TERMS:
+        return None
+    roots = [(s, c, f) for s in e.args for c, f in split(s, Pow) if f.exp == HALF]
+    if len(roots) != 1:
+        return None
+    ((term, c, root),) = roots
+    t = (e - term) / c
+    t, inside = expanded(t), root.base
+    square, under = expanded(t**2), expanded(inside)
+    q = expanded(square - under)
+    if not terms(q) < terms(square) + terms(under) - 1 or (t.is_number and t.is_nonnegative):
+        return None
+    q, t, r, c = inner(q), inner(t), sqrt(inner(inside)), inner(c)
+    other = q / (t - r)
+    return c * (other if t.is_number else select(less(t, 0), other, t + r))
+
+
+def squares(e: Expr, inner: Inner) -> Expr | None:
+    """c a^2 - c b^2 = c (a - b) (a + b)"""
+    if not e.is_Add or len(e.args) > MOST_TERMS:
+        return None
+    for s, t in itertools.combinations(e.args, 2):
+        for (c, f), (g, h) in itertools.product(split(s, Pow), split(t, Pow)):
+            if c == -g and f.exp == h.exp == 2:
+                rest = Add(*(u for u in e.args if u is not s and u is not t))
+                found = inner(c) * inner(expanded(f.base - h.base)) * inner(expanded(f.base + h.base))
+                return found + inner(rest) if rest != 0 else found
+    return None
+
+
+def _is_polynomial(e: Expr) -> bool:
+    """Sums, products and whole powers of symbols and numbers."""
+    if e.is_Symbol or e.is_Rational:
+        return True
+    if e.is_Pow:
+        return e.exp.is_Integer and 0 < e.exp <= 8 and _is_polynomial(e.base)
+    return (e.is_Add or e.is_Mul) and all(map(_is_polynomial, e.args))
+
+
+def polynomial(e: Expr, inner: Inner) -> Expr | None:
+    """(x + 1)^3 - x^3 = 3 x^2 + 3 x + 1: multiplied out where terms cancel and none of what is left has another sign"""
+    if not e.is_Add or len(e.args) > MOST_TERMS or not _is_polynomial(e):
+        return None
+    if not any(f.is_Pow and f.base.is_Add for f in e.atoms(Pow)):
+        return _perfect_square(e)
+    flat = expanded(e)
+    signs = {t.as_coeff_Mul()[0].is_negative for t in Add.make_args(flat)}
+    if flat == 0 or len(signs) != 1 or sum(terms(expanded(t)) for t in e.args) - terms(flat) < 2:
+        return None
+    return sympy.factor_terms(flat)
+
+
+def _perfect_square(e: Expr) -> Expr | None:
+    """c a^2 - 2 c a b + c b^2 = c (a - b)^2"""
+    if len(e.args) != 3:
+        return None
+    for u in e.args:
+        s, t = (v for v in e.args if v is not u)
+        sign = -1 if s.as_coeff_Mul()[0].is_negative else 1
+        a, b = square_root_of(sign * s), square_root_of(sign * t)
+        if a is not None and b is not None and expanded(sign * u + 2 * a * b) == 0:
+            return sign * (a - b) ** 2
+    return None
+
+
+def fractions(e: Expr, inner: Inner) -> Expr | None:
+    """1/(x + 1) - 1/x = -1/(x (x + 1)): over one denominator where the numerator loses terms"""
+    if not e.is_Add or len(e.args) > MOST_TERMS:
+        return None
+    below = {t.as_numer_denom()[1] for t in e.args if not t.has(sympy.Function)}
+    symbolic = [d for d in below if not d.is_number]
+    if not symbolic or len(below) < 2 or any(t.has(sympy.Function) for t in e.args):
+        return None
+    if not all(_is_polynomial(part) for t in e.args for part in t.as_numer_denom()):
+        return None
+    top, bottom = sympy.together(e).as_numer_denom()
+    before = sum(terms(expanded(t * bottom / 1 if t.is_number else sympy.cancel(t * bottom))) for t in e.args)
+    top = expanded(top)
+    if top == 0 or terms(top) > 2 or before - terms(top) < 2:
+        return None
+    if terms(top) == 2 and len({t.as_coeff_Mul()[0].is_negative for t in top.args}) != 1:
+        return None
+    return sympy.factor_terms(top) / bottom
+
+
+RULES = (conjugate, fractions, squares, polynomial)
