@@ -9,16 +9,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import sympy
+from sympy import Expr
 
 from symml.ir.evaluate import evaluate as interpret
 from symml.ir.program import Dim, Program, Tensor
 from symml.latex import index_form
 from symml.latex.matrix_form import NoForm, Recogniser
+from symml.latex.naming import shared
 from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
 from symml.latex.tree import Node, OneHot, children, count, evaluate, leaves
 
 LONGEST = 32  # nodes of a tree; above it, what the page names is named in the formula too
 BOUND = 1e-9
+VANISHING = 1e-10  # below it a value is a candidate for zero; the proof decides
 Sample = Callable[[Program, np.random.Generator], tuple[Mapping[Tensor, np.ndarray], Mapping[Dim, int]]]
 
 
@@ -47,11 +51,12 @@ def formula(program: Program, t: Tensor, sample: Sample, form: str = "matrix", n
 
 
 def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula:
-    whole = Recogniser(program).node(t, top=True)
+    vanishes = _vanishing(program, sample)
+    whole = Recogniser(program, vanishes=vanishes).node(t, top=True)
     kept: frozenset[Tensor] = frozenset()
     if named or count(whole) > LONGEST:
         kept = frozenset(u for u in program.tensors() if _named(u) and u is not t)
-    recogniser = Recogniser(program, kept)
+    recogniser = Recogniser(program, kept, vanishes)
     main = recogniser.node(t, top=True)
     lines, todo = {}, [u for u in leaves(main) if u in kept]
     while todo:
@@ -59,13 +64,33 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula
         if u not in lines:
             lines[u] = recogniser.node(u, top=True)
             todo += [v for v in leaves(lines[u]) if v in kept]
-    error = max(disagreement(program, u, tree, sample) for u, tree in {t: main, **lines}.items())
+    new: dict[Tensor, Node] = {}
+    if not lines:
+        main, new = shared(main, {u.name for u in program.tensors()} | {d.name for d in _dims(program)})
+    error = max(disagreement(program, u, tree, sample, new) for u, tree in {t: main, **lines}.items())
     if not error <= BOUND:
         raise NoForm(t.name)
+    lines = {**new, **lines}
     where = [_line(tensor_name(u, LATEX), tensor_name(u, TEXT), tree) for u, tree in lines.items()]
+    nodes = sum(map(count, (main, *lines.values())))
     where += _step_by_step(program, recogniser.opaque, [main, *lines.values()])
     where += _one_hots([main, *lines.values()])
-    return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", count(main), error)
+    return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", nodes, error)
+
+
+def _vanishing(program: Program, sample: Sample) -> Callable[[Tensor | Node], bool]:
+    """Whether a tensor of the program, or a tree over them, is zero at random inputs."""
+    rng = np.random.default_rng(11)
+    draws = [(interpret(program, values, dims), dims) for values, dims in (sample(program, rng) for _ in range(2))]
+
+    def vanishes(x: Tensor | Node) -> bool:
+        try:
+            found = [env.get(x) if isinstance(x, Tensor) else evaluate(x, env, dims) for env, dims in draws]
+        except ValueError:  # shapes that do not fit: a wrong tree, which its own check will find
+            return False
+        return all(a is not None and np.max(np.abs(a), initial=0.0) < VANISHING for a in found)
+
+    return vanishes
 
 
 def _named(u: Tensor) -> bool:
@@ -78,8 +103,9 @@ def _line(left_latex: str, left_text: str, tree: Node) -> tuple[str, str]:
 
 
 def _step_by_step(program: Program, opaque: frozenset[Tensor], trees: list[Node]) -> list[tuple[str, str]]:
-    """The recurrences and definitions by cases that formulas name, with what those need, in index form."""
-    named = {u for tree in trees for u in leaves(tree) if u in opaque}
+    """The recurrences, labels and other things without matrix form that formulas name, with what those need, in index form."""
+    made = {u for u in program.tensors() if u not in program.inputs}
+    named = {u for tree in trees for u in leaves(tree) if u in opaque or (u.integer and u in made)}
     needed = {v for u in named for v in (u, *index_form.needed(program, u))}
     order = [u for u in program.tensors() if u in needed]
     return [line for u in order for line in index_form.lines(program, u)]
@@ -103,15 +129,26 @@ def _one_hots(trees: list[Node]) -> list[tuple[str, str]]:
     ]
 
 
-def disagreement(program: Program, t: Tensor, tree: Node, sample: Sample, draws: int = 2) -> float:
-    """The largest relative difference between a tree and the interpreted statement, on random inputs."""
+def _dims(program: Program) -> set[Dim]:
+    return {d for u in program.tensors() for n in u.shape for d in n.atoms(Dim)}
+
+
+def disagreement(
+    program: Program, t: Tensor, tree: Node, sample: Sample, named: Mapping[Tensor, Node] | None = None, draws: int = 2
+) -> float:
+    """The largest relative difference between a tree and the interpreted statement, on random inputs.
+
+    named: what names that are only in the formula stand for, each after those it needs.
+    """
     rng = np.random.default_rng(7)
     worst = 0.0
     for _ in range(draws):
         values, dims = sample(program, rng)
-        env = interpret(program, values, dims)
+        env = dict(interpret(program, values, dims))
         truth = np.asarray(env[t], float)
         try:
+            for name, definition in (named or {}).items():
+                env[name] = evaluate(definition, env, dims).reshape([_size(n, dims) for n in name.shape])
             shown = np.broadcast_to(
                 evaluate(tree, env, dims), (*truth.shape, 1, 1)[:2] if truth.ndim < 2 else truth.shape
             )
@@ -122,6 +159,10 @@ def disagreement(program: Program, t: Tensor, tree: Node, sample: Sample, draws:
             return float("inf")
         worst = max(worst, float(difference.max(initial=0.0)))
     return worst
+
+
+def _size(n: Expr, dims: Mapping[Dim, int]) -> int:
+    return int(n.xreplace({d: sympy.Integer(k) for d, k in dims.items()}))
 
 
 def _index(program: Program, t: Tensor) -> Formula:

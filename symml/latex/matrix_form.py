@@ -9,7 +9,8 @@ What has no such form raises NoForm and is shown in index form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import sympy
 from sympy import Expr, exp
@@ -29,10 +30,26 @@ from symml.ir.program import (
     outs,
     substitute,
 )
-from symml.latex.shorten import SCALAR, add, hadamard, power, product, scale, split, total, trace, transpose
-from symml.latex.tree import ONE, Diagonal, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm, Whole
+from symml.latex.expand import is_zero
+from symml.latex.shorten import (
+    SCALAR,
+    diagonal,
+    diagonal_of,
+    hadamard,
+    identity,
+    power,
+    product,
+    scale,
+    split,
+    total,
+    trace,
+    transpose,
+)
+from symml.latex.sums import add
+from symml.latex.tree import ONE, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm, Whole
 
 Axes = tuple[Index, ...]
+MOST_OPENED = 8  # terms of a product of sums that is written out because it has no form as it stands
 
 
 class NoForm(Exception):
@@ -49,9 +66,18 @@ def opaque(program: Program) -> frozenset[Tensor]:
 
 
 class Recogniser:
-    """Trees of a program's tensors; those in `keep` stand as names."""
+    """Trees of a program's tensors; those in `keep` stand as names.
 
-    def __init__(self, program: Program, keep: frozenset[Tensor] = frozenset()) -> None:
+    vanishes: whether a tensor, or a tree, is zero at random inputs; what also is zero by the rules of expand.py is left out.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        keep: frozenset[Tensor] = frozenset(),
+        vanishes: Callable[[Tensor | Node], bool] = lambda _: False,
+    ) -> None:
+        self.vanishes = vanishes
         self.definitions: dict[Tensor, list[Statement]] = {}
         self.operations: dict[Tensor, Library] = {}
         self.opaque = opaque(program)
@@ -71,12 +97,25 @@ class Recogniser:
             if len(t.shape) > 2:
                 raise NoForm(t.name)
             return Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t)
-        if top or t not in self.known:
-            found = add([self.statement(s) for s in self.definitions[t]], _shape(t.shape))
-            if top:
-                return found
-            self.known[t] = found
+        if top:
+            return self._defined(t)
+        if t not in self.known:
+            try:
+                self.known[t] = self._defined(t)
+            except NoForm:
+                if len(t.shape) > 2 or t.integer:
+                    raise
+                self.opaque |= {t}
+                self.known[t] = Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t)
         return self.known[t]
+
+    def _defined(self, t: Tensor) -> Node:
+        """The sum of what a tensor's statements contribute, without what is zero."""
+        terms = [self.statement(s) for s in self.definitions[t]]
+        if len(terms) > 1:
+            terms = [x for x in terms if not (self.vanishes(x) and is_zero(x))]
+        found = add(terms, _shape(t.shape))
+        return add((), _shape(t.shape)) if self.vanishes(t) and is_zero(found) else found
 
     def _operation(self, node: Library, t: Tensor) -> Node:
         if t.integer or len(t.shape) > 2:
@@ -85,16 +124,19 @@ class Recogniser:
 
     def statement(self, s: Statement) -> Node:
         """What one statement contributes to its tensor."""
-        if s.guard is not None or len(s.lhs) > 2:
+        if len(s.lhs) > 2:
             raise NoForm(s.out.name)
+        if s.guard is not None:
+            if s.reduce not in ("none", "sum"):
+                raise NoForm(s.out.name)
+            s = replace(s, body=s.body * s.guard, guard=None)
         if any(not isinstance(k, Index) for k in s.lhs):
             return self._scatter(s)
         if len(set(s.lhs)) < len(s.lhs):
             entries = self.summed(s.body, s.lhs[:1], s.reduced)
             if entries.shape == SCALAR:
                 entries = hadamard((entries, Ones((s.lhs[0].size, ONE))))
-            c, vector = split(entries)
-            return scale(c, Diagonal(_shape(s.out.shape), vector))
+            return diagonal(entries)
         if s.reduce == "logsumexp":
             return self._logsumexp(s)
         if s.reduce not in ("none", "sum"):
@@ -113,7 +155,7 @@ class Recogniser:
             return (
                 scale(c.factor, one_hot)
                 if c.shape == SCALAR and isinstance(c, Scale)
-                else product((Diagonal((i.size, i.size), c), one_hot))
+                else product((diagonal(c), one_hot))
             )
         if len(s.lhs) == 1:
             vector = scale(c.factor, Ones((i.size, ONE))) if c.shape == SCALAR and isinstance(c, Scale) else c
@@ -139,8 +181,6 @@ class Recogniser:
             return scale(e, None)
         if isinstance(e, Access):
             return self._access(e, axes)
-        if isinstance(e, equal) and set(e.args) == set(axes) and len({k.size for k in axes}) == 1 < len(axes):
-            return Diagonal(_shape([k.size for k in axes]), Ones((axes[0].size, ONE)))
         if e.is_Add:
             return add([self.entries(t, axes) for t in e.args], _shape([k.size for k in axes]))
         if e.is_Mul:
@@ -156,22 +196,36 @@ class Recogniser:
             if indices(e.exp) or accesses(e.exp):
                 raise NoForm(str(e))
             return hadamard([power(self.entries(e.base, axes), e.exp)])
-        if e.func in BY_CLASS and BY_CLASS[e.func] not in ("equal", "less", "less_equal"):
+        if isinstance(e, equal) and set(e.args) == set(axes) and len({k.size for k in axes}) == 1 < len(axes):
+            return identity(axes[0].size)
+        if isinstance(e, equal) and _says_itself(*e.args):
+            return self.entries(e.args[0], axes)
+        if e.func in BY_CLASS and not any(a.is_Symbol and isinstance(a, Index) for a in e.args):
             return Map(_shape([k.size for k in axes]), BY_CLASS[e.func], tuple(self.entries(a, axes) for a in e.args))
         raise NoForm(str(e))
 
     def _access(self, a: Access, axes: Axes) -> Node:
-        if a.tensor.integer:
+        partly = any(isinstance(k, Index) and k.size != n for k, n in zip(a.idx, a.tensor.shape, strict=True))
+        if a.tensor.integer or partly:
             raise NoForm(a.name)
         node = self.node(a.tensor)
         if a.idx == axes:
             return node
         if a.idx == axes[::-1]:
             return transpose(node)
+        if a.idx == axes * 2:
+            return diagonal_of(node)
         raise NoForm(a.name)
 
     def _times(self, e: Expr, axes: Axes) -> Node:
         """Factors by the axes they hold: scalars in front, diag(u) M diag(v), u v'."""
+        delta = next((f for f in e.args if isinstance(f, equal) and set(f.args) == set(axes)), None)
+        if delta is not None:
+            i, j = axes
+            found = self.entries(substitute(e / delta, {j: i}), (i,))
+            if found.shape == SCALAR:
+                return hadamard((found, identity(i.size)))
+            return diagonal(found)
         return _combined(self._groups(e, axes), axes)
 
     def _groups(self, e: Expr, axes: Axes) -> list[tuple[Axes, Node]]:
@@ -206,6 +260,7 @@ class Recogniser:
 
     def summed(self, e: Expr, lhs: Axes, reduced: Axes) -> Node:
         """The sum of e over `reduced`, as a matrix over lhs."""
+        e, reduced = _without_deltas(e, reduced)
         if not reduced:
             return self.entries(e, lhs)
         if e.is_Add and (lhs or _gathers(e)):
@@ -223,7 +278,13 @@ class Recogniser:
         diagonal = self._traced(e, lhs, reduced)
         if diagonal is not None:
             return diagonal
-        return self._contracted(e, lhs, reduced)
+        try:
+            return self._contracted(e, lhs, reduced)
+        except NoForm:
+            opened = sympy.expand_mul(e)
+            if not opened.is_Add or len(opened.args) > MOST_OPENED:
+                raise
+            return add([self.summed(t, lhs, reduced) for t in opened.args], _shape([k.size for k in lhs]))
 
     def _gathered(self, e: Expr, gathered: list[Access], lhs: Axes, reduced: Axes) -> Node:
         """sum_i c[i] Z[i, y[i]] = <Y, Z> with rows weighted by c."""
@@ -236,7 +297,7 @@ class Recogniser:
             raise NoForm(str(e))
         one_hot: Node = OneHot((i.size, a.tensor.shape[-1]), a.idx[-1].tensor)
         if i in indices(weight):
-            one_hot, weight = product((Diagonal((i.size, i.size), self.entries(weight, (i,))), one_hot)), ONE
+            one_hot, weight = product((diagonal(self.entries(weight, (i,))), one_hot)), ONE
         if len(a.idx) == 1:
             return scale(weight, total(product((one_hot, self.node(a.tensor)))))
         if a.idx[0] is not i:
@@ -273,6 +334,22 @@ class Recogniser:
         return _combined(groups, lhs)
 
 
+def _says_itself(a: Expr, b: Expr) -> bool:
+    """[a = 1] is a, where a is 0 or 1."""
+    return b == 1 and isinstance(a, Access) and set(a.tensor.domain.values) == {0, 1}
+
+
+def _without_deltas(e: Expr, reduced: Axes) -> tuple[Expr, Axes]:
+    """sum_k [i = k] f(k) is f(i)."""
+    for f in sympy.Mul.make_args(e):
+        gone = [k for k in f.args if k in reduced] if isinstance(f, equal) else []
+        if gone and all(isinstance(k, Index) for k in f.args):
+            (kept,) = [k for k in f.args if k is not gone[-1]]
+            rest = substitute(e / f, {gone[-1]: kept})
+            return _without_deltas(rest, tuple(k for k in reduced if k is not gone[-1]))
+    return e, reduced
+
+
 def _join(held: list[tuple[Axes, Node]], r: Index) -> tuple[Axes, Node]:
     """sum over r of the product of factors that hold it."""
     vectors = [node for own, node in held if own == (r,)]
@@ -286,7 +363,7 @@ def _join(held: list[tuple[Axes, Node]], r: Index) -> tuple[Axes, Node]:
     if len(matrices) == 1:
         return (p,), product((left, vector if vector is not None else Ones((r.size, ONE))))
     (q, right) = _oriented(*matrices[1], r, last=False)
-    middle = () if vector is None else (Diagonal((r.size, r.size), vector),)
+    middle = () if vector is None else (diagonal(vector),)
     return (p, q), product((left, *middle, right))
 
 
@@ -321,8 +398,8 @@ def _combined(groups: Sequence[tuple[Axes, Node]], axes: Axes) -> Node:
         if u is None or v is None:
             raise NoForm("an outer product lacks a side")
         return hadamard([*scalars, product((u, transpose(v)))])
-    left = () if u is None else (Diagonal((p.size, p.size), u),)
-    right = () if v is None else (Diagonal((q.size, q.size), v),)
+    left = () if u is None else (diagonal(u),)
+    right = () if v is None else (diagonal(v),)
     return hadamard([*scalars, product((*left, full, *right))])
 
 

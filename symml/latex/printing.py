@@ -5,6 +5,7 @@ write(tree, TEXT)  ->  "1/n Xᵀ(σ(Xw + b) − y) + λw"
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from symml.latex.tree import (
     ONE,
     Add,
     Diagonal,
+    DiagonalOf,
     Hadamard,
     Inner,
     Leaf,
@@ -42,6 +44,7 @@ from symml.latex.tree import (
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 _LETTER = "[A-Za-zα-ωΑ-Ω]"
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
+MIRRORED = {"less": (">", ">"), "less_equal": ("≥", r"\ge")}  # a test with a number on its left, as (text, LaTeX)
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,11 @@ class Style:
     bar: Callable[[str], str]
     ones: str
     transpose: str
+    inverse_transpose: str
     dot: str
     minus: str
     brackets: tuple[str, str]
+    tests: tuple[str, str]
     norm: tuple[str, str]
     inner: tuple[str, str]
     joined: str
@@ -75,9 +80,11 @@ TEXT = Style(
     lambda a: a[0] + "\u0304" + a[1:],
     "1",
     "ᵀ",
+    "⁻ᵀ",
     " ⊙ ",
     "−",
     ("(", ")"),
+    ("[", "]"),
     ("‖", "‖"),
     ("⟨", "⟩"),
     "",
@@ -92,9 +99,11 @@ LATEX = Style(
     lambda a: rf"\bar{{{a}}}",
     r"\mathbf{1}",
     r"^{\top}",
+    r"^{-\top}",
     r" \odot ",
     "-",
     (r"\left(", r"\right)"),
+    (r"\left[", r"\right]"),
     (r"\left\|", r"\right\|"),
     (r"\left\langle ", r" \right\rangle"),
     " ",
@@ -205,6 +214,8 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
         return w.scalar_sum(n.factor), SUM
     if n.arg is None:
         return sign + w.coefficient(factor), SUM if sign or factor.is_Add else PRODUCT if not factor.is_Atom else ATOM
+    if isinstance(n.arg, Quotient) and n.arg.over == Scale((ONE, ONE), ONE, None):
+        return sign + _divided(w, factor, n.arg.under), SUM if sign else PRODUCT
     body = w.at(n.arg, PRODUCT)
     if factor == 1:
         return sign + body, SUM
@@ -216,12 +227,20 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
     return f"{sign}{c}{gap}{body}", SUM if sign else PRODUCT
 
 
+def _divided(w: _Writer, factor: Expr, under: Node) -> str:
+    """A coefficient over an expression."""
+    over, below = sympy.fraction(sympy.together(factor))
+    top = Scale((ONE, ONE), over, None)
+    bottom = under if below == 1 else Scale(under.shape, below, under)
+    return w.at(Quotient(under.shape, top, bottom), PRODUCT)
+
+
 def _product(w: _Writer, n: Product) -> tuple[str, int]:
     parts = [w.at(f, FACTOR) for f in n.factors]
     text = parts[0]
-    for p in parts[1:]:
-        word = re.search(f"{_LETTER}*$", text.rstrip(_SUBSCRIPTS))[0]
-        wordy = not text.endswith("ᵀ") and (len(word) > 1 or (word and re.match(f"{_LETTER}{{2,}}", p)))
+    for before, p in itertools.pairwise(parts):
+        word = re.search(f"{_LETTER}*$", before.rstrip(_SUBSCRIPTS))[0]
+        wordy = not before.endswith("ᵀ") and (len(word) > 1 or (word and re.match(f"{_LETTER}{{2,}}", p)))
         text += ("" if w.style is TEXT and not wordy else " ") + p
     return text, PRODUCT
 
@@ -259,13 +278,27 @@ def _power(w: _Writer, n: Power) -> tuple[str, int]:
 
 
 def _map(w: _Writer, n: Map) -> tuple[str, int]:
+    if n.function in ("less", "less_equal", "equal"):
+        return _test(w, n), ATOM
     inner = ", ".join(w.at(a, SUM) for a in n.args)
     if n.function == "sqrt":
         return w.style.root(inner), ATOM
     return w.style.function(n.function) + inner.join(w.style.brackets), ATOM
 
 
+def _test(w: _Writer, n: Map) -> str:
+    """A comparison in square brackets: 1 where it holds."""
+    left, right = (w.at(a, SUM) for a in n.args)
+    row = FUNCTIONS[n.function]
+    mark = row.latex if w.style is LATEX else row.text
+    if n.function in MIRRORED and isinstance(n.args[0], Scale) and n.args[0].arg is None:
+        left, right, mark = right, left, MIRRORED[n.function][w.style is LATEX]
+    return f"{left} {mark} {right}".join(w.style.tests)
+
+
 def _transpose(w: _Writer, n: Transpose) -> tuple[str, int]:
+    if isinstance(n.arg, Whole) and n.arg.op == "inv":
+        return w.at(n.arg.args[0], ATOM) + w.style.inverse_transpose, FACTOR
     return w.at(n.arg, ATOM) + w.style.transpose, FACTOR
 
 
@@ -310,6 +343,7 @@ _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     Map: _map,
     Transpose: _transpose,
     Diagonal: lambda w, n: ("I", ATOM) if isinstance(n.arg, Ones) else _call("diag")(w, n),
+    DiagonalOf: _call("diag"),
     Rowwise: lambda w, n: _call("lse" if n.function == "logsumexp" else n.function)(w, n),
     SquaredNorm: _squared_norm,
     Inner: lambda w, n: (f"{w.at(n.left, SUM)}, {w.at(n.right, SUM)}".join(w.style.inner), ATOM),

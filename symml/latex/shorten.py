@@ -1,11 +1,13 @@
-"""Constructors of the tree that keep it short: coefficients in front, like terms together, transposes where they cost least.
+"""Constructors of the tree that keep it short: coefficients in front, inverses cancelled, transposes where they cost least.
 
-Each rule is an identity of matrices; what they make is compared with the statement all the same.
+Each rule is an identity of matrices; what they make is compared with the statement all the same. Sums are in sums.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import sympy
 from sympy import Expr
@@ -14,6 +16,7 @@ from symml.latex.tree import (
     ONE,
     Add,
     Diagonal,
+    DiagonalOf,
     Hadamard,
     Inner,
     Leaf,
@@ -28,17 +31,58 @@ from symml.latex.tree import (
     SquaredNorm,
     Trace,
     Transpose,
+    Whole,
     count,
     leaves,
 )
 
 SCALAR: Shape = (ONE, ONE)
+NEGATIVE = sympy.Integer(-1)
 SYMMETRIC = ("symmetric", "psd")  # domains of matrices that are their own transposes
 
 
 def split(node: Node) -> tuple[Expr, Node | None]:
     """Coefficient and the rest (None for a bare scalar)."""
     return (node.factor, node.arg) if isinstance(node, Scale) else (ONE, node)
+
+
+@dataclass
+class Pieces:
+    """A term as coefficient * scalars (each with its exponent) * body; body None for a scalar."""
+
+    coefficient: Expr = ONE
+    scalars: dict[Node, Expr] = field(default_factory=dict)
+    body: Node | None = None
+
+    def node(self) -> Node:
+        """The term as one node."""
+        found = [power(base, k) for base, k in self.scalars.items()]
+        return scale(self.coefficient, hadamard([*found, *([] if self.body is None else [self.body])]))
+
+
+def pieces(node: Node) -> Pieces:
+    """Take a term apart: what is a number, what is a scalar expression, what is left."""
+    coefficient, rest = split(node)
+    found = Pieces(coefficient)
+    if rest is None:
+        return found
+    over, under = ((rest.over,), (rest.under,)) if isinstance(rest, Quotient) else ((rest,), ())
+    bodies: list[tuple[Node, bool]] = []
+    for part, below in [*((f, False) for f in over), *((f, True) for f in under)]:
+        inner, part = split(part)
+        found.coefficient *= 1 / inner if below else inner
+        for f in part.factors if isinstance(part, Hadamard) else () if part is None else (part,):
+            if f.shape != SCALAR:
+                bodies.append((f, below))
+                continue
+            base, k = (f.base, f.exponent) if isinstance(f, Power) else (f, ONE)
+            found.scalars[base] = found.scalars.get(base, sympy.Integer(0)) + (-k if below else k)
+    if bodies:
+        top = [f for f, below in bodies if not below]
+        bottom = [f for f, below in bodies if below]
+        body = _entries(top, rest.shape) if top else Scale(SCALAR, ONE, None)
+        found.body = Quotient(rest.shape, body, _entries(bottom, rest.shape)) if bottom else body
+    return found
 
 
 def scale(factor: Expr, node: Node | None) -> Node:
@@ -49,21 +93,33 @@ def scale(factor: Expr, node: Node | None) -> Node:
     factor = factor * inner
     if rest is None:
         return Scale(SCALAR, factor, None)
+    if factor == 0:
+        return Scale(SCALAR, factor, None)
     if isinstance(rest, Add) and factor.could_extract_minus_sign() and any(negative(t) for t in rest.terms):
-        factor, rest = -factor, Add(rest.shape, ordered(scale(sympy.Integer(-1), t) for t in rest.terms))
-    if factor.could_extract_minus_sign() and isinstance(rest, Product | Hadamard):
+        factor, rest = -factor, Add(rest.shape, ordered(scale(NEGATIVE, t) for t in rest.terms))
+    if factor.could_extract_minus_sign() and isinstance(rest, Product | Hadamard | Quotient):
         turned = _turned(rest)
         factor, rest = (-factor, turned) if turned is not None else (factor, rest)
     return rest if factor == 1 else Scale(rest.shape, factor, rest)
 
 
-def _turned(node: Product | Hadamard) -> Node | None:
+def _turned(node: Product | Hadamard | Quotient) -> Node | None:
     """The negative of a product, by turning the first factor a - b into b - a."""
+    if isinstance(node, Quotient):
+        over = _turned_factor(node.over) or (_turned(node.over) if isinstance(node.over, Product | Hadamard) else None)
+        return None if over is None else Quotient(node.shape, over, node.under)
     for k, f in enumerate(node.factors):
-        if isinstance(f, Add) and any(negative(t) for t in f.terms):
+        turned = _turned_factor(f) or (_turned(f) if isinstance(f, Product | Hadamard) else None)
+        if turned is not None:
             factors = list(node.factors)
-            factors[k] = Add(f.shape, ordered(scale(sympy.Integer(-1), t) for t in f.terms))
+            factors[k] = turned
             return type(node)(node.shape, tuple(factors))
+    return None
+
+
+def _turned_factor(f: Node) -> Node | None:
+    if isinstance(f, Add) and any(negative(t) for t in f.terms):
+        return Add(f.shape, ordered(scale(NEGATIVE, t) for t in f.terms))
     return None
 
 
@@ -75,7 +131,7 @@ def negative(node: Node) -> bool:
 def ordered(terms: Iterable[Node]) -> tuple[Node, ...]:
     """Positive terms first, long ones before short ones, bare scalars last; then by name."""
     return tuple(
-        sorted(terms, key=lambda t: (negative(t), split(t)[1] is None, _spread(t), -_length(split(t)[1] or t), _key(t)))
+        sorted(terms, key=lambda t: (negative(t), split(t)[1] is None, _spread(t), -_length(split(t)[1] or t), key(t)))
     )
 
 
@@ -92,111 +148,187 @@ def _spread(term: Node) -> bool:
     )
 
 
-def _key(node: Node) -> str:
+def key(node: Node) -> str:
     """A text that orders nodes of one size: names, never numbers of identity."""
     return " ".join(t.name for t in leaves(node)) + f" {type(node).__name__}"
 
 
-def add(terms: Iterable[Node], shape: Shape) -> Node:
-    """A sum with like terms collected and common factors in front."""
-    collected: dict[Node | None, Expr] = {}
-    for term in _flat(terms):
-        factor, rest = split(term)
-        collected[rest] = collected.get(rest, sympy.Integer(0)) + factor
-    pairs = [(c, r) for r, c in collected.items() if c != 0]
-    if not pairs:
-        return Scale(SCALAR, sympy.Integer(0), None)
-    if len(pairs) == 1:
-        return scale(*pairs[0])
-    common = _common([c for c, _ in pairs])
-    terms = ordered(scale(c / common, r) for c, r in pairs)
-    if all(negative(t) for t in terms):
-        common, terms = -common, ordered(scale(sympy.Integer(-1), t) for t in terms)
-    node: Node = _left_factor(Add(shape, terms))
-    turned = Transpose(shape, Add(shape[::-1], ordered(transpose(t) for t in terms)))
-    return scale(common, turned if shape != SCALAR and count(turned) < count(node) else node)
+# products
 
 
-def _flat(terms: Iterable[Node]) -> Iterable[Node]:
-    for term in terms:
-        factor, rest = split(term)
-        if isinstance(rest, Add):
-            yield from (scale(factor, t) for t in rest.terms)
-        elif rest is None and factor.is_Add:
-            yield from (Scale(SCALAR, t, None) for t in factor.args)
-        else:
-            yield term
+def identity(n: Expr) -> Node:
+    """The identity matrix."""
+    return Diagonal((n, n), Ones((n, ONE)))
 
 
-def _common(factors: list[Expr]) -> Expr:
-    """The factors that all coefficients share, and the largest number that leaves them whole."""
-    shared = set(sympy.Mul.make_args(factors[0].as_coeff_Mul()[1]))
-    for f in factors[1:]:
-        shared &= set(sympy.Mul.make_args(f.as_coeff_Mul()[1]))
-    numbers = [f.as_coeff_Mul()[0] for f in factors]
-    content = ONE
-    if shared - {ONE} or all(f.is_number for f in factors):
-        if len({abs(x) for x in numbers}) == 1:
-            content = abs(numbers[0])
-        elif all(x.is_Integer for x in numbers):
-            content = sympy.Integer(sympy.igcd(*numbers))
-    return content * sympy.Mul(*(s for s in sorted(shared, key=str) if s != 1))
-
-
-def _left_factor(node: Add) -> Node:
-    """A x + B x = (A + B) x, and x A + x B = x (A + B), where every term has that factor."""
-    parts = [split(t) for t in node.terms]
-    if not all(isinstance(r, Product) and len(r.factors) >= 2 for _, r in parts):
-        return node
-    for last in (False, True):
-        ends = {(r.factors[-1] if last else r.factors[0]) for _, r in parts}
-        if len(ends) == 1:
-            (end,) = ends
-            rest = [scale(c, product(r.factors[:-1] if last else r.factors[1:])) for c, r in parts]
-            inner = add(rest, split(rest[0])[1].shape)
-            return product((inner, end) if last else (end, inner))
-    return node
+def is_identity(node: Node) -> bool:
+    """Is this the identity matrix?"""
+    return isinstance(node, Diagonal) and isinstance(node.arg, Ones)
 
 
 def product(factors: Iterable[Node]) -> Node:
-    """A matrix product, flat, with coefficients in front."""
-    coefficient, flat = ONE, []
+    """A matrix product, flat, with numbers and scalars in front and inverses cancelled."""
+    coefficient, scalars, flat = ONE, [], []
+    shape: Shape | None = None
     for f in factors:
-        c, rest = split(f)
-        coefficient *= c
-        if isinstance(rest, Product):
-            flat += rest.factors
-        elif isinstance(rest, Transpose) and isinstance(rest.arg, Product):
-            flat += [transpose(x) for x in reversed(rest.arg.factors)]
-        elif rest is not None:
-            flat.append(rest)
-    scalars = [f for f in flat if f.shape == SCALAR]
-    if scalars:
-        rest = [f for f in flat if f.shape != SCALAR]
-        return scale(coefficient, hadamard([*scalars, *([product(rest)] if rest else [])]))
+        p = pieces(f)
+        coefficient *= p.coefficient
+        scalars += [power(base, k) for base, k in p.scalars.items()]
+        if p.body is None:
+            continue
+        shape = (p.body.shape[0] if shape is None else shape[0], p.body.shape[1])
+        flat += _flat_factors(p.body)
+    if shape is None:
+        return scale(coefficient, hadamard(scalars))
+    inner, flat = _inner_scalars(_cancelled(flat))
+    scalars += inner
     if not flat:
-        return Scale(SCALAR, coefficient, None)
-    if len(flat) == 1:
-        return scale(coefficient, flat[0])
-    shape = (flat[0].shape[0], flat[-1].shape[1])
-    if shape == SCALAR and len(flat) == 2 and flat[0] == transpose(flat[1]):
-        return scale(coefficient, SquaredNorm(SCALAR, flat[1]))
+        chain: Node = identity(shape[0])
+    elif len(flat) == 1:
+        chain = flat[0]
+    else:
+        chain = _chain(flat, shape)
+    return scale(coefficient, hadamard([*scalars, chain]) if scalars else chain)
+
+
+def _flat_factors(node: Node) -> list[Node]:
+    if isinstance(node, Product):
+        return list(node.factors)
+    if isinstance(node, Transpose) and isinstance(node.arg, Product):
+        return [transpose(x) for x in reversed(node.arg.factors)]
+    return [node]
+
+
+def _chain(flat: list[Node], shape: Shape) -> Node:
+    """The product of two or more matrices; a scalar one as a norm, or in the shorter direction."""
     node = Product(shape, tuple(flat))
-    if shape == SCALAR:
-        turned = Product(shape, tuple(transpose(f) for f in reversed(flat)))
-        node = min(node, turned, key=count) if count(turned) < count(node) else node
-    return scale(coefficient, node)
+    if shape != SCALAR:
+        return node
+    if len(flat) == 3 and isinstance(flat[2], Ones) and flat[0] == _row_of_ones(flat[0].shape[1]):
+        entries = _total(flat[1])
+        if not isinstance(entries, Product):
+            return entries
+    turned = [transpose(f) for f in reversed(flat)]
+    if len(flat) % 2 == 0 and turned == flat:
+        half = flat[len(flat) // 2 :]
+        arg = half[0] if len(half) == 1 else Product((half[0].shape[0], ONE), tuple(half))
+        return Scale(SCALAR, arg.shape[0], None) if isinstance(arg, Ones) else SquaredNorm(SCALAR, arg)
+    other = Product(shape, tuple(turned))
+    return min(node, other, key=lambda n: (count(n), [key(f) for f in n.factors]))
 
 
+def _cancelled(flat: list[Node]) -> list[Node]:
+    """Without the identity, and without what stands beside its own inverse; diagonals joined to their neighbours."""
+    flat = [f for f in flat if not is_identity(f)] if len(flat) > 1 else list(flat)
+    k = 0
+    while k < len(flat):
+        gone = _beside_inverse(flat, k)
+        if gone is not None:
+            first, last = gone
+            flat = flat[:first] + flat[last:]
+            k = 0
+            continue
+        if k + 1 < len(flat):
+            joined = _joined_diagonal(flat[k], flat[k + 1])
+            if joined is not None:
+                flat[k : k + 2] = [joined]
+                k = 0
+                continue
+        k += 1
+    return flat
+
+
+def inverted(node: Node) -> Node | None:
+    """What a node is the inverse of."""
+    if isinstance(node, Whole) and node.op == "inv":
+        return node.args[0]
+    if isinstance(node, Transpose) and isinstance(node.arg, Whole) and node.arg.op == "inv":
+        return transpose(node.arg.args[0])
+    return None
+
+
+def _beside_inverse(flat: list[Node], k: int) -> tuple[int, int] | None:
+    """The stretch of factors that is a matrix and its inverse at place k."""
+    arg = inverted(flat[k])
+    if arg is None:
+        return None
+    own = _flat_factors(arg)
+    if flat[max(0, k - len(own)) : k] == own:
+        return k - len(own), k + 1
+    if flat[k + 1 : k + 1 + len(own)] == own:
+        return k, k + 1 + len(own)
+    return None
+
+
+def _joined_diagonal(a: Node, b: Node) -> Node | None:
+    """diag(u) diag(v) = diag(u v), diag(u) v = u v, and the same from the other side."""
+    if isinstance(a, Diagonal) and isinstance(b, Diagonal):
+        return Diagonal(a.shape, hadamard((a.arg, b.arg)))
+    if isinstance(a, Diagonal) and b.shape[1] == ONE:
+        return hadamard((a.arg, b))
+    if isinstance(b, Diagonal) and a.shape[0] == ONE:
+        return transpose(hadamard((b.arg, transpose(a))))
+    return None
+
+
+def _inner_scalars(flat: list[Node]) -> tuple[list[Node], list[Node]]:
+    """u (v' w) is a scalar times u: what is 1 x 1 inside a product goes in front."""
+    for first in range(len(flat)):
+        if flat[first].shape[0] != ONE:
+            continue
+        for last in range(first, len(flat)):
+            if flat[last].shape[1] == ONE and (first > 0 or last < len(flat) - 1) and flat[first].shape[1] != ONE:
+                inner = _chain(flat[first : last + 1], SCALAR)
+                more, rest = _inner_scalars(flat[:first] + flat[last + 1 :])
+                return [inner, *more], rest
+    return [], flat
+
+
+@lru_cache(maxsize=4096)
+def symmetric(node: Node) -> bool:
+    """Is a matrix its own transpose, by its form?"""
+    if node.shape[0] != node.shape[1]:
+        return False
+    if node.shape == SCALAR or isinstance(node, Diagonal):
+        return True
+    if isinstance(node, Leaf):
+        return node.tensor.domain.kind in SYMMETRIC
+    if isinstance(node, Product):
+        return all(f == transpose(g) for f, g in zip(node.factors, reversed(node.factors), strict=True))
+    if isinstance(node, Add):
+        return _symmetric_sum(node)
+    if isinstance(node, Whole):
+        return node.op == "inv" and symmetric(node.args[0])
+    if isinstance(node, Scale | Transpose):
+        return symmetric(node.arg)
+    if isinstance(node, Power):
+        return symmetric(node.base)
+    if isinstance(node, Hadamard | Map):
+        return all(symmetric(f) for f in (node.factors if isinstance(node, Hadamard) else node.args))
+    return False
+
+
+def _symmetric_sum(node: Add) -> bool:
+    """Every term is symmetric, or its transpose stands beside it."""
+    return set(node.terms) == {_plain_transpose(t) if not symmetric(t) else t for t in node.terms}
+
+
+@lru_cache(maxsize=4096)
 def transpose(node: Node) -> Node:
     """The transpose, pushed inside where that makes the text shorter."""
     if node.shape == SCALAR or isinstance(node, Diagonal):
         return node
-    if isinstance(node, Leaf) and node.tensor.domain.kind in SYMMETRIC:
-        return node
     if isinstance(node, Transpose):
         return node.arg
+    if isinstance(node, Scale):
+        return scale(node.factor, transpose(node.arg))
+    return node if symmetric(node) else _plain_transpose(node)
+
+
+def _plain_transpose(node: Node) -> Node:
     turned = node.shape[::-1]
+    if isinstance(node, Transpose):
+        return node.arg
     if isinstance(node, Scale):
         return scale(node.factor, transpose(node.arg))
     pushed: Node | None = None
@@ -206,10 +338,19 @@ def transpose(node: Node) -> Node:
         pushed = Add(turned, tuple(transpose(t) for t in node.terms))
     elif isinstance(node, Hadamard):
         pushed = Hadamard(turned, tuple(transpose(f) for f in node.factors))
+    elif isinstance(node, Quotient):
+        pushed = Quotient(turned, transpose(node.over), transpose(node.under))
+    elif isinstance(node, Power):
+        pushed = Power(turned, transpose(node.base), node.exponent)
     elif isinstance(node, Map):
         pushed = Map(turned, node.function, tuple(transpose(a) for a in node.args))
+    elif isinstance(node, Whole) and node.op == "inv":
+        pushed = Whole(turned, "inv", (transpose(node.args[0]),))
     plain = Transpose(turned, node)
     return pushed if pushed is not None and count(pushed) < count(plain) else plain
+
+
+# entrywise
 
 
 def hadamard(factors: Iterable[Node]) -> Node:
@@ -229,6 +370,9 @@ def hadamard(factors: Iterable[Node]) -> Node:
         elif rest is not None:
             base, exponent = (rest.base, rest.exponent) if isinstance(rest, Power) else (rest, ONE)
             powers[base] = powers.get(base, sympy.Integer(0)) + exponent * k
+    powers = _without_signs(powers)
+    if any(not isinstance(b, Ones) and b.shape == shape for b in powers):
+        powers = {b: k for b, k in powers.items() if not isinstance(b, Ones)}
     over = [power(b, k) for b, k in powers.items() if not k.could_extract_minus_sign() and k != 0]
     under = [power(b, -k) for b, k in powers.items() if k.could_extract_minus_sign()]
     if not under:
@@ -239,45 +383,95 @@ def hadamard(factors: Iterable[Node]) -> Node:
     )
 
 
+def _without_signs(powers: Mapping[Node, Expr]) -> dict[Node, Expr]:
+    """|u|^k is u^k for even k, and sign(u) |u|^k is u^k for odd k."""
+    found = dict(powers)
+    for base, k in powers.items():
+        if not (isinstance(base, Map) and base.function == "abs" and k.is_Integer):
+            continue
+        sign = Map(base.shape, "sign", base.args)
+        if k.is_odd and found.get(sign) != 1:
+            continue
+        if k.is_odd:
+            found.pop(sign)
+        found.pop(base)
+        (u,) = base.args
+        found[u] = found.get(u, sympy.Integer(0)) + k
+    return {b: k for b, k in found.items() if k != 0}
+
+
 def _entries(factors: list[Node], shape: Shape) -> Node:
     return factors[0] if len(factors) == 1 else Hadamard(shape, tuple(sorted(factors, key=_factor_key)))
 
 
 def _factor_key(node: Node) -> tuple:
     """Scalars, names, then what is longer."""
-    return (node.shape != SCALAR, not isinstance(node, Leaf), count(node), _key(node))
+    return (node.shape != SCALAR, not isinstance(node, Leaf), count(node), key(node))
 
 
 def power(base: Node, exponent: Expr) -> Node:
     """An entrywise power."""
-    return base if exponent == 1 else Power(base.shape, base, exponent)
+    if exponent == 1:
+        return base
+    if isinstance(base, Scale) and base.arg is None:
+        return Scale(SCALAR, base.factor**exponent, None)
+    if isinstance(base, Power):
+        return power(base.base, base.exponent * exponent)
+    return Power(base.shape, base, exponent)
+
+
+# reductions
 
 
 def ones_times(node: Node) -> Node:
     """1' v, the sum of a vector's entries: squared norm, inner product or the product with ones."""
-    return product((Transpose((ONE, node.shape[0]), Ones((node.shape[0], ONE))), node))
+    return product((_row_of_ones(node.shape[0]), node))
+
+
+def _row_of_ones(n: Expr) -> Node:
+    return Transpose((ONE, n), Ones((n, ONE)))
 
 
 def total(node: Node) -> Node:
     """The sum of all entries."""
-    c, rest = split(node)
-    if rest is None or rest.shape == SCALAR:
+    p = pieces(node)
+    if p.body is None:
         return node
+    body, p.body = p.body, None
+    return scale(p.coefficient, hadamard([*(power(b, k) for b, k in p.scalars.items()), _total(body)]))
+
+
+def _total(rest: Node) -> Node:
     if isinstance(rest, Power) and rest.exponent == 2:
-        return scale(c, SquaredNorm(SCALAR, rest.base))
+        return SquaredNorm(SCALAR, rest.base)
     if isinstance(rest, Hadamard) and len(rest.factors) == 2 and all(f.shape == rest.shape for f in rest.factors):
         left, right = rest.factors
         if rest.shape[1] == ONE:
-            return scale(c, product((transpose(left), right)))
-        return scale(c, Inner(SCALAR, left, right))
+            return product((transpose(left), right))
+        return Inner(SCALAR, left, right)
     if rest.shape[1] == ONE:
-        return scale(c, ones_times(rest))
-    return scale(
-        c, product((Transpose((ONE, rest.shape[0]), Ones((rest.shape[0], ONE))), rest, Ones((rest.shape[1], ONE))))
-    )
+        return ones_times(rest)
+    return Product(SCALAR, (_row_of_ones(rest.shape[0]), *_flat_factors(rest), Ones((rest.shape[1], ONE))))
 
 
 def trace(node: Node) -> Node:
     """The trace of a square matrix."""
     c, rest = split(node)
+    if rest is not None and is_identity(rest):
+        return Scale(SCALAR, c * rest.shape[0], None)
     return scale(c, Trace(SCALAR, rest))
+
+
+def diagonal(node: Node) -> Node:
+    """diag(v)"""
+    c, rest = split(node)
+    n = node.shape[0]
+    return scale(c, Diagonal((n, n), rest if rest is not None else Ones((n, ONE))))
+
+
+def diagonal_of(node: Node) -> Node:
+    """The vector of a square matrix's diagonal."""
+    c, rest = split(node)
+    if isinstance(rest, Diagonal):
+        return scale(c, rest.arg)
+    return scale(c, DiagonalOf((node.shape[0], ONE), rest))

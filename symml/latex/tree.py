@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import sympy
@@ -117,6 +118,13 @@ class Diagonal(Node):
 
 
 @dataclass(frozen=True)
+class DiagonalOf(Node):
+    """The vector diag(M) of a square matrix."""
+
+    arg: Node
+
+
+@dataclass(frozen=True)
 class Rowwise(Node):
     """softmax or logsumexp of each row; of a vector, of the whole of it."""
 
@@ -167,6 +175,7 @@ CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
     Map: lambda n: n.args,
     Transpose: lambda n: (n.arg,),
     Diagonal: lambda n: (n.arg,),
+    DiagonalOf: lambda n: (n.arg,),
     Rowwise: lambda n: (n.arg,),
     SquaredNorm: lambda n: (n.arg,),
     Inner: lambda n: (n.left, n.right),
@@ -180,10 +189,45 @@ def children(node: Node) -> tuple[Node, ...]:
     return CHILDREN[type(node)](node)
 
 
+@lru_cache(maxsize=65536)
 def count(node: Node) -> int:
-    """How many nodes a tree has; a coefficient counts as one."""
-    own = 2 if isinstance(node, Scale) and node.arg is not None else 1
-    return own + sum(map(count, children(node)))
+    """How many nodes a tree has: names, numbers, signs, operations; products of products are one."""
+    if isinstance(node, Scale):
+        own = weight(node.factor)
+        if node.arg is None:
+            return own
+        flat = node.factor == -1 or isinstance(node.arg, Product | Hadamard | Quotient)
+        return own + (not flat) + count(node.arg)
+    if isinstance(node, Diagonal) and isinstance(node.arg, Ones):
+        return 1
+    if isinstance(node, Power):
+        half = isinstance(node.base, SquaredNorm) and 2 * node.exponent
+        return count(node.base) + (0 if half == 1 else 1 + weight(node.exponent))
+    if isinstance(node, SquaredNorm):
+        return 1 + count(node.arg)
+    if isinstance(node, Hadamard):
+        inner = [f for f in node.factors if not isinstance(f, Product)]
+        return (
+            1
+            + sum(map(count, node.factors))
+            - (len(inner) < len(node.factors) and len(inner) > 0 and all(f.shape == (ONE, ONE) for f in inner))
+        )
+    return 1 + sum(map(count, children(node)))
+
+
+@lru_cache(maxsize=65536)
+def weight(e: Expr) -> int:
+    """The nodes of a coefficient; a sign counts as one."""
+    if e.is_Rational:
+        return 1 + int(e.p < 0) - int(e == -1) + 2 * int(e.q != 1)
+    if e.is_Atom:
+        return 1
+    if e.could_extract_minus_sign():
+        return 1 + weight(-e)
+    over, under = sympy.fraction(e)
+    if under != 1:
+        return weight(over) + 1 + weight(under)
+    return 1 + sum(map(weight, e.args))
 
 
 def leaves(node: Node) -> dict[Tensor, None]:
@@ -255,6 +299,7 @@ _VALUES: Mapping[type, Callable] = {
     Map: lambda n, of, v, d: FUNCTIONS[n.function].numpy(*map(of, n.args)),
     Transpose: lambda n, of, v, d: of(n.arg).T,
     Diagonal: lambda n, of, v, d: np.diag(of(n.arg)[:, 0]),
+    DiagonalOf: lambda n, of, v, d: np.diag(of(n.arg)).reshape(-1, 1),
     Rowwise: _rowwise,
     SquaredNorm: lambda n, of, v, d: np.sum(of(n.arg) ** 2).reshape(1, 1),
     Inner: lambda n, of, v, d: np.sum(of(n.left) * of(n.right)).reshape(1, 1),

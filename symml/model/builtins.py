@@ -158,6 +158,13 @@ def _constant(low: Lowering, node: tree.Call, env: Env) -> Value:
     return Value(low.constants[id(node)], lambda idx: value.scalar)
 
 
+def _identity(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """`eye` of matrixcalculus.org: the identity in the size of its partner."""
+    if id(node) not in low.constants:
+        raise UnsupportedError("'eye' is not supported yet", node.span, fix="write index form, such as [i = j]")
+    return Value(low.constants[id(node)], lambda idx: equal(*idx))
+
+
 BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingProxyType(
     {
         "softmax": _softmax,
@@ -171,6 +178,7 @@ BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingPro
         "diag": _diag,
         "vector": _constant,
         "matrix": _constant,
+        "eye": _identity,
         **dict.fromkeys(("inv", "det", "logdet", "solve", "chol", "argsort"), _operation),
         "sort": _sort,
         "top": _top,

@@ -38,7 +38,7 @@ def _fold(node: tree.Expr, known: Mapping[str, float]) -> float:
         return known[node.id]
     if isinstance(node, tree.Binary) and node.op in _FOLD:
         return _FOLD[node.op](_fold(node.left, known), _fold(node.right, known))
-    if isinstance(node, tree.Binary) and node.op == "^":
+    if isinstance(node, tree.Binary) and node.op in ("^", ".^"):
         return float(_fold(node.left, known)) ** float(_fold(node.right, known))
     if isinstance(node, tree.Call) and node.function in FUNCTIONS and len(node.args) == 1:
         return FUNCTIONS[node.function](_fold(node.args[0], known))

@@ -161,7 +161,7 @@ def _stays_inside(lowering: Lowering, k: Expr, size: Expr, label: str, node: tre
 def _binary(low: Lowering, node: tree.Binary, env: Env) -> Value:
     if node.op in ("+", "-"):
         return _sum(low, node, env)
-    if node.op == "^":
+    if node.op in ("^", ".^"):
         return _power(low, node, env)
     return _products(low, node, env)
 
@@ -235,7 +235,7 @@ def _power(low: Lowering, node: tree.Binary, env: Env) -> Value:
     exponent = low.expression(node.right, env)
     if exponent.rank:
         raise SpecError(f"an exponent is a number, this is a {exponent.described()}", node.right.span)
-    if base.rank == 2:
+    if base.rank == 2 and node.op == "^":
         return _matrix_power(low, base, exponent.scalar, node.span)
     return elementwise(lambda a, k: _raised(a, k, node.span), base, exponent)
 
@@ -254,7 +254,7 @@ def _matrix_power(low: Lowering, base: Value, exponent: Expr, span: Span) -> Val
         raise SpecError(
             f"the power of a {base.described()}",
             span,
-            fix="M^k is for square M and k = -1 or 1..16; for entries write M .* M",
+            fix="M^k is for square M and k = -1 or 1..16; for entries write M .^ k",
         )
     result = base
     for _ in range(int(exponent) - 1):

@@ -112,7 +112,7 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
 
 def _joined(op: str, a: tuple[Expr, ...] | None, b: tuple[Expr, ...] | None) -> tuple[Expr, ...] | None:
     """The shape of a sum or product, as far as it can be told without lowering."""
-    if op == "^":
+    if op in ("^", ".^"):
         return a
     if a is None or b is None:
         return (a if b is None else b) if op in ("+", "-") else None

@@ -64,7 +64,7 @@ def _settings(page: tree.Tree) -> Iterator[SpecError]:
 def _missing_comma(objective: tree.Objective, declared: Names) -> Iterator[SpecError]:
     """`minimize over w b  f`: a parameter right behind the list, as a factor of what is minimized."""
     first, product = objective.value, False
-    while isinstance(first, tree.Binary) and first.op != "^":
+    while isinstance(first, tree.Binary) and first.op not in ("^", ".^"):
         product, first = first.op == "product", first.left
     if not (objective.over and product and isinstance(first, tree.Name)):
         return

@@ -119,8 +119,8 @@ class Build:
         return tree.Negate(arg, span=self.span(minus, arg))
 
     @inline
-    def raised(self, base: tree.Expr, _: Token, exponent: tree.Expr) -> tree.Expr:
-        return tree.Binary("^", base, exponent, span=self.span(base, exponent))
+    def raised(self, base: tree.Expr, mark: Token, exponent: tree.Expr) -> tree.Expr:
+        return tree.Binary(str(mark), base, exponent, span=self.span(base, exponent))
 
     @inline
     def apply(self, function: Token, arg: tree.Expr) -> tree.Expr:
@@ -266,6 +266,6 @@ def refuse_depth(root: tree.Node) -> None:
                 part.span,
                 fix="define the inner part under a name of its own",
             )
-        chain = part.left if isinstance(part, tree.Binary) and part.op != "^" else None
+        chain = part.left if isinstance(part, tree.Binary) and part.op not in ("^", ".^") else None
         below = [getattr(part, f.name) for f in fields(part) if f.name not in ("span", "source")]
         todo += [(p, depth if p is chain else inner) for p in reversed(below)]

@@ -70,7 +70,7 @@ class Negate(Expr):
 
 @dataclass(frozen=True)
 class Binary(Expr):
-    """`op`: + - * / .* ./ @ ^ or `product` (juxtaposition); * / .* ./ @ product are one level, left-associative."""
+    """`op`: + - * / .* ./ @ ^ .^ or `product` (juxtaposition); * / .* ./ @ product are one level, left-associative."""
 
     op: str
     left: Expr

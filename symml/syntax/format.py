@@ -22,10 +22,34 @@ INDENT = 2
 COMMENT_GAP = 2
 HEAD_WIDTH = 5  # `dims`, `data` stand as wide as `param` and `hyper`
 TIGHT_AFTER = frozenset(
-    ["LPAR", "INDEX_OPEN", "TEST_OPEN", "LBRACE", "NORM_OPEN", "BAR_OPEN", "CIRCUMFLEX", "DIVIDE", "CALL", "COUNT_CALL"]
+    [
+        "LPAR",
+        "INDEX_OPEN",
+        "TEST_OPEN",
+        "LBRACE",
+        "NORM_OPEN",
+        "BAR_OPEN",
+        "CIRCUMFLEX",
+        "ENTRY_POWER",
+        "DIVIDE",
+        "CALL",
+        "COUNT_CALL",
+    ]
 ) | {"RANGE", "REDUCE", "COUNT"}
 TIGHT_BEFORE = frozenset(
-    ["RPAR", "RSQB", "RBRACE", "NORM_CLOSE", "BAR_CLOSE", "COMMA", "SEMICOLON", "COLON", "CIRCUMFLEX", "DIVIDE"]
+    [
+        "RPAR",
+        "RSQB",
+        "RBRACE",
+        "NORM_CLOSE",
+        "BAR_CLOSE",
+        "COMMA",
+        "SEMICOLON",
+        "COLON",
+        "CIRCUMFLEX",
+        "ENTRY_POWER",
+        "DIVIDE",
+    ]
 ) | {"PRIME", "INDEX_OPEN", "NORM_ORDER", "RANGE"}
 BARS = frozenset(["NORM_OPEN", "NORM_CLOSE", "BAR_OPEN", "BAR_CLOSE"])
 OPENS = frozenset(["LPAR", "INDEX_OPEN", "TEST_OPEN", "LBRACE", "NORM_OPEN", "BAR_OPEN"])

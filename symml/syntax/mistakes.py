@@ -33,7 +33,18 @@ FACTORS = frozenset(
     ]
 )
 OPERATORS = frozenset(
-    ["PLUS", "MINUS", "TIMES", "DIVIDE", "WIDE_DIVIDE", "ENTRY_TIMES", "ENTRY_DIVIDE", "MATMUL", "CIRCUMFLEX"]
+    [
+        "PLUS",
+        "MINUS",
+        "TIMES",
+        "DIVIDE",
+        "WIDE_DIVIDE",
+        "ENTRY_TIMES",
+        "ENTRY_DIVIDE",
+        "MATMUL",
+        "CIRCUMFLEX",
+        "ENTRY_POWER",
+    ]
 )
 RELATIONS = frozenset(["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "UNEQUAL", "IN", "ELEMENT"])
 UNFIT = ("does not begin a statement", "does not fit here")
@@ -89,7 +100,7 @@ SPELLINGS = MappingProxyType(
         "$": "'$' has no meaning here",
         "\\": "LaTeX input is not part of the language",
         '"': "this text does not end on its line",
-        ".": "'.' stands only inside numbers, in .* ./ and in a..b",
+        ".": "'.' stands only inside numbers, in .* ./ .^ and in a..b",
         "!": "'!' has no meaning here; != is 'not equal'",
         "=": "equality is written with one =",
         "'": 'a \' touches what it transposes; texts are written "..."',

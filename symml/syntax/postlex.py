@@ -40,6 +40,7 @@ OPERATORS = frozenset(
         "ENTRY_DIVIDE",
         "MATMUL",
         "CIRCUMFLEX",
+        "ENTRY_POWER",
         "PRIME",
         "AND",
         "OR",

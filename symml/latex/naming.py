@@ -1,0 +1,226 @@
+"""Names for what a formula says several times: `where s = ...`, up to sign and transposition, where that is shorter.
+
+shared(diag(softmax(z)) - softmax(z) softmax(z)', taken)  ->  diag(s) - s s', {s: softmax(z)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import sympy
+
+from symml.ir.program import Domain, Tensor
+from symml.latex.shorten import (
+    NEGATIVE,
+    diagonal,
+    hadamard,
+    is_identity,
+    key,
+    negative,
+    ordered,
+    power,
+    product,
+    scale,
+    split,
+    symmetric,
+    transpose,
+)
+from symml.latex.tree import (
+    ONE,
+    Add,
+    Diagonal,
+    Hadamard,
+    Leaf,
+    Map,
+    Node,
+    OneHot,
+    Ones,
+    Power,
+    Product,
+    Quotient,
+    Rowwise,
+    Scale,
+    Transpose,
+    children,
+    count,
+    leaves,
+)
+
+LETTERS = {"scalar": "cαβγ", "vector": "srqpu", "matrix": "MPQRN"}
+MOST_NAMES = 4
+LEAST_SAVED = 4  # nodes; less where it is said three times or more
+NEVER = (Leaf, Ones, OneHot, Scale)
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A shared expression stands here turned, or with the other sign."""
+
+    turned: bool
+    minus: bool
+
+
+def shared(main: Node, taken: Collection[str]) -> tuple[Node, dict[Tensor, Node]]:
+    """The formula with names for what it repeats, and what they stand for, the first definition first."""
+    trees, defined = [main], {}
+    names = set(taken)
+    while len(defined) < MOST_NAMES:
+        best = _best(trees)
+        if best is None:
+            break
+        target = best
+        leaf = _leaf(target, names)
+        if leaf is None:
+            break
+        names.add(leaf.tensor.name)
+        trees = [_replaced(t, target, leaf) for t in trees]
+        defined = dict(zip(defined, trees[1:], strict=True)) | {leaf.tensor: target}
+        trees = [trees[0], *defined.values()]
+    return trees[0], _in_order(defined)
+
+
+def _in_order(defined: Mapping[Tensor, Node]) -> dict[Tensor, Node]:
+    """Definitions, each behind those it needs."""
+    found: dict[Tensor, Node] = {}
+    while len(found) < len(defined):
+        for t, tree in defined.items():
+            if t not in found and all(u in found for u in leaves(tree) if u in defined):
+                found[t] = tree
+    return found
+
+
+def _leaf(target: Node, names: Collection[str]) -> Leaf | None:
+    shape = tuple(k for k in target.shape if k != ONE)
+    letters = LETTERS[("scalar", "vector", "matrix")[len(shape)]]
+    free = next((c for c in letters if c not in names), None)
+    if free is None:
+        return None
+    domain = Domain("symmetric") if len(shape) == 2 and symmetric(target) else Domain()
+    return Leaf(target.shape, Tensor(free, shape, domain=domain))
+
+
+def _best(trees: list[Node]) -> Node | None:
+    """What saves the most when it is named."""
+    uses: dict[Node, int] = {}
+    for t in trees:
+        for candidate in _candidates(t):
+            found, _ = _canonical(candidate)
+            uses[found] = uses.get(found, 0) + 1
+    saved = {}
+    whole = sum(map(count, trees))
+    for target, times in uses.items():
+        own = count(target)
+        if times < 2 or own < (2 if isinstance(target, Map | Rowwise) else 3) or times * (own - 1) - own < 1:
+            continue
+        probe = Leaf(target.shape, Tensor("_", tuple(k for k in target.shape if k != ONE)))
+        gain = whole - sum(count(_replaced(t, target, probe)) for t in trees) - own
+        if gain >= (LEAST_SAVED if times == 2 else 1):
+            saved[target] = gain
+    return max(saved, key=lambda n: (saved[n], -count(n), key(n)), default=None)
+
+
+def _candidates(node: Node) -> Iterator[Node]:
+    """Every expression in a tree that may have a name, stretches of products too."""
+    if not isinstance(node, NEVER) and not is_identity(node) and not isinstance(getattr(node, "arg", None), Leaf):
+        yield node
+    if isinstance(node, Product):
+        for first, last in _stretches(len(node.factors)):
+            yield _stretch(node, first, last)
+    if isinstance(node, Transpose) and not isinstance(node.arg, NEVER):
+        yield from (c for child in children(node.arg) for c in _candidates(child))
+        return
+    for child in children(node):
+        yield from _candidates(child)
+
+
+def _stretches(n: int) -> Iterator[tuple[int, int]]:
+    """Parts of a product of n factors, the longest first, without the whole."""
+    for size in range(n - 1, 1, -1):
+        for first in range(n - size + 1):
+            yield first, first + size
+
+
+def _stretch(node: Product, first: int, last: int) -> Node:
+    factors = node.factors[first:last]
+    return Product((factors[0].shape[0], factors[-1].shape[1]), factors)
+
+
+def _canonical(node: Node) -> tuple[Node, _Use]:
+    """The one form of an expression, its transpose and its negative, and how it stands here."""
+    found = []
+    for turned in (False, True):
+        form = transpose(node) if turned else node
+        for minus in (False, True):
+            signed = _negated(form) if minus else form
+            if signed is not None and not isinstance(signed, Scale):
+                found.append((signed, _Use(turned, minus)))
+    return min(found, key=lambda x: (count(x[0]), _minuses(x[0]), key(x[0]), str(x[0].shape), x[1].turned, x[1].minus))
+
+
+def _negated(node: Node) -> Node | None:
+    """The negative without a sign in front, where a sum inside takes it."""
+    factor, rest = split(scale(NEGATIVE, node))
+    if factor == 1:
+        return rest
+    if isinstance(rest, Add) and factor == NEGATIVE:
+        return None
+    return None
+
+
+def _minuses(node: Node) -> int:
+    return sum(negative(t) for t in node.terms) if isinstance(node, Add) else 0
+
+
+def _replaced(node: Node, target: Node, leaf: Leaf) -> Node:
+    """The tree with a name in every place of an expression."""
+    if isinstance(node, Leaf | Ones | OneHot):
+        return node
+    found = _named(node, target, leaf)
+    if found is not None:
+        return found
+    if isinstance(node, Product):
+        for first, last in _stretches(len(node.factors)):
+            found = _named(_stretch(node, first, last), target, leaf)
+            if found is not None:
+                return _replaced(product((*node.factors[:first], found, *node.factors[last:])), target, leaf)
+    return _rebuilt(node, lambda child: _replaced(child, target, leaf))
+
+
+def _named(node: Node, target: Node, leaf: Leaf) -> Node | None:
+    if count(node) < count(target) or isinstance(node, Scale):
+        return None
+    form, use = _canonical(node)
+    if form != target:
+        return None
+    named = transpose(leaf) if use.turned else leaf
+    return scale(NEGATIVE, named) if use.minus else named
+
+
+def _rebuilt(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node over changed children, through the constructors."""
+    build = _BUILD.get(type(node))
+    parts = [change(c) for c in children(node)]
+    if all(a is b for a, b in zip(parts, children(node), strict=True)):
+        return node
+    return build(node, parts) if build is not None else _same_type(node, parts)
+
+
+def _same_type(node: Node, parts: list[Node]) -> Node:
+    if hasattr(node, "args"):
+        return replace(node, args=tuple(parts))
+    if hasattr(node, "arg"):
+        return replace(node, arg=parts[0])
+    return replace(node, left=parts[0], right=parts[1])
+
+
+_BUILD: Mapping[type, Callable[[Node, list[Node]], Node]] = {
+    Scale: lambda n, p: scale(n.factor, p[0]) if p else n,
+    Add: lambda n, p: Add(n.shape, ordered(p)),
+    Product: lambda n, p: product(p),
+    Hadamard: lambda n, p: hadamard(p),
+    Quotient: lambda n, p: hadamard((p[0], power(p[1], sympy.Integer(-1)))),
+    Power: lambda n, p: hadamard((power(p[0], n.exponent),)),
+    Transpose: lambda n, p: transpose(p[0]),
+    Diagonal: lambda n, p: diagonal(p[0]),
+}

@@ -1,0 +1,213 @@
+"""Sums as a person writes them: like terms collected, common factors outside, on whichever side they stand.
+
+add([A X B, A Y B], shape)  ->  A (X + Y) B          add([a u, a v, w], shape)  ->  a (u + v) + w
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import sympy
+from sympy import Expr
+
+from symml.latex.shorten import (
+    NEGATIVE,
+    SCALAR,
+    Pieces,
+    hadamard,
+    identity,
+    negative,
+    ordered,
+    pieces,
+    power,
+    product,
+    scale,
+    split,
+    transpose,
+)
+from symml.latex.tree import ONE, Add, Hadamard, Node, Product, Quotient, Scale, Shape, Transpose, count
+
+Common = tuple[str, object]  # how a factor is shared, and which
+MOST_TERMS = 24  # above it a sum is not searched for common factors
+
+
+def add(terms: Iterable[Node], shape: Shape) -> Node:
+    """A sum with like terms collected and common factors outside."""
+    return _sum(_collected(terms), shape)
+
+
+def _collected(terms: Iterable[Node]) -> list[Node]:
+    """Like terms together; terms that cancel are gone."""
+    found: dict[Node | None, Expr] = {}
+    for term in _flat(terms):
+        factor, rest = split(term)
+        found[rest] = found.get(rest, sympy.Integer(0)) + factor
+    number = sympy.expand(found.pop(None, sympy.Integer(0)))
+    bare = sympy.Add.make_args(number) if any(c != 0 for c in found.values()) else (number,)
+    return [scale(c, r) for r, c in found.items() if c != 0] + [scale(c, None) for c in bare if c != 0]
+
+
+def _flat(terms: Iterable[Node]) -> Iterable[Node]:
+    for term in terms:
+        factor, rest = split(term)
+        if isinstance(rest, Add):
+            yield from _flat(scale(factor, t) for t in rest.terms)
+        elif isinstance(rest, Transpose) and isinstance(rest.arg, Add):
+            yield from _flat(scale(factor, transpose(t)) for t in rest.arg.terms)
+        elif rest is None and sympy.expand(factor).is_Add:
+            yield from (Scale(SCALAR, t, None) for t in sympy.expand(factor).args)
+        else:
+            yield term
+
+
+def _sum(terms: list[Node], shape: Shape) -> Node:
+    if not terms:
+        return Scale(SCALAR, sympy.Integer(0), None)
+    if len(terms) == 1:
+        return terms[0]
+    common = _content([split(t)[0] for t in terms])
+    terms = list(ordered(scale(1 / common, t) for t in terms))
+    if all(negative(t) for t in terms):
+        common, terms = -common, list(ordered(scale(NEGATIVE, t) for t in terms))
+    found = [_factored(terms, shape)]
+    if shape != SCALAR:
+        found.append(_turned(_factored([transpose(t) for t in terms], shape[::-1])))
+    return scale(common, min(found, key=count))
+
+
+def _turned(node: Node) -> Node:
+    factor, rest = split(node)
+    if isinstance(rest, Add):
+        return scale(factor, Transpose(rest.shape[::-1], rest))
+    return transpose(node)
+
+
+def _content(factors: list[Expr]) -> Expr:
+    """The factors that all coefficients share, and the largest number that leaves them whole."""
+    shared = set(sympy.Mul.make_args(factors[0].as_coeff_Mul()[1]))
+    for f in factors[1:]:
+        shared &= set(sympy.Mul.make_args(f.as_coeff_Mul()[1]))
+    numbers = [f.as_coeff_Mul()[0] for f in factors]
+    content = ONE
+    if shared - {ONE} or all(f.is_number for f in factors):
+        if len({abs(x) for x in numbers}) == 1:
+            content = abs(numbers[0])
+        elif all(x.is_Integer for x in numbers):
+            content = sympy.Integer(sympy.igcd(*numbers))
+    return content * sympy.Mul(*(s for s in sorted(shared, key=str) if s != 1))
+
+
+# common factors
+
+
+def _factored(terms: list[Node], shape: Shape) -> Node:
+    """The shortest of the sums that come of putting shared factors outside, one after another."""
+    while len(terms) > 1 and len(terms) <= MOST_TERMS:
+        best, least = None, 0
+        for common, places in _shared(terms).items():
+            group = [terms[k] for k in places]
+            try:
+                merged = _outside(common, group, shape)
+            except ZeroDivisionError:  # a scalar group that cancels
+                continue
+            rest = [t for k, t in enumerate(terms) if k not in places]
+            saved = _length(terms) - _length([*rest, merged])
+            if saved > least:
+                best, least = [*rest, merged], saved
+        if best is None:
+            break
+        terms = best
+    if len(terms) == 1:
+        return terms[0]
+    return Add(shape, ordered(terms)) if terms else Scale(SCALAR, sympy.Integer(0), None)
+
+
+def _length(terms: Sequence[Node]) -> int:
+    return sum(map(count, terms)) + (len(terms) > 1)
+
+
+def _shared(terms: list[Node]) -> dict[Common, tuple[int, ...]]:
+    """Each factor that two or more terms have, with their places, in order of appearance."""
+    found: dict[Common, list[int]] = {}
+    for k, t in enumerate(terms):
+        for common in dict.fromkeys(_factors(t)):
+            found.setdefault(common, []).append(k)
+    return {c: tuple(places) for c, places in found.items() if len(places) > 1}
+
+
+def _factors(term: Node) -> Iterable[Common]:
+    p = pieces(term)
+    for base, k in p.scalars.items():
+        yield "scalar", (base, k.could_extract_minus_sign())
+    number, symbols = p.coefficient.as_coeff_Mul()
+    if abs(number) != 1:
+        yield "number", abs(number)
+    for symbol in sympy.Mul.make_args(symbols):
+        if symbol != 1:
+            yield "symbol", symbol
+    if isinstance(p.body, Product):
+        yield "left", p.body.factors[0]
+        yield "right", p.body.factors[-1]
+    elif p.body is not None:
+        yield "left", p.body
+        yield "right", p.body
+    body = p.body.over if isinstance(p.body, Quotient) else p.body
+    if isinstance(body, Hadamard):
+        yield from (("entry", f) for f in body.factors)
+    elif body is not None and body.shape != SCALAR:
+        yield "entry", body
+
+
+def _outside(common: Common, group: list[Node], shape: Shape) -> Node:
+    """The sum of a group of terms with their common factor outside."""
+    kind, value = common
+    return _OUTSIDE[kind](value, group, shape)
+
+
+def _scalar_outside(value: tuple[Node, bool], group: list[Node], shape: Shape) -> Node:
+    base, below = value
+    taken = [pieces(t) for t in group]
+    k = (max if below else min)((p.scalars[base] for p in taken), key=lambda x: float(x))
+    for p in taken:
+        p.scalars[base] -= k
+        if p.scalars[base] == 0:
+            del p.scalars[base]
+    return hadamard((power(base, k), add([p.node() for p in taken], shape)))
+
+
+def _number_outside(value: Expr, group: list[Node], shape: Shape) -> Node:
+    return scale(value, add([scale(1 / value, t) for t in group], shape))
+
+
+def _side_outside(last: bool) -> Callable[[Node, list[Node], Shape], Node]:
+    def outside(value: Node, group: list[Node], shape: Shape) -> Node:
+        inner_shape = (shape[0], value.shape[0]) if last else (value.shape[1], shape[1])
+        rests = [_without_side(pieces(t), last) for t in group]
+        inner = add(rests, inner_shape)
+        return product((inner, value) if last else (value, inner))
+
+    return outside
+
+
+def _without_side(p: Pieces, last: bool) -> Node:
+    """A term without its first or last matrix; the identity where nothing is left."""
+    if isinstance(p.body, Product):
+        p.body = product(p.body.factors[:-1] if last else p.body.factors[1:])
+    else:
+        p.body = identity(p.body.shape[0] if last else p.body.shape[1])
+    return p.node()
+
+
+def _entry_outside(value: Node, group: list[Node], shape: Shape) -> Node:
+    rests = [hadamard((t, power(value, NEGATIVE))) for t in group]
+    return hadamard((value, add(rests, shape)))
+
+
+_OUTSIDE: dict[str, Callable[[object, list[Node], Shape], Node]] = {
+    "scalar": _scalar_outside,
+    "number": _number_outside,
+    "symbol": _number_outside,
+    "left": _side_outside(False),
+    "right": _side_outside(True),
+    "entry": _entry_outside,
+}
