@@ -52,11 +52,11 @@ def formula(program: Program, t: Tensor, sample: Sample, form: str = "matrix", n
 
 def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula:
     vanishes = _vanishing(program, sample)
-    whole = Recogniser(program, vanishes=vanishes).node(t, top=True)
+    whole = Recogniser(program, frozenset(), vanishes, True).node(t, top=True)
     kept: frozenset[Tensor] = frozenset()
     if named or count(whole) > LONGEST:
         kept = frozenset(u for u in program.tensors() if _named(u) and u is not t)
-    recogniser = Recogniser(program, kept, vanishes)
+    recogniser = Recogniser(program, kept, vanishes, True)
     main = recogniser.node(t, top=True)
     lines, todo = {}, [u for u in leaves(main) if u in kept]
     while todo:

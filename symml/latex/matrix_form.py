@@ -68,7 +68,8 @@ def opaque(program: Program) -> frozenset[Tensor]:
 class Recogniser:
     """Trees of a program's tensors; those in `keep` stand as names.
 
-    vanishes: whether a tensor, or a tree, is zero at random inputs; what also is zero by the rules of expand.py is left out.
+    vanishes: whether a tensor, or a tree, is zero at random inputs; what also is zero by the rules of expand.py is left out;
+    as_names: what has no form of its own stands as a name, to be shown in index form.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Recogniser:
         program: Program,
         keep: frozenset[Tensor] = frozenset(),
         vanishes: Callable[[Tensor | Node], bool] = lambda _: False,
+        as_names: bool = False,
     ) -> None:
         self.vanishes = vanishes
+        self.as_names = as_names
         self.definitions: dict[Tensor, list[Statement]] = {}
         self.operations: dict[Tensor, Library] = {}
         self.opaque = opaque(program)
@@ -103,7 +106,7 @@ class Recogniser:
             try:
                 self.known[t] = self._defined(t)
             except NoForm:
-                if len(t.shape) > 2 or t.integer:
+                if len(t.shape) > 2 or t.integer or not self.as_names:
                     raise
                 self.opaque |= {t}
                 self.known[t] = Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t)

@@ -122,7 +122,7 @@ def _best(trees: list[Node]) -> Node | None:
 
 def _candidates(node: Node) -> Iterator[Node]:
     """Every expression in a tree that may have a name, stretches of products too."""
-    if not isinstance(node, NEVER) and not is_identity(node) and not isinstance(getattr(node, "arg", None), Leaf):
+    if not isinstance(node, NEVER) and not is_identity(node) and not _is_turned_name(node):
         yield node
     if isinstance(node, Product):
         for first, last in _stretches(len(node.factors)):
@@ -132,6 +132,10 @@ def _candidates(node: Node) -> Iterator[Node]:
         return
     for child in children(node):
         yield from _candidates(child)
+
+
+def _is_turned_name(node: Node) -> bool:
+    return isinstance(node, Transpose | Diagonal) and isinstance(node.arg, Leaf)
 
 
 def _stretches(n: int) -> Iterator[tuple[int, int]]:

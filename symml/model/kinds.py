@@ -47,6 +47,8 @@ def read(node: tree.Expr, given: Mapping[str, str]) -> dict[str, str]:
     letters = {n: given.get(n) or kind_of(n) for n in names}
     free = [n for n in names if n not in given]
     best, least = letters, _cost(node, letters)
+    if least <= NO_NUMBER:  # nothing but that it is no number, which is no mistake
+        return letters
     for changes in range(1, min(MOST_CHANGES, len(free)) + 1):
         if changes * OTHER_KIND >= least:
             break
