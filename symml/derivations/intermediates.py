@@ -50,7 +50,9 @@ def with_intermediates(forward: Program, over: Iterable[Tensor], taken: Iterable
     short = simplify(gradient(program, "loss", over))
     kept = {t.adjoint_of for node in short.statements for t in outs(node) if t.adjoint_of is not None}
     temps = [
-        t for t in program.tensors() if t in kept and re.fullmatch(r"t\d+", t.name) and t not in numbers and t.shape
+        t
+        for t in program.tensors()
+        if t.kind == "temp" and t in kept and re.fullmatch(r"t\d+", t.name) and t not in numbers and t.shape
     ]
     return _lettered(program, temps, set(taken))
 

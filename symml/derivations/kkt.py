@@ -128,8 +128,7 @@ def _slackness(lag: Lagrangian, c: Constraint, s: Side) -> dict:
 def _structure(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
     """Problems with a name of their own: eigenvectors, one linear system."""
     over = a.model.over
-    orthonormal = [r for r in a.model.regions if r.kind == "orthonormal" and r.axis == 0]
-    if len(over) == len(a.model.constraints) == len(orthonormal) == 1 and acts_from_the_left(a.derivative, over[0]):
+    if is_eigenproblem(a):
         yield from _eigenproblem(a, lag)
     equalities = bool(lag.kept) and all(c.sense == "equal" for c in a.model.constraints)
     gradients = tuple(a.derivative.outputs[f"d_{t.name}"] for t in over)
@@ -140,16 +139,36 @@ def _structure(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
         yield note("structure", told)
 
 
-def _eigenproblem(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
-    """S W = W Lambda, with S W half the gradient."""
-    (w,), (m,) = a.model.over, lag.multipliers.values()
+def is_eigenproblem(a: Analysis) -> bool:
+    """One matrix with orthonormal columns, and a gradient S W with S independent of W."""
+    over = a.model.over
+    orthonormal = [r for r in a.model.regions if r.kind == "orthonormal" and r.axis == 0]
+    return len(over) == len(a.model.constraints) == len(orthonormal) == 1 and acts_from_the_left(a.derivative, over[0])
+
+
+def half_gradient(a: Analysis, lag: Lagrangian) -> tuple[Program, Tensor]:
+    """Half the gradient of the objective in the page's own sense: a program that defines it, and the tensor."""
+    (w,) = a.model.over
     d = a.derivative.outputs[f"d_{w.name}"]
     out, k = Tensor("half_gradient", d.shape), fresh_indices(d.shape)
     s = Statement(out, k, "=", "none", k, Access(d, k) * lag.sign / 2)
-    program = replace(a.derivative, statements=(*a.derivative.statements, s), outputs={"half": out})
-    half = side(simplify(program), out, turn=False)
-    right = tuple(style.name(w.name) + style.joined + style.name(m.name) for style in (LATEX, TEXT))
-    yield equation("structure", (half.latex, half.text), right, "", half.where)
+    program = simplify(replace(a.derivative, statements=(*a.derivative.statements, s), outputs={"half": out}))
+    return program, program.outputs["half"]
+
+
+def times_multiplier(a: Analysis, lag: Lagrangian) -> tuple[str, str]:
+    """W Lambda as (LaTeX, text), negative where the page minimises: L = f + <Lambda, W'W - I>."""
+    (w,), (m,) = a.model.over, lag.multipliers.values()
+    minus = {LATEX: "-", TEXT: "−"} if lag.sign > 0 else {LATEX: "", TEXT: ""}
+    latex, text = (minus[style] + style.name(w.name) + style.joined + style.name(m.name) for style in (LATEX, TEXT))
+    return latex, text
+
+
+def _eigenproblem(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
+    """S W = W Lambda, with S W half the gradient; with a minus where the page minimises."""
+    (w,) = a.model.over
+    half = side(*half_gradient(a, lag), turn=False)
+    yield equation("structure", (half.latex, half.text), times_multiplier(a, lag), "", half.where)
     which = "smallest" if lag.sign > 0 else "largest"
     yield note(
         "structure",

@@ -20,6 +20,8 @@ from symml.analysis import Analysis
 from symml.calculus.reverse import Sent, gradient_way
 from symml.derivations.gradients import formulas
 from symml.derivations.intermediates import with_intermediates
+from symml.derivations.lagrangian_steps import of_lagrangian
+from symml.derivations.line import Line, at_random
 from symml.derivations.request import Request
 from symml.derivations.rules import IMPLICIT, LINEAR, RECURRENCE, RECURRING, SUM, Both, identity, plain, rule_names
 from symml.errors import NumericError
@@ -42,22 +44,11 @@ MOST_TERMS = 6  # of an adjoint that are shown one by one
 
 
 @dataclass(frozen=True)
-class Line:
-    """`left relation right` by a rule; an empty left goes on from the line before. `proof`: what it was compared with."""
-
-    left: Both
-    relation: str
-    right: Both
-    rule: Both
-    proof: Proof
-
-
-@dataclass(frozen=True)
 class Way:
     """A derivation that can be told: `forward` with names for its intermediates, `derivative` with their adjoints as outputs.
 
     sent: the record of the reverse pass; kept: the tensors that stand as names; adjoints: of each of them; terms: of
-    what several readings send back, a tensor of the derivative for each.
+    what several readings send back, a tensor of the derivative for each; symbol: what is differentiated.
     """
 
     forward: Program
@@ -66,6 +57,7 @@ class Way:
     kept: frozenset[Tensor]
     adjoints: dict[Tensor, Tensor]
     terms: dict[int, Tensor]
+    symbol: Both = LOSS
 
     @property
     def active(self) -> frozenset[Tensor]:
@@ -100,11 +92,21 @@ def _pretty(text: str) -> str:
 
 
 def lines(a: Analysis, wrt: tuple[str, ...]) -> tuple[Line, ...]:
-    """The whole way to the gradients by the parameters named; NumericError where a line does not hold."""
-    way = recorded(a)
+    """The whole way to the gradients by the parameters named; NumericError where a line does not hold.
+
+    Under constraints it is the Lagrangian that is differentiated.
+    """
+    if a.model.constraints:
+        a, ends = of_lagrangian(a)
+        return (*_lines(a, replace(recorded(a), symbol=("L", "L")), wrt, "the Lagrangian"), *map(_checked, ends))
+    sense = "the objective" if a.model.objective.sense == "minimize" else "minus the objective, to be minimised"
+    return _lines(a, recorded(a), wrt, sense)
+
+
+def _lines(a: Analysis, way: Way, wrt: tuple[str, ...], what: str) -> tuple[Line, ...]:
     targets = [t for t in a.model.over if t.name in wrt]
     passed = _passed(way, targets)
-    told = (_loss(a, way), _names(way, passed), _adjoints(way, passed), *(_parameter(a, way, t) for t in targets))
+    told = (_loss(a, way, what), _names(way, passed), _adjoints(way, passed), *(_parameter(a, way, t) for t in targets))
     return tuple(map(_checked, chain(*told)))  # each before the next is begun
 
 
@@ -174,13 +176,12 @@ def _passed(way: Way, targets: list[Tensor]) -> list[Tensor]:
 # the loss and the names
 
 
-def _loss(a: Analysis, way: Way) -> Iterator[Line]:
+def _loss(a: Analysis, way: Way, what: str) -> Iterator[Line]:
     """The objective as the page writes it, its parts, and its stable form."""
     loss, raw = way.forward.outputs["loss"], a.raw.outputs["loss"]
     definitions = frozenset(t for t in a.raw.tensors() if t.kind == "definition")
     written = as_written(a.raw, raw, definitions, sample)
-    sense = "the objective" if a.model.objective.sense == "minimize" else "minus the objective, to be minimised"
-    yield Line(LOSS, "=", written, plain(sense), _equal(a, a.raw, way.forward))
+    yield Line(way.symbol, "=", written, plain(what), _equal(a, a.raw, way.forward))
     lost = {t for t in definitions if t not in way.forward.tensors()}
     scans = [set(outs(n)) for n in a.raw.statements if isinstance(n, Scan) and not lost.isdisjoint(outs(n))]
     yield from _definitions(a.raw, lost.union(*scans), definitions)
@@ -188,7 +189,7 @@ def _loss(a: Analysis, way: Way) -> Iterator[Line]:
     rules = tuple(dict.fromkeys(rule for _, rule in stabilise_way(a.raw)[1]))
     if stable != written:
         rule = [identity(r) for r in rules] or [plain("with names for its parts")]
-        yield Line(LOSS, "=", stable, _several(rule), _equal(a, a.raw, way.forward))
+        yield Line(way.symbol, "=", stable, _several(rule), _equal(a, a.raw, way.forward))
 
 
 def _equal(a: Analysis, one: Program, other: Program) -> Proof:
@@ -198,7 +199,7 @@ def _equal(a: Analysis, one: Program, other: Program) -> Proof:
         values, dims = sample(a.derivative, rng)
         left, right = (evaluate(p, values, dims)[p.outputs["loss"]] for p in (one, other))
         worst = max(worst, relative(left, right))
-    return Proof("both sides at random inputs", worst, BOUND, 2)
+    return at_random(worst)
 
 
 def _tree(error: float) -> Proof:
@@ -315,7 +316,7 @@ def _adjoint(way: Way, t: Tensor, u: Tensor, mine: list[tuple[int, Sent]]) -> It
     """The adjoint of an intermediate: its terms and their sum."""
     proof = check_adjoint(way.forward, "loss", t, way.derivative, u)
     name, bar = _name(t), (LATEX.bar(tensor_name(t, LATEX)), TEXT.bar(tensor_name(t, TEXT)))
-    left = (rf"{bar[0]} = \frac{{\partial \ell}}{{\partial {name[0]}}}", f"{bar[1]} = ∂ℓ/∂{name[1]}")
+    left = (rf"{bar[0]} = {_by(way, name)[0]}", f"{bar[1]} = {_by(way, name)[1]}")
     yield from _told(way, left, u, mine, proof)
 
 
@@ -324,7 +325,11 @@ def _told(way: Way, left: Both, u: Tensor, mine: list[tuple[int, Sent]], proof: 
     if formula is None:
         rules = [_several([r for _, x in mine for r in rule_names(x, way.active)][:2])]
         for line in _index_lines(way.derivative, u, rules, proof):
-            yield replace(line, left=_of_parameter(line.left, mine[0][1].to)) if mine[0][1].to.kind == "param" else line
+            yield (
+                replace(line, left=_of_parameter(way, line.left, mine[0][1].to))
+                if mine[0][1].to.kind == "param"
+                else line
+            )
         return
     terms = [line for k, x in mine if k in way.terms for line in _term_line(way, k, x)]
     terms.sort(key=lambda line: (_place(line.right[1], formula.text), line.relation != "+"))
@@ -339,13 +344,18 @@ def _told(way: Way, left: Both, u: Tensor, mine: list[tuple[int, Sent]], proof: 
     yield Line(left, "=", (formula.latex, formula.text), rule, proof)
 
 
-def _of_parameter(left: Both, t: Tensor) -> Both:
+def _of_parameter(way: Way, left: Both, t: Tensor) -> Both:
     """The left side of a line of an adjoint as a partial derivative: d l / d W[j, k]."""
     plainly = [
         side.replace(style.bar(tensor_name(t, style)), tensor_name(t, style))
         for side, style in zip(left, (LATEX, TEXT), strict=True)
     ]
-    return rf"\frac{{\partial \ell}}{{\partial {plainly[0]}}}", f"∂ℓ/∂{plainly[1]}"
+    return _by(way, plainly)
+
+
+def _by(way: Way, name: Both | list[str]) -> Both:
+    """The partial derivative by a name."""
+    return rf"\frac{{\partial {way.symbol[0]}}}{{\partial {name[0]}}}", f"∂{way.symbol[1]}/∂{name[1]}"
 
 
 def _place(term: str, whole: str) -> int:
@@ -402,9 +412,11 @@ def _parameter(a: Analysis, way: Way, t: Tensor) -> Iterator[Line]:
     u, mine = way.adjoints[t], [(k, x) for k, x in enumerate(way.sent) if x.to is t]
     proof = check_adjoint(way.forward, "loss", t, way.derivative, u)
     name = _name(t)
-    left = (rf"\frac{{\partial \ell}}{{\partial {name[0]}}}", f"∂ℓ/∂{name[1]}")
+    left = _by(way, name)
     told = list(_told(way, left, u, mine, proof))
     yield from told
+    if a.model.constraints:
+        return
     (row,) = formulas(a, "matrix", (t.name,))
     if row["form"] == "matrix" and row["text"] != told[-1].right[1]:
         final = check_gradient(a.raw, a.derivative, "loss", t)

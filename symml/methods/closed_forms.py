@@ -134,7 +134,11 @@ def _held(program: Program, block: Tensor) -> tuple[Tensor | None, Program]:
             other[node.out] = replace(node.out, name=names.fresh(node.out.name), uid=_new(node.out))
         copies.append(replace(read_instead(node, other), out=other[node.out]))
     taken = {t: other[t] for t in chosen}
-    rest = tuple(read_instead(n, taken) if isinstance(n, Statement) else n for n in program.statements if not set(outs(n)) & set(chosen))
+    rest = tuple(
+        read_instead(n, taken) if isinstance(n, Statement) else n
+        for n in program.statements
+        if not set(outs(n)) & set(chosen)
+    )
     ordered = _ordered((*copies, *rest), (*program.inputs, before))
     found = replace(program, inputs=(*program.inputs, before), statements=ordered)
     return before, simplify(prune(found, *found.outputs))
@@ -186,7 +190,11 @@ def _affine(whole: Program, block: Tensor, held: Tensor | None) -> ClosedForm | 
 
 
 def _is_zero(program: Program) -> bool:
-    return all(isinstance(s, Statement) and s.body == 0 for s in program.statements if set(outs(s)) & set(program.outputs.values()))
+    return all(
+        isinstance(s, Statement) and s.body == 0
+        for s in program.statements
+        if set(outs(s)) & set(program.outputs.values())
+    )
 
 
 def _at_zero(whole: Program, block: Tensor) -> Program | None:
@@ -382,8 +390,12 @@ def _determinant(derivative: Program, forward: Program, block: Tensor) -> Closed
         return no
     inside = inverses[0].outs[0] if inverses else block
     log = logs[0].outs[0]
-    cut = Program((*forward.inputs, log, *((inside,) if inverses else ())), tuple(rest), forward.outputs, forward.requires)
-    back = simplify(prune(adjoint(cut, {cut.outputs["loss"]: sympy.Integer(1)}, (log, inside)), f"d_{log.name}", f"d_{inside.name}"))
+    cut = Program(
+        (*forward.inputs, log, *((inside,) if inverses else ())), tuple(rest), forward.outputs, forward.requires
+    )
+    back = simplify(
+        prune(adjoint(cut, {cut.outputs["loss"]: sympy.Integer(1)}, (log, inside)), f"d_{log.name}", f"d_{inside.name}")
+    )
     if any({log, inside, block} & set(reads(n)) for n in back.statements):
         return f"{block.name} is in more than a log det and a linear term"
     a, b = back.outputs[f"d_{log.name}"], back.outputs[f"d_{inside.name}"]

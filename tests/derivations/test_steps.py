@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from check import EXAMPLES, analysis
+from check import EXAMPLES, analysis, page
 from sympy import Integer
+from trust.generator import text
 
 from symml import load, pipeline
+from symml.analysis import analyse
 from symml.calculus import reverse
 from symml.derivations import steps
 from symml.errors import NumericError
@@ -25,7 +28,9 @@ LIGHT = (
     "ridge",
     "rnn",
 )
-PCA = "tr(W' S W) - tr(L' (W' W))"
+WRITTEN = "tr(W' S W) - tr(L' (W' W))"
+PCA_BODY = "dims n, d, k = 2\ndata X[n, d]\nparam W[d, k]\nS = 1/n X' X\nmaximize tr(W' S W)  subject to  W' W = I"
+PCA = page(PCA_BODY)
 
 
 def told(rows: list[dict]) -> str:
@@ -46,7 +51,31 @@ def test_backpropagation(golden):
 
 
 def test_pca(golden):
-    golden(told(pipeline.derivations(Source("-e", PCA), True, "W", "matrix", {}, product="steps")))
+    golden(told(pipeline.derivations(PCA, False, None, "matrix", {}, product="steps")))
+
+
+def test_pca_of_the_smallest_eigenvalues_changes_the_sign():
+    rows = pipeline.derivations(
+        page(PCA_BODY.replace("maximize", "minimize")), False, None, "matrix", {}, product="steps"
+    )
+    assert [(r["left"], r["text"]) for r in rows[-2:]] == [("", "2(SW + WΛ)"), ("SW", "−WΛ")]
+    rows = pipeline.derivations(
+        page(PCA_BODY.replace("maximize", "minimize")), False, None, "matrix", {}, product="kkt"
+    )
+    assert "SW = −WΛ" in [r["text"] for r in rows]
+
+
+def test_a_written_lagrangian():
+    rows = pipeline.derivations(Source("-e", WRITTEN), True, "W", "matrix", {}, product="steps")
+    assert [r["text"] for r in rows[1:5]] == ["SᵀW", "SW", "WLᵀ", "WL"]
+
+
+@pytest.mark.parametrize("seed", [73, 98])
+def test_generated_pages(seed):
+    """Their parameters have the names that symml itself gives."""
+    a = analyse(Source("page.symml", text(seed)))
+    with np.errstate(all="ignore"):
+        assert steps.lines(a, tuple(t.name for t in a.model.over))
 
 
 @pytest.mark.parametrize("name", LIGHT)
