@@ -22,6 +22,7 @@ from symml.derivations.gradients import formulas
 from symml.derivations.intermediates import with_intermediates
 from symml.derivations.lagrangian_steps import of_lagrangian
 from symml.derivations.line import Line, at_random
+from symml.derivations.page_text import written as page_text
 from symml.derivations.request import Request
 from symml.derivations.rules import IMPLICIT, LINEAR, RECURRENCE, RECURRING, SUM, Both, identity, plain, rule_names
 from symml.errors import NumericError
@@ -36,7 +37,8 @@ from symml.proof.complex_step import Proof, check_gradient, relative
 from symml.proof.perturbed import check_adjoint
 from symml.proof.samples import sample
 from symml.rewrite.simplify import simplify
-from symml.rewrite.stable import stabilise_way
+from symml.rewrite.stable import OF_SOFTMAX, stabilise_way
+from symml.syntax import tree
 
 NOTHING: Both = ("", "")
 LOSS: Both = (r"\ell", "ℓ")
@@ -180,16 +182,36 @@ def _loss(a: Analysis, way: Way, what: str) -> Iterator[Line]:
     """The objective as the page writes it, its parts, and its stable form."""
     loss, raw = way.forward.outputs["loss"], a.raw.outputs["loss"]
     definitions = frozenset(t for t in a.raw.tensors() if t.kind == "definition")
-    written = as_written(a.raw, raw, definitions, sample)
+    written = _of_page(a) or as_written(a.raw, raw, definitions, sample)
     yield Line(way.symbol, "=", written, plain(what), _equal(a, a.raw, way.forward))
     lost = {t for t in definitions if t not in way.forward.tensors()}
     scans = [set(outs(n)) for n in a.raw.statements if isinstance(n, Scan) and not lost.isdisjoint(outs(n))]
     yield from _definitions(a.raw, lost.union(*scans), definitions)
     stable = as_written(way.forward, loss, way.kept, sample)
-    rules = tuple(dict.fromkeys(rule for _, rule in stabilise_way(a.raw)[1]))
-    if stable != written:
-        rule = [identity(r) for r in rules] or [plain("with names for its parts")]
+    rules = (*_lowered_by(a), *(rule for _, rule in stabilise_way(a.raw)[1]))
+    if _bare(stable) != _bare(written):
+        rule = [identity(r) for r in dict.fromkeys(rules)] or [plain("with names for its parts")]
         yield Line(way.symbol, "=", stable, _several(rule), _equal(a, a.raw, way.forward))
+
+
+def _of_page(a: Analysis) -> Both | None:
+    """The objective as the page has it; of a Lagrangian or an expression there is no such text."""
+    if a.model.constraints or a.model.source.name == "-e":
+        return None
+    value = a.model.objective.value
+    return page_text(value if a.model.objective.sense == "minimize" else tree.Negate(value, span=value.span))
+
+
+def _lowered_by(a: Analysis) -> tuple[str, ...]:
+    """The identity that the language itself uses where a page writes logsoftmax."""
+    parts = (a.model.objective.value, *(d for nodes in a.model.definitions.values() for d in nodes))
+    calls = {n.function for part in parts for n in tree.walk(part) if isinstance(n, tree.Call)}
+    return (OF_SOFTMAX,) if "logsoftmax" in calls else ()
+
+
+def _bare(both: Both) -> str:
+    """The text of a formula without what only sets it."""
+    return both[1].replace(" ", "").replace("_F", "")
 
 
 def _equal(a: Analysis, one: Program, other: Program) -> Proof:
