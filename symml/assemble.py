@@ -24,6 +24,7 @@ from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
 from symml.methods import likelihood
 from symml.methods.convexity import certify
+from symml.model.feasible import own_sets
 from symml.model.library import names, page
 from symml.model.lower import Lowering
 from symml.model.model import Data, Graph, Init, Model
@@ -40,7 +41,7 @@ from symml.targets.numba_cpu.wrap import size_entry
 from symml.training.compose import all_dims, couples_rows, minibatch, outputs_as_functions, update_program
 from symml.training.conditions import Condition
 from symml.training.definite import definite
-from symml.training.solvers import EXACT, LBFGS, SOLVERS, Problem, Solver, by_form, named
+from symml.training.solvers import EXACT, LBFGS, SOLVERS, Problem, Solver, by_form, exact, named
 
 if TYPE_CHECKING:
     from symml.analysis import Analysis
@@ -76,7 +77,9 @@ def plan(a: Analysis, options: Options | None = None) -> Plan:
         hypers=tuple(h.tensor for h in model.hypers.values()),
         dims=dims,
         functions=tuple(functions),
-        starts=_starts(a, solver is not None and solver.algorithm == "interior_point"),
+        starts=_starts(
+            a, solver is not None and (solver.algorithm == "interior_point" or solver.facts.get("exact", False))
+        ),
         algorithm=solver.algorithm if solver else "descent" if batch is None else "minibatch",
         optimizer=optimizer,
         update=update_program(optimizer) if optimizer else None,
@@ -94,19 +97,22 @@ def _problem(a: Analysis) -> Problem:
     """What is minimised, with the page's constraints as conditions; definite matrices by their factors."""
     model = a.model
     if not model.constraints:
-        return Problem(a.forward, a.derivative, model.over)
-    if model.weight is not None:
-        raise UnsupportedError("weights beside constraints are not supported yet", model.weight.span)
+        return Problem(a.forward, a.derivative, model.over, sets={})
     psd = [c for c in model.constraints if c.sense == "psd"]
     matrices = [r.param for r in model.regions if r.kind == "psd"]
     program, inside = definite(a.program, [c.output for c in psd], matrices)
     conditions = tuple(Condition(inside.get(c.output, c.output), c.sense == "equal", c.text) for c in model.constraints)
     whole = simplify(stabilise(prune(program, "loss", *(c.output for c in conditions))))
-    return Problem(a.forward, a.derivative, model.over, conditions, whole)
+    return Problem(a.forward, a.derivative, model.over, conditions, whole, own_sets(model))
 
 
 def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
     """How a page is solved that is not trained by an optimiser's page: as it says, else by the form of its problem."""
+    if a.model.weight is not None and a.model.constraints:  # the other solvers read the page's own constraints
+        found = exact(Problem(a.forward, a.derivative, a.model.over, sets=own_sets(a.model)))
+        if found is None or method not in ("lbfgs", "closed_form"):
+            raise UnsupportedError("weights beside constraints are not supported yet", a.model.weight.span)
+        return found
     problem = _problem(a)
     precise = options is None or (options.dtype == "float64" and options.target != "cuda")
     if a.model.train is None:

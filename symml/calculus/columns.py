@@ -108,11 +108,11 @@ def columns(program: Program, v: Tensor, output: str, leading: bool = False) -> 
         p.ties[y] = {}
     inputs = tuple(t for t in program.inputs if t is not v)
     found = Program(inputs, tuple(nodes), {output: full, "stored": p.of.get(y, full)}, program.requires)
-    found = simplify(simplify(prune(found, output, "stored")).mapped(_counted))
+    found = simplify(simplify(prune(found, output, "stored")).mapped(counted))
     return Columns(prune(found, output), found.outputs["stored"], p.ties[y], len(y.shape))
 
 
-def _counted(s: Statement) -> Statement:
+def counted(s: Statement) -> Statement:
     """A sum over an index on which nothing depends, as a product with its size."""
     if s.reduce != "sum" or s.guard is not None:
         return s

@@ -74,6 +74,23 @@ def _solve(node: Library, d: Mapping[Tensor, Tensor], names: Names) -> tuple[lis
     return nodes, sent
 
 
+def _solve_each(node: Library, d: Mapping[Tensor, Tensor], names: Names) -> tuple[list[Node], Sent]:
+    """x_n = A_n^-1 b_n:  db_n = A_n^-T dx_n,  dA_n = -db_n x_n'"""
+    (A, B), (X,) = node.args, node.outs
+    n, (i, j) = Index("n", A.shape[0]), _indices(A.shape[1], "ij")
+    turned, pulled = Tensor(names.fresh("t"), A.shape), Tensor(names.fresh("t"), B.shape)
+    nodes: list[Node] = [
+        _sum(turned, (n, i, j), (), A[n, j, i]),
+        Library("solve_each", (pulled,), (turned, d[X]), node.span),
+    ]
+    sent = []
+    if B in d:
+        sent.append((B, _sum(d[B], (n, i), (), pulled[n, i], "+=")))
+    if A in d:
+        sent.append((A, _sum(d[A], (n, i, j), (), -pulled[n, i] * X[n, j], "+=")))
+    return nodes, sent
+
+
 def _chol(node: Library, d: Mapping[Tensor, Tensor], names: Names) -> tuple[list[Node], Sent]:
     """A = L L':  S = L^-T phi(L' dL) L^-1, with phi the lower triangle and half the diagonal; of A the lower triangle is
     read, so dA = S + S' below the diagonal, S on it, 0 above."""
@@ -93,5 +110,5 @@ def _chol(node: Library, d: Mapping[Tensor, Tensor], names: Names) -> tuple[list
 
 
 OP_RULES: Mapping[str, Rule] = MappingProxyType(
-    {"inv": _inv, "det": _det, "logdet": _logdet, "solve": _solve, "chol": _chol}
+    {"inv": _inv, "det": _det, "logdet": _logdet, "solve": _solve, "solve_each": _solve_each, "chol": _chol}
 )

@@ -63,6 +63,7 @@ Verify = Annotated[bool, typer.Option("--verify", help="Print every proof.")]
 Steps = Annotated[bool, typer.Option("--steps", help="Print the way, each line with its rule and its check.")]
 Kkt = Annotated[bool, typer.Option("--kkt", help="The Lagrangian and the conditions of an optimum.")]
 Dual = Annotated[bool, typer.Option("--dual", help="The dual problem, and the way to it.")]
+Stationary = Annotated[bool, typer.Option("--stationary", help="gradient = 0 solved where it can be.")]
 Order = Annotated[
     int | None, typer.Option(help="Hessian (2), or the derivative of a higher order.", show_default=False)
 ]
@@ -88,6 +89,7 @@ def derive(
     steps: Steps = False,
     kkt: Kkt = False,
     dual: Dual = False,
+    stationary: Stationary = False,
     order: Order = None,
     jacobian: Jacobian = None,
     hvp: Hvp = False,
@@ -108,6 +110,7 @@ def derive(
             "steps": steps,
             "kkt": kkt,
             "dual": dual,
+            "stationary": stationary,
             "order": order,
             "jacobian": jacobian,
             "hvp": hvp,

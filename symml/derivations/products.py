@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from symml.analysis import Analysis, analyse, differentiate
-from symml.derivations import dual, gradients, kkt, second_order, steps
+from symml.derivations import dual, gradients, kkt, second_order, stationary, steps
 from symml.derivations.request import Request
 from symml.errors import SpecError
 from symml.ir.program import Program
@@ -27,6 +27,7 @@ PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
         "steps": steps.product,
         "kkt": kkt.product,
         "dual": dual.product,
+        "stationary": stationary.product,
         "order": second_order.order,
         "jacobian": second_order.jacobians,
         "hvp": second_order.hvp,

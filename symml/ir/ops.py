@@ -111,6 +111,14 @@ OPS: Mapping[str, Op] = MappingProxyType(
             "{0}^{{-1}} {1}",
             "{0}⁻¹ {1}",
         ),
+        "solve_each": Op(
+            lambda A, B: (np.linalg.solve(A, B[..., None])[..., 0],),
+            lambda A, B, log, root: (np.stack([_solved(a, b) for a, b in zip(A, B, strict=True)]),),
+            ((3,), (2,)),
+            lambda a, b: b,
+            "{0}_i^{{-1}} {1}_i",
+            "{0}[i]⁻¹ {1}[i]",
+        ),
         "chol": Op(
             lambda A: (np.linalg.cholesky(A) if A.dtype.kind == "f" else _cholesky(A, np.sqrt),),
             lambda A, log, root: (_cholesky(A, root),),

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 import sympy
 from sympy import Dummy, Expr
 
-from symml.calculus.columns import Columns, shared
+from symml.calculus.columns import Columns, counted, shared
 from symml.calculus.reverse import adjoint
 from symml.calculus.second import hessian
 from symml.errors import UnsupportedError
-from symml.ir.functions import KINKED, PIECEWISE_CONSTANT
+from symml.ir.functions import KINKED, PIECEWISE_CONSTANT, equal
 from symml.ir.program import (
     Access,
     Library,
@@ -39,7 +39,7 @@ from symml.ir.program import (
     read_instead,
     reads,
 )
-from symml.names import Names
+from symml.names import Names, number
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 
@@ -65,6 +65,12 @@ class ClosedForm:
     right: Program | None = None
     shared: int = -1
     diagonal: bool = False
+    kept: Program | None = None
+
+    @property
+    def used(self) -> Program:
+        """What a step computes: the solution, where an entry that nothing determines stays as it was."""
+        return self.kept or self.program
 
 
 @dataclass(frozen=True)
@@ -84,13 +90,15 @@ def solve(derivative: Program, forward: Program, block: Tensor, region: str = ""
     held, kept = _held(whole, block)
     if region == "simplex":
         return _simplex(kept, block)
+    attempts = {
+        "": (lambda: _affine(kept, block, held), lambda: _separable(kept, block, held)),
+        "symmetric": (lambda: _affine(kept, block, held),),
+        "psd": (),
+    }
+    if region not in attempts:
+        return Unsolved(block, f"it stays in a set with a boundary ({region})")
     reasons = []
-    if region in ("", "symmetric"):
-        found = _affine(kept, block, held)
-        if not isinstance(found, str):
-            return found
-        reasons.append(found)
-    for attempt in (lambda: _separable(kept, block, held), lambda: _determinant(derivative, forward, block)):
+    for attempt in (*attempts[region], lambda: _determinant(derivative, forward, block)):
         found = attempt()
         if not isinstance(found, str):
             return found
@@ -120,7 +128,7 @@ def _held(program: Program, block: Tensor) -> tuple[Tensor | None, Program]:
     if not chosen:
         return None, program
     names = Names(t.name for t in program.tensors())
-    before = replace(block, name=names.claim(f"{block.name}_before"), kind="data", uid=_new(block))
+    before = replace(block, name=names.claim(f"{block.name}_before"), kind="data", uid=number())
     needed = set(chosen)
     for node in reversed(program.statements):
         if not needed.isdisjoint(outs(node)):
@@ -131,7 +139,7 @@ def _held(program: Program, block: Tensor) -> tuple[Tensor | None, Program]:
         if not isinstance(node, Statement) or node.out not in needed or node.out not in depends:
             continue
         if node.out not in other:
-            other[node.out] = replace(node.out, name=names.fresh(node.out.name), uid=_new(node.out))
+            other[node.out] = replace(node.out, name=names.fresh(node.out.name), uid=number())
         copies.append(replace(read_instead(node, other), out=other[node.out]))
     taken = {t: other[t] for t in chosen}
     rest = tuple(
@@ -142,12 +150,6 @@ def _held(program: Program, block: Tensor) -> tuple[Tensor | None, Program]:
     ordered = _ordered((*copies, *rest), (*program.inputs, before))
     found = replace(program, inputs=(*program.inputs, before), statements=ordered)
     return before, simplify(prune(found, *found.outputs))
-
-
-def _new(t: Tensor) -> int:
-    from symml.names import number
-
-    return number()
 
 
 def _ordered(nodes: Iterable[Node], inputs: Iterable[Tensor]) -> tuple[Node, ...]:
@@ -186,7 +188,20 @@ def _affine(whole: Program, block: Tensor, held: Tensor | None) -> ClosedForm | 
     if made is None:
         return f"the equations of {block.name} are one system over all of its entries"
     program, matrix, axis = made
-    return ClosedForm(block, "affine", program, whole, held, matrix, right, axis, h.diagonal)
+    kept = None
+    if held is not None and h.diagonal:  # an empty cluster has no centre: h = 0, and so is the right side
+        kept = _staying(h, right, held)
+    return ClosedForm(block, "affine", program, whole, held, matrix, right, axis, h.diagonal, kept)
+
+
+def _staying(h: Columns, right: Program, held: Tensor) -> Program:
+    """right / h where h is not 0, the entry as it was elsewhere."""
+    k, out = fresh_indices(held.shape), Tensor("solution", held.shape)
+    nothing = equal(Access(h.stored, k), sympy.Integer(0))
+    body = (Access(right.outputs["right"], k) + nothing * Access(held, k)) / (Access(h.stored, k) + nothing)
+    matrix = replace(prune_to(h.program, h.stored), outputs={"matrix": h.stored})
+    joined = _joined(matrix, right, (Statement(out, k, "=", "none", k, body),), out)
+    return replace(joined, inputs=tuple(dict.fromkeys((*joined.inputs, held))))
 
 
 def _is_zero(program: Program) -> bool:
@@ -243,20 +258,43 @@ def _system(h: Columns, right: Program, block: Tensor) -> tuple[Program, Program
         matrix = replace(h.program, outputs={"matrix": h.full})
         return _joined(matrix, right, (Library("solve", (out,), (h.full, r)),), out), matrix, -1
     found = shared(h)
+    steps: tuple[Node, ...]
     if found is None:
-        return None
+        return _one_by_one(h, right, out, block)
     program, a, axis = found
     matrix = replace(program, outputs={"matrix": a})
     if axis == 1:  # A P = R
-        return _joined(matrix, right, (Library("solve", (out,), (a, r)),), out), matrix, axis
-    i, j = k  # P A = R, and A is symmetric: A P' = R'
-    turned, found_ = Tensor("turned", block.shape[::-1]), Tensor("columns", block.shape[::-1])
-    steps = (
-        Statement(turned, (j, i), "=", "none", (j, i), Access(r, (i, j))),
-        Library("solve", (found_,), (a, turned)),
-        Statement(out, (i, j), "=", "none", (i, j), Access(found_, (j, i))),
-    )
+        steps = (Library("solve", (out,), (a, r)),)
+    else:  # P A = R, and A is symmetric: A P' = R'
+        turned, back = Tensor("turned", block.shape[::-1]), Tensor("columns", block.shape[::-1])
+        steps = (_turn(turned, r), Library("solve", (back,), (a, turned)), _turn(out, back))
     return _joined(matrix, right, steps, out), matrix, axis
+
+
+def _turn(out: Tensor, t: Tensor) -> Statement:
+    """out = t'"""
+    i, j = fresh_indices(out.shape)
+    return Statement(out, (i, j), "=", "none", (i, j), Access(t, (j, i)))
+
+
+def _one_by_one(h: Columns, right: Program, out: Tensor, block: Tensor) -> tuple[Program, Program, int] | None:
+    """A system of its own for each row of the block, or for each column."""
+    if len(block.shape) != 2 or dict(h.ties) not in ({0: 0}, {1: 1}):
+        return None
+    r, (axis,) = right.outputs["right"], h.ties.values()
+    matrix = replace(prune_to(h.program, h.stored), outputs={"matrix": h.stored})
+    if axis == 0:
+        return _joined(matrix, right, (Library("solve_each", (out,), (h.stored, r)),), out), matrix, -1
+    n, m = block.shape
+    systems, turned, back = Tensor("systems", (m, n, n)), Tensor("turned", (m, n)), Tensor("columns", (m, n))
+    k, i, j = fresh_indices((m, n, n))
+    steps = (
+        Statement(systems, (k, i, j), "=", "none", (k, i, j), Access(h.stored, (i, k, j))),
+        _turn(turned, r),
+        Library("solve_each", (back,), (systems, turned)),
+        _turn(out, back),
+    )
+    return _joined(matrix, right, steps, out), matrix, -1
 
 
 def prune_to(program: Program, t: Tensor) -> Program:
@@ -318,15 +356,21 @@ def _terms(whole: Program, block: Tensor) -> _Terms | str:
 
 
 def _split(body: Expr, u: Dummy) -> list[tuple[Expr, Expr]]:
-    """(coefficient, function of u) of each term; a term that does not factor is expanded."""
+    """(coefficient, function of u) of each term. Only a factor that mixes u with the data is multiplied out: (x - mu)^2 stays."""
     found = []
     for term in sympy.Add.make_args(body):
         c, phi = term.as_independent(u, as_Add=False)
-        if _mixes(phi, u):
-            for part in sympy.Add.make_args(sympy.expand(term)):
-                found.append(part.as_independent(u, as_Add=False))
-        else:
+        mixed = next((f for f in sympy.Mul.make_args(phi) if _mixes(f, u) and f.has(sympy.Add)), None)
+        if mixed is None:
             found.append((c, phi))
+            continue
+        whole = mixed if mixed.is_Add else sympy.expand(mixed)
+        if not whole.is_Add:
+            found.append((c, phi))
+            continue
+        rest = term / mixed
+        for part in whole.args:
+            found += _split(rest * part, u)
     return found
 
 
@@ -354,7 +398,8 @@ def _separable(whole: Program, block: Tensor, held: Tensor | None) -> ClosedForm
     body = roots[0].xreplace({symbols[t]: Access(t, k) for t, _ in found.phi})
     last = Statement(out, k, "=", "none", k, body)
     program = replace(found.program, statements=(*found.program.statements, last), outputs={"solution": out})
-    return ClosedForm(block, "separable", simplify(prune(program, "solution")), whole, held)
+    program = simplify(simplify(prune(program, "solution")).mapped(counted))
+    return ClosedForm(block, "separable", program, whole, held)
 
 
 def _simplex(whole: Program, block: Tensor) -> ClosedForm | Unsolved:

@@ -179,7 +179,7 @@ BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingPro
         "vector": _constant,
         "matrix": _constant,
         "eye": _identity,
-        **dict.fromkeys(("inv", "det", "logdet", "solve", "chol", "argsort"), _operation),
+        **dict.fromkeys(("inv", "det", "logdet", "solve", "solve_each", "chol", "argsort"), _operation),
         "sort": _sort,
         "top": _top,
         "transpose": lambda low, node, env: transpose(_one(low, node, env)),

@@ -300,3 +300,13 @@ def _box(
         figures[f"{side} {t.name}"] = (loops, body)
     absorbed = tuple(n for n in found if n in (*ends["lower"], *ends["upper"], *ends["fixed"]))
     return Region(t, "box", absorbed, open=tuple(open_)), figures
+
+
+def own_sets(model: Model) -> dict[Tensor, str] | None:
+    """The kind of set that each parameter lies in; "" where it has no boundary to stop at. None where a constraint is none
+    of a single parameter's set."""
+    absorbed = {name for r in model.regions for name in r.absorbs}
+    strict = {c.name for c in model.constraints if c.strict}
+    if any(c.name not in absorbed for c in model.constraints):
+        return None
+    return {r.param: "" if r.kind == "box" and strict.issuperset(r.absorbs) else r.kind for r in model.regions}

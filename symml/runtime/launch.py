@@ -300,6 +300,8 @@ def _no_solution(outcome: Mapping) -> str:
     """What a person may look at where a problem has no solution."""
     if outcome["status"] == MESSAGES[7]:
         return f"the best point found misses them by {outcome['infeasibility']:.2g}: look for constraints that exclude each other"
+    if outcome["status"] == MESSAGES[9]:
+        return "the stationary point is a maximum or a saddle in one of the blocks: look at the sign of the objective"
     return f"it is {outcome['loss']:.3g} after {outcome['steps']} steps: bound the parameters, or add a penalty"
 
 

@@ -136,7 +136,11 @@ def next_path(run, paths):
 
 # constraints
 
-MESSAGES = {7: "no point satisfies all constraints", 8: "the objective has no least value: it falls without end"}
+MESSAGES = {
+    7: "no point satisfies all constraints",
+    8: "the objective has no least value: it falls without end",
+    9: "the closed form is no minimum: the objective rises there",
+}
 
 
 def run_interior_point(
@@ -213,4 +217,50 @@ def interior_outcome(run, loss, g, compiled, seconds):
         "history": run["trace"][: done + 1, 0].tolist(),
         "kkt": float(run["scalars"][2]),
         "infeasibility": float(run["scalars"][5]),
+    }
+
+
+# closed forms
+
+
+def run_alternating(
+    algorithm, gradient, x, data, work, update, tolerance, iterations, watch=None, saved=None, between=None
+):
+    """Train all of x by closed forms in turn; update: (data, work) of the function that makes a round."""
+    run = {
+        "x": x,
+        "scalars": np.array([math.inf, math.inf]),
+        "counters": np.zeros(1, np.int64),
+        "trace": np.zeros((iterations + 1, 2)),
+        "status": np.zeros(1, np.int64),
+    }
+    if saved is not None:
+        restore(run, saved)
+    started = time.perf_counter()
+    arrays = (x, x.copy(), run["scalars"], run["counters"], run["trace"], data, work, *update)
+    algorithm(*arrays, 0, tolerance)  # compiles, or loads
+    compiled, began, piece, counters = time.perf_counter() - started, time.perf_counter(), 1, run["counters"]
+    if between is not None:
+        between(run)
+    while run["status"][0] == 0:
+        start = time.perf_counter()
+        run["status"][0] = algorithm(*arrays, min(piece, iterations + 1 - int(counters[0])), tolerance)
+        piece = longer(piece, time.perf_counter() - start)
+        if run["status"][0] == 0 and counters[0] > iterations:
+            run["status"][0] = USED_UP
+        if watch is not None:
+            watch(int(counters[0]), iterations, float(run["scalars"][0]), float(run["scalars"][1]))
+        if between is not None:
+            between(run)
+    g, done, status = np.zeros_like(x), int(counters[0]), int(run["status"][0])
+    loss = gradient(x, g, data, work)
+    return {
+        "status": STATUS[status] if status < len(STATUS) else MESSAGES[status],
+        "steps": done,
+        "compile_seconds": compiled,
+        "seconds": time.perf_counter() - began,
+        "evaluations": done + 1,
+        "loss": float(loss),
+        "gradient": float(np.max(np.abs(g), initial=0.0)),
+        "history": run["trace"][: done + 1, 0].tolist(),
     }

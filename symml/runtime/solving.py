@@ -14,7 +14,14 @@ import numpy as np
 
 from symml.errors import DataError
 from symml.runtime.launch import Between, Problem, Watch, buffers, data_tuple, shape
-from symml.runtime.solve import LARGEST_JACOBIAN, MOST_UNKNOWNS, paths_of, run_interior_point, run_least_squares
+from symml.runtime.solve import (
+    LARGEST_JACOBIAN,
+    MOST_UNKNOWNS,
+    paths_of,
+    run_alternating,
+    run_interior_point,
+    run_least_squares,
+)
 
 
 def given(p: Problem, name: str) -> tuple[tuple, tuple]:
@@ -94,6 +101,23 @@ def refuse_large(m: int, p: int) -> None:
         )
 
 
+def alternating(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    """Closed forms in turn."""
+    o, module = p.kernel.manifest["method"], p.kernel.module
+    return run_alternating(
+        module.alternating,
+        module.value_and_grad,
+        p.x,
+        *given(p, "value_and_grad"),
+        given(p, "update"),
+        o["tolerance"],
+        int(o["options"]["iterations"]),
+        watch,
+        saved,
+        between,
+    )
+
+
 SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(
-    {"levenberg_marquardt": least_squares, "interior_point": interior_point}
+    {"levenberg_marquardt": least_squares, "interior_point": interior_point, "alternating": alternating}
 )

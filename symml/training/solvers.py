@@ -19,11 +19,13 @@ from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.loops.plan import Function
 from symml.loops.schedule import schedule
 from symml.methods import epigraph, squares
+from symml.methods.closed_forms import Unsolved
 from symml.names import Names
 from symml.proof.samples import sample, sizes
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.source import Span
+from symml.training.blocks import Turns, in_turn, update_function
 from symml.training.conditions import Condition, functions
 
 AGREE = 1e-9  # relative: the gradient of the residual form against the derivative of the page
@@ -32,6 +34,8 @@ SOLVERS: Mapping[str, Mapping[str, float]] = {
     "gauss_newton": {"iterations": 500},
     "interior_point": {"iterations": 300},
     "newton": {"iterations": 300},
+    "alternating": {"iterations": 1000},
+    "closed_form": {"iterations": 10},
 }
 SQUARES = ("levenberg_marquardt", "gauss_newton")
 EXACT: Mapping[str, float] = {"levenberg_marquardt": 0.0, "gauss_newton": 0.0, "interior_point": 1e-9, "newton": 1e-9}
@@ -41,13 +45,15 @@ EXACT: Mapping[str, float] = {"levenberg_marquardt": 0.0, "gauss_newton": 0.0, "
 @dataclass(frozen=True)
 class Problem:
     """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (with conditions only) has the loss
-    and the residual of each condition, equalities first."""
+    and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
+    condition ties blocks to one another."""
 
     forward: Program
     derivative: Program
     wrt: tuple[Tensor, ...]
     conditions: tuple[Condition, ...] = ()
     whole: Program | None = None
+    sets: Mapping[Tensor, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,13 @@ LBFGS = Solver("lbfgs", "lbfgs", "")
 
 def by_form(p: Problem) -> Solver:
     """The solver for a page that names none."""
+    squared = squares.read(p.forward, "loss", p.wrt) if not p.conditions else None
+    if (squared is None or squared.program is None) and (found := exact(p)) is not None:
+        return found
     if p.conditions:
         return _interior_point(p, "")
-    found = squares.read(p.forward, "loss", p.wrt)
-    if found.program is not None:
-        return _least_squares(found, p.derivative, p.wrt, "")
+    if squared is not None and squared.program is not None:
+        return _least_squares(squared, p.derivative, p.wrt, "")
     if epigraph.has_kinks(p.forward, p.wrt):
         made = epigraph.smooth(p.forward, "loss", {}, p.wrt)
         return LBFGS if made.program is None else _interior_point(p, "")
@@ -83,6 +91,8 @@ def by_form(p: Problem) -> Solver:
 
 def named(method: str, place: Span | None, p: Problem) -> Solver:
     """The solver that a page names."""
+    if method in ("alternating", "closed_form"):
+        return _in_turn(method, place, p)
     if p.conditions and method != "interior_point":
         raise UnsupportedError(
             f"'{method}' does not keep '{p.conditions[0].text}'",
@@ -101,6 +111,39 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
             fix="train with lbfgs, or leave the method out",
         )
     return _least_squares(found, p.derivative, p.wrt, method)
+
+
+# closed forms
+
+
+def _turns(p: Problem) -> Turns | Unsolved:
+    if p.sets is None:
+        return Unsolved(p.wrt[0], "a constraint ties its entries to others")
+    return in_turn(p.derivative, p.forward, p.wrt, p.sets)
+
+
+def exact(p: Problem) -> Solver | None:
+    """The closed form of a problem of which one round is the end."""
+    turns = _turns(p)
+    return _alternating("closed_form", turns, p.wrt) if isinstance(turns, Turns) and turns.exact else None
+
+
+def _in_turn(method: str, place: Span | None, p: Problem) -> Solver:
+    turns = _turns(p)
+    if isinstance(turns, Unsolved):
+        raise SpecError(
+            f"gradient = 0 has no closed form in '{turns.block.name}': {turns.reason}",
+            place,
+            fix="leave the method out, or train with lbfgs",
+        )
+    if method == "closed_form" and not turns.exact:
+        raise SpecError("each closed form needs the others", place, fix="train with alternating")
+    return _alternating(method, turns, p.wrt)
+
+
+def _alternating(method: str, turns: Turns, wrt: tuple[Tensor, ...]) -> Solver:
+    update = update_function(turns, wrt)
+    return Solver(method, "alternating", turns.reason, (update,), (), {"exact": turns.exact}, (turns.program,))
 
 
 # constraints and kinks

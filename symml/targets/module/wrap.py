@@ -308,7 +308,23 @@ def _run_interior_point(m: Mapping, dtype: str) -> list[str]:
     ]
 
 
-_SOLVING = {"interior_point": _run_interior_point, "lbfgs": _run_lbfgs, "levenberg_marquardt": _run_least_squares}
+def _run_alternating(m: Mapping, dtype: str) -> list[str]:
+    o = m["method"]
+    return [
+        *_call_of(m, dtype, "update"),
+        f"outcome = run_alternating(alternating, value_and_grad, x, inputs, work, update_given, {o['tolerance']!r}, "
+        f"{int(o['options']['iterations'])}, watch)",
+        "if outcome['status'] in MESSAGES.values():",
+        f"{INDENT}raise ValueError(outcome['status'])",
+    ]
+
+
+_SOLVING = {
+    "alternating": _run_alternating,
+    "interior_point": _run_interior_point,
+    "lbfgs": _run_lbfgs,
+    "levenberg_marquardt": _run_least_squares,
+}
 
 
 def _call_of(m: Mapping, dtype: str, name: str) -> list[str]:

@@ -19,6 +19,13 @@ def solve(A, B, out):
 
 
 @njit(cache=True, error_model="numpy")
+def solve_each(A, B, out):
+    """out[i] = A[i]^-1 B[i]."""
+    for i in range(A.shape[0]):
+        solve(A[i], B[i], out[i])
+
+
+@njit(cache=True, error_model="numpy")
 def inv(A, out):
     """out = A^-1, by LU."""
     identity = np.zeros_like(A)

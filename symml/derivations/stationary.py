@@ -1,0 +1,83 @@
+"""gradient = 0, solved block by block where it can be, each solution plugged back before it is shown.
+
+product(request)  ->  rows of sections.py: the equation, the closed form, or why there is none
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from symml import names
+from symml.analysis import Analysis
+from symml.derivations.request import Request
+from symml.derivations.sections import equation, note
+from symml.errors import NumericError
+from symml.ir.program import Program, Tensor
+from symml.latex.derivation import Formula, formula
+from symml.methods.closed_forms import ClosedForm, Unsolved, solve
+from symml.model.feasible import own_sets
+from symml.proof.plugged_back import check_solution
+from symml.proof.samples import sample
+
+WORDS = {
+    "affine": "the gradient is affine in {0}",
+    "separable": "each entry of {0} has an equation of its own",
+    "simplex": "each entry of {0} has an equation of its own; the multiplier makes their sum 1",
+    "covariance": "{0} is in a log det, and its inverse in a linear term",
+    "precision": "{0} is in a log det and in a linear term",
+}
+
+
+def product(request: Request) -> list[dict]:
+    """`symml derive --stationary`."""
+    with np.errstate(all="ignore"):
+        a = request.analysis
+        return [row for t in a.model.over if t.name in request.chosen for row in _rows(a, t)]
+
+
+def closed_form(a: Analysis, block: Tensor) -> ClosedForm | Unsolved:
+    """The closed form of a block, with the set that the page says it lies in."""
+    sets = own_sets(a.model)
+    if sets is None:
+        return Unsolved(block, "a constraint ties its entries to others")
+    return solve(a.derivative, a.forward, block, sets.get(block, ""))
+
+
+def _rows(a: Analysis, block: Tensor) -> Iterator[dict]:
+    letter, symbol = names.unicode(block.name), names.latex(block.name)
+    head = f"∂/∂{letter} = 0"
+    found = closed_form(a, block)
+    if isinstance(found, Unsolved):
+        yield note(head, f"no closed form: {found.reason}")
+        return
+    proof = check_solution(found.derivative, f"d_{block.name}", found.used, block, found.kind == "simplex")
+    if not proof.ok:
+        raise NumericError(f"the closed form of '{block.name}' is wrong, or not finite at random inputs: {proof}")
+    yield note(head, WORDS[found.kind].format(letter) + (", with what the minimum chose held" if found.held else ""))
+    if found.matrix is not None:
+        left, right = _formula(found.matrix, "matrix"), _formula(found.right, "right")
+        if left.form == right.form == "matrix":
+            yield equation(
+                head, _times(left, symbol, letter, found), (right.latex, right.text), "", (*left.where, *right.where)
+            )
+    s = _formula(found.program, "solution")
+    told = "plugged back, the gradient is 0" + (f" to {proof.error:.0e}" if proof.error else "")
+    yield equation(head, (symbol, letter), (s.latex, s.text), told, s.where)
+
+
+def _formula(program: Program, key: str) -> Formula:
+    return formula(program, program.outputs[key], sample)
+
+
+def _times(matrix: Formula, symbol: str, letter: str, found: ClosedForm) -> tuple[str, str]:
+    """H w, W H where the rows share it, or h (.) C."""
+    latex, text = (
+        (rf"\left({matrix.latex}\right)", f"({matrix.text})") if matrix.nodes > 1 else (matrix.latex, matrix.text)
+    )
+    if found.diagonal and found.block.shape:
+        return rf"{latex} \odot {symbol}", f"{text} ⊙ {letter}"
+    if found.shared == 0:
+        return f"{symbol} {latex}", f"{letter}{text}"
+    return f"{latex} {symbol}", f"{text}{' ' if not found.block.shape else ''}{letter}"
