@@ -69,6 +69,10 @@ class Model:
         """The Lagrangian and the Karush-Kuhn-Tucker conditions of an optimum."""
         return self._sections("kkt")
 
+    def convexity(self) -> Sections:
+        """Is the objective convex, jointly or by blocks, and the feasible set; the Lipschitz constants of the gradient."""
+        return self._sections("convexity")
+
     def dual(self) -> Sections:
         """The dual problem with the way to it, or at what the inner minimisation stopped."""
         return self._sections("dual")

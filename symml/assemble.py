@@ -16,6 +16,7 @@ import sympy
 
 from symml.calculus.reverse import gradient
 from symml.calculus.second import hessian_times
+from symml.derivations.convexity import certificate
 from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.optimizer import Optimizer
@@ -23,7 +24,6 @@ from symml.ir.program import Dim, Domain, Program, Tensor, direct_accesses, flat
 from symml.loops.plan import Function, Plan, Start
 from symml.loops.schedule import schedule
 from symml.methods import likelihood
-from symml.methods.convexity import certify
 from symml.model.feasible import own_sets
 from symml.model.library import names, page
 from symml.model.lower import Lowering
@@ -274,7 +274,7 @@ def _starts(a: Analysis, inside: bool) -> tuple:
     starts = []
     low = Lowering(a.model.dims, {h.tensor.name: h.tensor for h in a.model.hypers.values()}, {})
     missing = [t for t in a.model.over if a.model.params[t.name].init is None]
-    if missing and not inside and not (c := certify(a.forward, "loss", a.model.over)).convex:
+    if missing and not inside and not (c := certificate(a)).convex:
         p = a.model.params[missing[0].name]
         raise SpecError(
             f"'{missing[0].name}' needs an init: the problem is not certified convex ({c.reason})",
@@ -328,7 +328,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         functions["predict"]["out"]["label"] = next(
             (d.tensor.name for d in model.data.values() if d.tensor.domain.size == label.size), ""
         )
-    c = certify(a.forward, "loss", a.model.over)
+    c = certificate(a)
     return {
         "model": model.name,
         "formulas": rows,

@@ -64,6 +64,9 @@ Steps = Annotated[bool, typer.Option("--steps", help="Print the way, each line w
 Kkt = Annotated[bool, typer.Option("--kkt", help="The Lagrangian and the conditions of an optimum.")]
 Dual = Annotated[bool, typer.Option("--dual", help="The dual problem, and the way to it.")]
 Stationary = Annotated[bool, typer.Option("--stationary", help="gradient = 0 solved where it can be.")]
+Convexity = Annotated[
+    bool, typer.Option("--convexity", help="Is it convex and why, or what stopped that; the step size.")
+]
 Order = Annotated[
     int | None, typer.Option(help="Hessian (2), or the derivative of a higher order.", show_default=False)
 ]
@@ -90,6 +93,7 @@ def derive(
     kkt: Kkt = False,
     dual: Dual = False,
     stationary: Stationary = False,
+    convexity: Convexity = False,
     order: Order = None,
     jacobian: Jacobian = None,
     hvp: Hvp = False,
@@ -111,6 +115,7 @@ def derive(
             "kkt": kkt,
             "dual": dual,
             "stationary": stationary,
+            "convexity": convexity,
             "order": order,
             "jacobian": jacobian,
             "hvp": hvp,

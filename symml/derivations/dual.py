@@ -19,10 +19,10 @@ from symml.derivations.sections import Side, equation, note, side
 from symml.duality.check import check
 from symml.duality.dual import Condition, Dual, dual
 from symml.duality.structure import with_symmetries
-from symml.duality.terms import NoClosedForm, Term, Terms
 from symml.errors import NumericError
 from symml.ir.program import Index, Program, Statement, Tensor
 from symml.latex.printing import LATEX, TEXT
+from symml.methods.terms import NoClosedForm, Term, Terms
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 

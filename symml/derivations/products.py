@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from symml.analysis import Analysis, analyse, differentiate
-from symml.derivations import dual, gradients, kkt, second_order, stationary, steps
+from symml.derivations import convexity, dual, gradients, kkt, second_order, stationary, steps
 from symml.derivations.request import Request
 from symml.errors import SpecError
 from symml.ir.program import Program
@@ -26,6 +26,7 @@ PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
         "gradient": gradients.product,
         "steps": steps.product,
         "kkt": kkt.product,
+        "convexity": convexity.product,
         "dual": dual.product,
         "stationary": stationary.product,
         "order": second_order.order,

@@ -15,9 +15,9 @@ import numpy as np
 from sympy import Expr
 
 from symml.duality.dual import Condition, Dual
-from symml.duality.terms import NoClosedForm, Terms
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Dim, Index, Program, Statement, Tensor
+from symml.methods.terms import NoClosedForm, Terms
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune
 

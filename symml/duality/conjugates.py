@@ -15,9 +15,9 @@ from types import MappingProxyType
 import sympy
 from sympy import Expr
 
-from symml.duality.terms import NoClosedForm
 from symml.ir.functions import absolute, relu, signum, softplus
 from symml.ir.program import Access
+from symml.methods.terms import NoClosedForm
 
 
 @dataclass(frozen=True)

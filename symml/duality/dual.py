@@ -22,7 +22,6 @@ from symml.calculus.reverse import gradient
 from symml.duality import quadratic
 from symml.duality.conjugates import Minimum, minimised, piece
 from symml.duality.lagrangian import Lagrangian, build
-from symml.duality.terms import NoClosedForm, Term, Terms, renamed, terms_of, unknowns, zeroed
 from symml.ir.program import (
     Access,
     Index,
@@ -35,6 +34,7 @@ from symml.ir.program import (
     reads,
     substitute,
 )
+from symml.methods.terms import NoClosedForm, Term, Terms, renamed, terms_of, unknowns, zeroed
 from symml.model.constraints import Constraint
 from symml.model.model import Model
 from symml.names import Names

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from sympy import Expr
 
 from symml.calculus.reverse import gradient
-from symml.duality.terms import NoClosedForm, Term, Terms, renamed, terms_of, unknowns, zeroed
 from symml.ir.program import Access, Index, Library, Statement, Tensor, direct_accesses, fresh_indices, outs, substitute
+from symml.methods.terms import NoClosedForm, Term, Terms, renamed, terms_of, unknowns, zeroed
 from symml.names import Names
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify

@@ -48,15 +48,17 @@ WORDS = MappingProxyType(
 )
 EVEN = ("abs", "cosh")  # increasing where the argument is nonnegative, decreasing where it is not positive
 LINEAR = "a linear term"
+NO_POWER, ONE = sympy.Integer(0), sympy.Integer(1)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """curvature: constant, affine, convex, concave, unknown; `reason` is one line for a person."""
+    """curvature: constant, affine, convex, concave, unknown; `reason` is one line for a person, `hint` what would help."""
 
     curvature: str
     reason: str
     stopped_at: Statement | None = None
+    hint: str = ""
 
     @property
     def convex(self) -> bool:
@@ -68,16 +70,18 @@ class Certificate:
 class Fact:
     """What is known of an expression.
 
-    terms: (is subtracted, how a person names it) of what moves; square: a sum of squares of affine maps, whose root is
-    a norm; why, stopped_at: what made it unknown.
+    terms: (is subtracted, how a person names it) of what moves; power p: a sum of p-th powers of nonnegative convex
+    functions, so that its root of that order is convex (0: none); why, stopped_at, hint: what made it unknown, and what
+    would help.
     """
 
     curvature: str
     interval: Interval = EVERYTHING
     terms: tuple[tuple[bool, str], ...] = ()
-    square: bool = False
+    power: Expr = NO_POWER
     why: str = ""
     stopped_at: Statement | None = None
+    hint: str = ""
 
     @property
     def text(self) -> str:
@@ -88,7 +92,15 @@ class Fact:
 
 
 def certify(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Certificate:
-    """The curvature of a scalar output in all of `wrt` jointly; other inputs are constants."""
+    """The curvature of an output's entries in all of `wrt` jointly; other inputs are constants."""
+    final = facts_of(program, wrt)[program.outputs[output]]
+    if final.curvature == "constant":
+        return Certificate("constant", "the unknowns have no part in it")
+    return Certificate(final.curvature, final.why or _sentence(final.terms), final.stopped_at, final.hint)
+
+
+def facts_of(program: Program, wrt: tuple[Tensor, ...]) -> dict[Tensor, Fact]:
+    """What is known of every tensor's entries; with no unknowns, the intervals of all."""
     facts: dict[Tensor, Fact] = {}
     for t in program.inputs:
         interval = intervals.of_domain(t.domain)
@@ -104,10 +116,17 @@ def certify(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Certifica
         if fact.curvature == "unknown" and fact.stopped_at is None:
             fact = replace(fact, stopped_at=s)
         facts[s.out] = fact
-    final = facts[program.outputs[output]]
-    if final.curvature == "constant":
-        return Certificate("constant", "the unknowns have no part in it")
-    return Certificate(final.curvature, final.why or _sentence(final.terms), final.stopped_at)
+    return facts
+
+
+def interval_of(facts: Mapping[Tensor, Fact], e: Expr) -> Interval:
+    """The values of an expression."""
+    return _Body(facts, BodyPrinter({}))(e).interval
+
+
+def curvature_of(facts: Mapping[Tensor, Fact], e: Expr) -> str:
+    """The curvature of an expression."""
+    return _Body(facts, BodyPrinter({}))(e).curvature
 
 
 def _whole(node: Node, facts: Mapping[Tensor, Fact]) -> dict[Tensor, Fact]:
@@ -116,6 +135,11 @@ def _whole(node: Node, facts: Mapping[Tensor, Fact]) -> dict[Tensor, Fact]:
     moving = [t.name for t in (*reads(node), *own) if t in facts and facts[t].curvature != "constant"]
     if not moving:
         return dict.fromkeys(own, _constant(EVERYTHING))
+    if isinstance(node, Library) and node.op == "logdet" and facts[node.args[0]].curvature == "affine":
+        (t,) = node.args
+        if t.domain.kind == "psd":
+            return dict.fromkeys(own, Fact("concave", EVERYTHING, ((False, "log det of an affine map"),)))
+        return dict.fromkeys(own, replace(_unknown(f"logdet {t.name}"), hint=f"declare {t.name} in psd"))
     what = "a recurrence in" if isinstance(node, Scan) else "a fixed point in"
     return dict.fromkeys(own, _unknown(f"{node.op if isinstance(node, Library) else what} {moving[0]}"))
 
@@ -207,9 +231,30 @@ class _Body:
         unknown = next((self(m) for m in moving if self(m).curvature == "unknown"), None)
         if unknown:
             return unknown
+        if len(moving) > 1 and (found := self._together(moving)) is not None:
+            return self._signed(fixed, factor, found)
         if len(moving) > 1:
             return _unknown(f"a product of two unknowns, {self._name(moving[0])} and {self._name(moving[1])}")
-        fact = self(moving[0])
+        return self._signed(fixed, factor, self(moving[0]))
+
+    def _together(self, moving: list[Expr]) -> Fact | None:
+        """Products of two that move and are convex all the same: u log(c u), u^2 / v."""
+        if len(moving) != 2:
+            return None
+        for u, other in (moving, moving[::-1]):
+            fact = self(u)
+            if isinstance(other, sympy.log) and fact.curvature == "affine":
+                ratio = sympy.cancel(other.args[0] / u)
+                if not self._moves(ratio) and self(ratio).interval[0] > 0:
+                    return Fact("convex", EVERYTHING, ((False, "an entropy"),))
+            if other.is_Pow and other.exp == -1 and fact.curvature == "convex" and fact.power >= 2:
+                below = self(other.base)
+                if below.curvature in ("affine", "concave") and below.interval[0] >= 0:
+                    return Fact("convex", NONNEGATIVE, ((False, "a square over a linear term"),))
+        return None
+
+    def _signed(self, fixed: list[Expr], factor: Interval, fact: Fact) -> Fact:
+        """A fact times constants."""
         interval = intervals.times(factor, fact.interval)
         if factor[0] >= 0:
             return replace(fact, interval=interval)
@@ -219,7 +264,9 @@ class _Body:
         if fact.curvature == "affine":
             return Fact("affine", interval, fact.terms)
         loose = next((a for a in fixed if self(a).interval[0] < 0 < self(a).interval[1]), fixed[0])
-        return _unknown(f"{fact.text} times {self._name(loose)}, whose sign is not known")
+        name = self._name(loose)
+        hint = f"declare {name} >= 0" if name.isidentifier() else ""
+        return replace(_unknown(f"{fact.text} times {name}, whose sign is not known"), hint=hint)
 
     def _function(self, e: Expr) -> Fact:
         name = BY_CLASS.get(e.func)
@@ -241,9 +288,11 @@ class _Body:
         return _unknown(f"{name} of what depends on the unknowns, which is neither convex nor concave")
 
     def _name(self, e: Expr) -> str:
-        """The tensor of an element, else the text of an expression."""
+        """The tensor of an element, where the page names it; else the text of an expression."""
         found = direct_accesses(e)
-        return found[0].tensor.name if len(found) == 1 else self.printer.doprint(e)
+        if len(found) != 1:
+            return self.printer.doprint(e)
+        return found[0].tensor.name if found[0].tensor.kind != "temp" else "a map of the unknowns"
 
 
 def _powered(base: Fact, exponent: Fact, p: Expr, text: str) -> Fact:
@@ -261,16 +310,23 @@ def _powered(base: Fact, exponent: Fact, p: Expr, text: str) -> Fact:
     affine, nonnegative = base.curvature == "affine", base.interval[0] >= 0
     upper = affine or (base.curvature == "convex" and nonnegative)
     if p > 0 and even and (upper or (base.curvature == "concave" and base.interval[1] <= 0)):
-        return Fact("convex", interval, ((False, "a quadratic" if p == 2 else "an even power"),), p == 2 and affine)
+        return Fact("convex", interval, ((False, "a quadratic" if p == 2 else "an even power"),), _order(base, p))
     if p >= 1 and upper and nonnegative:
-        return Fact("convex", interval, ((False, f"a power of {base.text}"),))
-    if sympy.Rational(1, 2) <= p < 1 and base.square:
-        return Fact("convex", interval, ((False, "a norm" if 2 * p == 1 else "a power of a norm"),))
+        return Fact("convex", interval, ((False, f"a power of {base.text}"),), _order(base, p))
+    if 0 < p < 1 and p * base.power >= 1:
+        return Fact(
+            "convex", interval, ((False, "a norm" if base.power * p == 1 else "a power of a norm"),), base.power * p
+        )
     if 0 < p < 1 and base.curvature in ("affine", "concave"):
         return Fact("concave", interval, ((False, f"a root of {base.text}"),))
     if p < 0 and nonnegative and base.curvature in ("affine", "concave"):
         return Fact("convex", interval, ((False, f"a reciprocal of {base.text}"),))
     return _unknown(f"{text}, which no rule covers")
+
+
+def _order(base: Fact, p: Expr) -> Expr:
+    """base^p as a power of a nonnegative convex function."""
+    return p if base.curvature == "affine" else p * max(base.power, ONE) if base.power < sympy.oo else p
 
 
 def _composed(curvature: str, monotony: str, inner: Fact, name: str) -> Fact:
@@ -283,7 +339,7 @@ def _composed(curvature: str, monotony: str, inner: Fact, name: str) -> Fact:
         monotony = "increasing" if low >= 0 else "decreasing" if high <= 0 else monotony
     wanted = {"increasing": curvature, "decreasing": FLIP[curvature]}.get(monotony)
     if inner.curvature in ("affine", wanted):
-        return Fact(curvature, terms=((False, word),))
+        return Fact(curvature, terms=((False, word),), power=ONE if name == "abs" else NO_POWER)
     return _unknown(f"{word}: {curvature} of {inner.curvature}, which no rule covers")
 
 
@@ -302,7 +358,7 @@ def _sum(parts: list[Fact]) -> Fact:
     if len(kinds) > 1:
         first, second = (next(p for p in moving if p.curvature == kind) for kind in ("convex", "concave"))
         return _unknown(f"a convex term plus a concave one: {_sentence(first.terms)}, and {_sentence(second.terms)}")
-    return Fact(kinds.pop() if kinds else "affine", interval, _terms(moving), all(p.square for p in parts))
+    return Fact(kinds.pop() if kinds else "affine", interval, _terms(moving), min(p.power for p in parts))
 
 
 def _terms(parts: list[Fact]) -> tuple[tuple[bool, str], ...]:
@@ -314,8 +370,8 @@ def _terms(parts: list[Fact]) -> tuple[tuple[bool, str], ...]:
 
 
 def _constant(interval: Interval) -> Fact:
-    """A nonnegative constant is the square of its root."""
-    return Fact("constant", interval, square=interval[0] >= 0)
+    """A nonnegative constant is a power of any order."""
+    return Fact("constant", interval, power=sympy.oo if interval[0] >= 0 else NO_POWER)
 
 
 def _unknown(why: str) -> Fact:

@@ -135,7 +135,7 @@ def _flat(e: Expr, table: Mapping[Tensor, list[Statement]], moving: frozenset, l
     todo = [(loops, e)]
     while todo:
         loops, e = todo.pop(0)
-        e = sympy.expand_mul(_hinges(_written_out(e, table, moving)))
+        e = sympy.expand_mul(_hinges(written_out(e, table, moving)))
         for part in sympy.Add.make_args(e):
             inner = next((a for a in direct_accesses(part) if _opens(a, table, moving)), None)
             if inner is None:
@@ -172,7 +172,7 @@ def _opens(a: Access, table: Mapping[Tensor, list[Statement]], moving: frozenset
     return not a.idx and a.tensor in table and a.tensor in moving
 
 
-def _written_out(e: Expr, table: Mapping[Tensor, list[Statement]], moving: frozenset) -> Expr:
+def written_out(e: Expr, table: Mapping[Tensor, list[Statement]], moving: frozenset) -> Expr:
     """The expression with maps that move put in."""
     while True:
         maps = {}
@@ -194,6 +194,18 @@ def _hinges(e: Expr) -> Expr:
 
 def _is_plain_map(s: Statement) -> bool:
     return s.reduce == "none" and s.guard is None and s.covers
+
+
+def maps_written_out(nodes: Iterable[Node], moving: frozenset[Tensor]) -> list[Node]:
+    """Definitions with the maps that move put into their readers."""
+    table: dict[Tensor, list[Statement]] = {}
+    done: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Statement):
+            node = node.with_body(sympy.expand_mul(written_out(node.body, table, moving)))
+            table.setdefault(node.out, []).append(node)
+        done.append(node)
+    return done
 
 
 def zeroed(program: Program, p: Tensor) -> Program:
