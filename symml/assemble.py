@@ -103,7 +103,7 @@ def _problem(a: Analysis) -> Problem:
     program, inside = definite(a.program, [c.output for c in psd], matrices)
     conditions = tuple(Condition(inside.get(c.output, c.output), c.sense == "equal", c.text) for c in model.constraints)
     whole = simplify(stabilise(prune(program, "loss", *(c.output for c in conditions))))
-    return Problem(a.forward, a.derivative, model.over, conditions, whole, own_sets(model))
+    return Problem(a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(matrices))
 
 
 def _solver(a: Analysis, method: str, options: Options | None) -> Solver:

@@ -6,6 +6,11 @@ times v, whose data hold views of `multipliers`; and symmetric.py. Sources: Wäc
 for the barrier, the step to the boundary and the correction of the inertia; Nocedal & Wright, Numerical Optimization
 (2006), section 19.3 and algorithm 18.3, for the merit function.
 
+scalars = [f, barrier, KKT residual, weight of infeasibility, shift of the Hessian, infeasibility, least KKT residual of this
+barrier, first f]; counters = [iterations, evaluations, started, steps without progress]. trace[k] holds f and the KKT residual
+after iteration k: the largest of the gradient of the Lagrangian and the complementarity, both relative to the gradient of f
+where that exceeds 1, and of the infeasibility.
+
 All state is in the arrays, so a run may be cut into calls anywhere without changing a bit.
 """
 
@@ -21,24 +26,23 @@ INFEASIBLE = 7
 UNBOUNDED = 8
 SUFFICIENT = 1e-4
 TRIALS = 30
+POLISHED = 12
 FAR = 1e12  # of the objective or of x: there is no least value
 
 
 def interior_point(
-    x, multipliers, slack, best, scalars, counters, trace, equal, data, work, conditions_data, conditions_work,
-    tangent_data, tangent_work, hessian_data, hessian_work, iterations, tolerance,
+    x, multipliers, slack, scalars, counters, trace, equal, data, work, conditions_data, conditions_work,
+    tangent_data, tangent_work, hessian_data, hessian_work, iterations, tolerance, flat, affine, H, J, ready,
 ):  # fmt: skip
     """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED, DIVERGED, INFEASIBLE or UNBOUNDED.
 
-    x: (n,); multipliers: (m,) of the `equal` equalities, then of the inequalities, whose slacks are slack: (m - equal,);
-    best: (n,) buffer. scalars = [f, barrier, KKT residual, weight of infeasibility, shift of the Hessian, infeasibility,
-    least KKT residual of this barrier, first f]; counters = [iterations, evaluations, started, steps without progress].
-    trace[k] holds f and the KKT residual after iteration k: the largest of the gradient of the Lagrangian and the
-    complementarity, both relative to the gradient of f where that exceeds 1, and of the infeasibility.
+    x: (n,); multipliers: (m,) of the `equal` equalities, then of the inequalities, whose slacks are slack: (m - equal,).
+    flat, affine: 1 where the Hessian H of the Lagrangian (n, n), the Jacobian J of the conditions (m, n) are the same
+    everywhere; ready: (2,) whether they are there. scalars, counters and trace: see above.
     """
     n, m = x.shape[0], multipliers.shape[0]
     g, c, dual = np.zeros(n), np.zeros(m), np.zeros(n)
-    columns, J, H = np.zeros((n, m)), np.zeros((m, n)), np.zeros((n, n))
+    columns = np.zeros((n, m))
     K, U, pivots = np.zeros((n + equal, n + equal)), np.zeros((n + equal, n + equal)), np.zeros(n + equal, np.int64)
     right, step, spare = np.zeros(n + equal), np.zeros(n + equal), np.zeros(n + equal)
     ds, dm, trial, c_trial, s_trial = np.zeros(m - equal), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m - equal)
@@ -51,21 +55,23 @@ def interior_point(
         return DIVERGED
     for _ in range(iterations):
         scalars[0] = f
-        transpose(x, columns, J, spare, tangent_data, tangent_work)
+        if affine == 0 or ready[1] == 0:
+            transpose(x, columns, J, spare, tangent_data, tangent_work)
+            ready[1] = 1
         lagrange_gradient(g, J, multipliers, dual)
         scalars[2] = kkt(dual, g, c, multipliers, slack, 0.0, equal, scalars)
         if counters[0] < trace.shape[0]:
             trace[counters[0], 0], trace[counters[0], 1] = f, scalars[2]
-        if not math.isfinite(scalars[2]):
-            return DIVERGED
-        if scalars[2] <= tolerance:
-            return CONVERGED
-        if f < -FAR * max(1.0, abs(scalars[7])) and scalars[5] <= 1e-6 * max(1.0, top(x)):
-            return UNBOUNDED
-        if scalars[5] > 1e-6 and (stuck(J, c, equal, spare) or top(multipliers) > 1e14):
-            return INFEASIBLE
+        if flat == 0 or ready[0] == 0:
+            hessian(x, H, spare, trial, hessian_data, hessian_work)
+            ready[0] = 1
+        end = verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance)
+        if end == CONVERGED:
+            polish(x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare,
+                   data, work, conditions_data, conditions_work, tangent_data, tangent_work)  # fmt: skip
+        if end != RUNNING:
+            return end
         lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance)
-        hessian(x, H, spare, trial, hessian_data, hessian_work)
         assemble(H, J, dual, c, multipliers, slack, equal, scalars[1], K, right)
         if not solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):
             return STALLED
@@ -85,6 +91,103 @@ def interior_point(
         counters[1] += 1
     scalars[0] = f
     return RUNNING
+
+
+def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance):
+    """How the run ends at this point, or RUNNING."""
+    if not math.isfinite(scalars[2]):
+        return DIVERGED
+    if scalars[2] <= tolerance:
+        return CONVERGED
+    if f < -FAR * max(1.0, abs(scalars[7])) and scalars[5] <= 1e-6 * max(1.0, top(x)):
+        return UNBOUNDED
+    if scalars[5] > 1e-6 and (stuck(J, c, equal, spare) or top(multipliers) > 1e14):
+        return INFEASIBLE
+    return RUNNING
+
+
+def polish(
+    x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare, data, work,
+    conditions_data, conditions_work, tangent_data, tangent_work,
+):  # fmt: skip
+    """Newton steps with the active inequalities as equalities; one is taken where it leaves a smaller KKT residual.
+
+    Active is first what has a multiplier above its slack. Then what is violated becomes active and what has a negative
+    multiplier does not stay so. At the end slack or multiplier are exactly 0.
+    """
+    n, m, better = x.shape[0], multipliers.shape[0], False
+    rows, active, found = np.zeros(m, np.int64), np.ones(m, np.int64), multipliers.copy()
+    for i in range(equal, m):
+        active[i] = 1 if multipliers[i] > slack[i - equal] else 0
+    gradient, dual, infeasible, moved = spare[:n].copy(), np.zeros(n), scalars[5], x.copy()
+    for _ in range(POLISHED):
+        if not newton_step(moved, g if not better else gradient, c, J, H, active, rows, found, trial):
+            break
+        objective(trial, gradient, data, work)
+        conditions(trial, c_trial, conditions_data, conditions_work)
+        transpose(trial, columns, J, spare, tangent_data, tangent_work)
+        lagrange_gradient(gradient, J, found, dual)
+        for i in range(slack.shape[0]):
+            s_trial[i] = max(-c_trial[equal + i], 0.0)
+        size, changed = max(1.0, top(gradient)), 0
+        error = kkt(dual, gradient, c_trial, found, s_trial, 0.0, equal, scalars)
+        for i in range(equal, m):
+            error = max(error, -found[i] / size)
+            wrong = found[i] < -1e-14 * size if active[i] == 1 else c_trial[i] > 1e-14 * max(1.0, top(trial))
+            if wrong:
+                active[i] = 1 - active[i]
+                changed += 1
+        if error < scalars[2]:
+            scalars[2], infeasible, better = error, scalars[5], True
+            for j in range(n):
+                x[j] = moved[j] = trial[j]
+            for i in range(m):
+                c[i], multipliers[i] = c_trial[i], found[i]
+                if i >= equal:
+                    slack[i - equal] = s_trial[i - equal]
+        elif changed == 0:
+            break
+    scalars[5] = infeasible
+
+
+def newton_step(x, g, c, J, H, active, rows, found, trial):
+    """trial = x + step to a stationary point where all that is active is 0; `found` are the multipliers there."""
+    n, m, held = x.shape[0], found.shape[0], 0
+    for i in range(m):
+        found[i] = 0.0
+        if active[i] == 1:
+            rows[held] = i
+            held += 1
+    size = n + held
+    K, U, pivots = np.zeros((size, size)), np.zeros((size, size)), np.zeros(size, np.int64)
+    right, step, rest = np.zeros(size), np.zeros(size), np.zeros(size)
+    for i in range(n):
+        right[i] = -g[i]
+        for j in range(n):
+            K[i, j] = 0.5 * (H[i, j] + H[j, i])
+    for k in range(held):
+        right[n + k] = -c[rows[k]]
+        for j in range(n):
+            K[j, n + k] = K[n + k, j] = J[rows[k], j]
+    biggest = 0.0
+    for i in range(n):
+        biggest = max(biggest, abs(K[i, i]))
+    for attempt in range(2):  # a shift holds what does not change, and conditions that say the same
+        for i in range(size):
+            for j in range(size):
+                U[i, j] = K[i, j]
+            U[i, i] += attempt * 1e-11 * max(1.0, biggest) * (1.0 if i < n else -1.0)
+        negative = factor(U, pivots)
+        if negative == held:
+            break
+    if negative != held:
+        return False
+    solve_symmetric(K, U, pivots, right, step, rest)
+    for j in range(n):
+        trial[j] = x[j] + step[j]
+    for k in range(held):
+        found[rows[k]] = step[n + k]
+    return True
 
 
 def begin(f, c, multipliers, slack, scalars, counters, equal):
@@ -222,8 +325,7 @@ def assemble(H, J, dual, c, multipliers, slack, equal, barrier, K, right):
             a = J[i, j]
             if a != 0.0:
                 right[j] -= a * push
-                for k in range(n):
-                    K[j, k] += ratio * a * J[i, k]
+                K[j, :n] += (ratio * a) * J[i]
 
 
 def solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):

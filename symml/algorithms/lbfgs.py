@@ -15,6 +15,8 @@ RUNNING = 0
 CONVERGED = 1
 STALLED = 2
 DIVERGED = 3
+UNBOUNDED = 8
+FAR = 1e10  # times the first loss: there is no least one
 SUFFICIENT = 1e-4  # c1 of the Wolfe conditions
 CURVATURE = 0.9  # c2
 TRIALS = 40
@@ -22,7 +24,7 @@ PATIENCE = 30
 
 
 def lbfgs(x, g, memory_s, memory_y, rho, vectors, scalars, counters, trace, data, work, iterations, tolerance):
-    """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED or DIVERGED.
+    """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED, DIVERGED or UNBOUNDED.
 
     memory_s, memory_y: (m, size) steps and gradient changes; rho: (m,); vectors: (3, size) buffers.
     scalars = [loss at x, least loss, least max-norm of the gradient]; counters = [iterations done, pairs stored,
@@ -64,6 +66,8 @@ def lbfgs(x, g, memory_s, memory_y, rho, vectors, scalars, counters, trace, data
         scalars[0] = loss
         counters[0] += 1
         note(trace, counters[0], loss, largest(g))
+        if loss < -FAR * max(1.0, abs(trace[0, 0])):
+            return UNBOUNDED
         if progressed(loss, largest(g), scalars, x.itemsize):
             counters[4] = 0
         else:

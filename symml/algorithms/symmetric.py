@@ -1,4 +1,4 @@
-"""L D L' of a symmetric indefinite matrix with the pivots of Bunch and Kaufman, in plain loops, for algorithms.
+"""L D L' of a symmetric indefinite matrix with the pivots of Bunch and Kaufman, for algorithms.
 
 Only the upper triangle is read: row k of U holds column k of L. Source: Golub & Van Loan, Matrix Computations (2013),
 section 4.4.4; Bunch & Kaufman, Math. Comp. 31 (1977).
@@ -29,8 +29,7 @@ def factor(U, pivots):
             for j in range(k + 1, n):
                 w = U[k, j] / d
                 if w != 0.0:
-                    for i in range(j, n):
-                        U[j, i] -= w * U[k, i]
+                    U[j, j:] -= w * U[k, j:]
             for j in range(k + 1, n):
                 U[k, j] /= d
             pivots[k] = other
@@ -42,8 +41,7 @@ def factor(U, pivots):
             for j in range(k + 2, n):
                 first = t / off * (a * U[k, j] - U[k + 1, j])
                 second = t / off * (b * U[k + 1, j] - U[k, j])
-                for i in range(j, n):
-                    U[j, i] -= U[k, i] * first + U[k + 1, i] * second
+                U[j, j:] -= U[k, j:] * first + U[k + 1, j:] * second
                 U[k, j], U[k + 1, j] = first, second
             pivots[k] = pivots[k + 1] = -other - 1
         k += size

@@ -49,6 +49,14 @@ def _cholesky(A: np.ndarray, root: Root) -> np.ndarray:
     return L
 
 
+def _factored(A: np.ndarray) -> np.ndarray:
+    """L by LAPACK; NaN, as in compiled code, where the matrix is not positive definite."""
+    try:
+        return np.linalg.cholesky(A)
+    except np.linalg.LinAlgError:
+        return np.full_like(A, np.nan)
+
+
 def _identity(A: np.ndarray) -> np.ndarray:
     return A * 0 + np.eye(A.shape[0], dtype=int)
 
@@ -120,7 +128,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
             "{0}[i]⁻¹ {1}[i]",
         ),
         "chol": Op(
-            lambda A: (np.linalg.cholesky(A) if A.dtype.kind == "f" else _cholesky(A, np.sqrt),),
+            lambda A: (_factored(A) if A.dtype.kind == "f" else _cholesky(A, np.sqrt),),
             lambda A, log, root: (_cholesky(A, root),),
             ((2,),),
             _square,

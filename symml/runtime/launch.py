@@ -20,9 +20,8 @@ from symml.errors import DataError, NumericError
 from symml.runtime import cache
 from symml.runtime.bind import LARGEST_ARRAY, Bound, rows_taken
 from symml.runtime.domains import check_domain
-from symml.runtime.drive import run_lbfgs, run_minibatch
+from symml.runtime.drive import INFEASIBILITY, NO_MINIMUM, STATUS, run_lbfgs, run_minibatch
 from symml.runtime.prepare import sampled_rows
-from symml.runtime.solve import MESSAGES
 
 Watch = Callable[[int, int, float, float], None]
 Between = Callable[[Mapping[str, np.ndarray]], None]
@@ -291,18 +290,20 @@ def train(
     if outcome["status"] == "diverged" or not np.isfinite(p.x).all():
         step = outcome["steps"]
         raise DivergedError(p, last, step, batch_rows(p, step) if m["batch"] else None)
-    if outcome["status"] in MESSAGES.values():
+    if outcome["status"] in STATUS[INFEASIBILITY:]:
         raise NumericError(outcome["status"], fix=_no_solution(outcome))
     return p.x, outcome
 
 
 def _no_solution(outcome: Mapping) -> str:
     """What a person may look at where a problem has no solution."""
-    if outcome["status"] == MESSAGES[7]:
-        return f"the best point found misses them by {outcome['infeasibility']:.2g}: look for constraints that exclude each other"
-    if outcome["status"] == MESSAGES[9]:
+    if outcome["status"] == STATUS[INFEASIBILITY]:
+        missed = outcome["infeasibility"]
+        return f"the best point misses them by {missed:.2g}: look for constraints that exclude each other"
+    if outcome["status"] == STATUS[NO_MINIMUM]:
         return "the stationary point is a maximum or a saddle in one of the blocks: look at the sign of the objective"
-    return f"it is {outcome['loss']:.3g} after {outcome['steps']} steps: bound the parameters, or add a penalty"
+    told = f"it is {outcome['loss']:.3g} (as it is minimised) after {outcome['steps']} steps"
+    return f"{told}: bound the parameters, or add a penalty"
 
 
 def _fitting(saved: Mapping[str, np.ndarray], x: np.ndarray) -> None:

@@ -136,12 +136,6 @@ def next_path(run, paths):
 
 # constraints
 
-MESSAGES = {
-    7: "no point satisfies all constraints",
-    8: "the objective has no least value: it falls without end",
-    9: "the closed form is no minimum: the objective rises there",
-}
-
 
 def run_interior_point(
     algorithm,
@@ -157,6 +151,8 @@ def run_interior_point(
     value,
     tolerance,
     iterations,
+    constant,
+    matrices,
     watch=None,
     saved=None,
     between=None,
@@ -164,25 +160,18 @@ def run_interior_point(
     """Minimise over wide = x and the unknowns beside it; every `given` is (data, work) of a function.
 
     multipliers: views of it are among the data of `hessian`; gradient, value: the page's own objective, for x alone.
+    matrices: (start, rows) of what is symmetric. constant: 1 where the Hessian is the same everywhere, 1 where the Jacobian
+    of the conditions is.
     """
-    run = {
-        "x": x,
-        "wide": wide,
-        "multipliers": multipliers,
-        "slack": np.zeros(multipliers.shape[0] - equal),
-        "best": wide.copy(),
-        "scalars": np.zeros(8),
-        "counters": np.zeros(4, np.int64),
-        "trace": np.zeros((iterations + 1, 2)),
-        "status": np.zeros(1, np.int64),
-    }
+    run = interior_run(x, wide, multipliers, equal, iterations)
     if saved is not None:
         restore(run, saved)
     counters, scalars = run["counters"], run["scalars"]
-    arrays = [run[k] for k in ("wide", "multipliers", "slack", "best", "scalars", "counters", "trace")]
-    functions = (*given, *conditions, *tangent, *hessian)
+    arrays = [run[k] for k in ("wide", "multipliers", "slack", "scalars", "counters", "trace")]
+    functions, n, m = (*given, *conditions, *tangent, *hessian), wide.shape[0], multipliers.shape[0]
+    constant = (*constant, np.zeros((n, n)), np.zeros((m, n)), np.zeros(2, np.int64))
     started = time.perf_counter()
-    algorithm(*arrays, equal, *functions, 0, tolerance)  # compiles, or loads
+    algorithm(*arrays, equal, *functions, 0, tolerance, *constant)  # compiles, or loads
     g = np.zeros_like(x)
     gradient(x, g, *value)
     compiled, began, piece = time.perf_counter() - started, time.perf_counter(), 1
@@ -190,7 +179,8 @@ def run_interior_point(
         between(run)
     while run["status"][0] == 0:
         start = time.perf_counter()
-        run["status"][0] = algorithm(*arrays, equal, *functions, min(piece, iterations - int(counters[0])), tolerance)
+        steps = min(piece, iterations - int(counters[0]))
+        run["status"][0] = algorithm(*arrays, equal, *functions, steps, tolerance, *constant)
         piece = longer(piece, time.perf_counter() - start)
         if run["status"][0] == 0 and counters[0] >= iterations:
             run["status"][0] = USED_UP
@@ -199,15 +189,37 @@ def run_interior_point(
             watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[2]))
         if between is not None:
             between(run)
+    symmetrise(x, matrices)
     seconds = time.perf_counter() - began
     return interior_outcome(run, float(gradient(x, g, *value)), g, compiled, seconds)
+
+
+def interior_run(x, wide, multipliers, equal, iterations):
+    """The arrays of a run before its first step."""
+    return {
+        "x": x,
+        "wide": wide,
+        "multipliers": multipliers,
+        "slack": np.zeros(multipliers.shape[0] - equal),
+        "scalars": np.zeros(8),
+        "counters": np.zeros(4, np.int64),
+        "trace": np.zeros((iterations + 1, 2)),
+        "status": np.zeros(1, np.int64),
+    }
+
+
+def symmetrise(x, matrices):
+    """Half the sum of each matrix and its transpose; (start, rows) says where it stands in x."""
+    for start, rows in matrices:
+        block = x[start : start + rows * rows].reshape((rows, rows))
+        block[:] = 0.5 * (block + block.T)
 
 
 def interior_outcome(run, loss, g, compiled, seconds):
     """The figures of a run; loss and g are the page's own, at its end."""
     done, status = int(run["counters"][0]), int(run["status"][0])
     return {
-        "status": STATUS[status] if status < len(STATUS) else MESSAGES[status],
+        "status": STATUS[status],
         "steps": done,
         "compile_seconds": compiled,
         "seconds": seconds,
@@ -255,7 +267,7 @@ def run_alternating(
     g, done, status = np.zeros_like(x), int(counters[0]), int(run["status"][0])
     loss = gradient(x, g, data, work)
     return {
-        "status": STATUS[status] if status < len(STATUS) else MESSAGES[status],
+        "status": STATUS[status],
         "steps": done,
         "compile_seconds": compiled,
         "seconds": time.perf_counter() - began,

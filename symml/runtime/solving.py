@@ -80,6 +80,8 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         given(p, "value_and_grad"),
         o["tolerance"],
         int(o["options"]["iterations"]),
+        (int(facts["flat"]), int(facts["affine"])),
+        _matrices(p, facts["symmetric"]),
         watch,
         saved,
         between,
@@ -116,6 +118,17 @@ def alternating(p: Problem, watch: Watch | None, between: Between, saved: Mappin
         saved,
         between,
     )
+
+
+def _matrices(p: Problem, names: list[str]) -> tuple[tuple[int, int], ...]:
+    """Where symmetric parameters stand in x, and their rows."""
+    at, found = 0, []
+    for entry in p.kernel.manifest["params"]:
+        numbers = shape(p.dims, entry["shape"])
+        if entry["name"] in names:
+            found.append((at, numbers[0]))
+        at += math.prod(numbers)
+    return tuple(found)
 
 
 SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(

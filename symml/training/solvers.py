@@ -46,7 +46,7 @@ EXACT: Mapping[str, float] = {"levenberg_marquardt": 0.0, "gauss_newton": 0.0, "
 class Problem:
     """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (with conditions only) has the loss
     and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
-    condition ties blocks to one another."""
+    condition ties blocks to one another; `symmetric`: matrices that `whole` reads as half their sum with their transpose."""
 
     forward: Program
     derivative: Program
@@ -54,6 +54,7 @@ class Problem:
     conditions: tuple[Condition, ...] = ()
     whole: Program | None = None
     sets: Mapping[Tensor, str] | None = None
+    symmetric: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def _interior_point(p: Problem, method: str) -> Solver:
         "multipliers": [t.name for t in found.multipliers],
         "flat": found.flat,
         "affine": found.affine,
+        "symmetric": [t.name for t in p.symmetric],
     }
     files, told = ("symmetric",), f"{reason}; Hessian of the Lagrangian derived"
     return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, unknowns)

@@ -122,13 +122,37 @@ def test_entropy_of_a_die_with_a_known_mean():
         ("param x\nminimize over x  x^2\nsubject to x >= 1; x <= 0\n", "no point"),
         ("param x, y\nminimize over x, y  x\nsubject to x + y = 1; x + y = 2\n", "no point"),
         ("param x[3]\nminimize over x  x[0]\nsubject to ||x|| <= -1\n", "no point"),
-        ("param x >= 0\nmaximize over x  x\nsubject to x >= 3\n", "without end"),
-        ("param x, y\nminimize over x, y  x - y\nsubject to x = 2 y + 1\n", "without end"),
+        ("param x >= 0\nmaximize over x  x\nsubject to x >= 3\n", "for ever"),
+        ("param x, y\nminimize over x, y  x - y\nsubject to x = 2 y + 1\n", "for ever"),
     ],
 )
 def test_problems_without_a_solution(page, told):
     with pytest.raises(NumericError, match=told):
         solved(page, {})
+
+
+def test_the_optimum_of_a_graph_is_stationary():
+    """inv(T) - S lies in the subgradient of 0.1 |T|, entry by entry: no solver's word is taken."""
+    S = np.array([[2, 0.8, 0.05], [0.8, 1, 0.02], [0.05, 0.02, 1.5]])
+    found = solved(PAGES["graph_lasso"], {"S": S})
+    T = found.x.reshape(3, 3)
+    slope = (np.linalg.inv(T) - S) / 0.1
+    free = np.abs(T) > 1e-9
+    np.testing.assert_allclose(slope[free], np.sign(T[free]), atol=1e-6)
+    assert not free.all() and np.all(np.abs(slope[~free]) <= 1 + 1e-6)
+    assert np.linalg.eigvalsh(T).min() > 0
+
+
+@pytest.mark.parametrize(("page", "start"), [("w", 0), ("-w^3", 1), ("w^2 - w^4", 1)])
+def test_objectives_that_fall_for_ever(page, start):
+    with pytest.raises(NumericError, match="for ever"):
+        solved(f"param w init {start}\nminimize over w  {page}\n", {})
+
+
+def test_what_only_seems_to_fall_for_ever():
+    """A valley at -1e8 is found: a large fall alone is no reason."""
+    found = solved("param w init 0\nminimize over w  1e-8 w^2 - 2 w\n", {})
+    np.testing.assert_allclose(found.outcome["loss"], -1e8, rtol=1e-9)
 
 
 def test_targets_agree():

@@ -302,10 +302,21 @@ def _run_interior_point(m: Mapping, dtype: str) -> list[str]:
         *(line for name in given for line in _call_of(m, dtype, name)),
         f"outcome = run_interior_point(interior_point, value_and_grad, x, wide, multipliers, {equal}, "
         f"{', '.join(f'{name}_given' for name in given)}, (inputs, work), {o['tolerance']!r}, "
-        f"{int(o['options']['iterations'])}, watch)",
-        "if outcome['status'] in MESSAGES.values():",
+        f"{int(o['options']['iterations'])}, {(int(facts['flat']), int(facts['affine']))}, "
+        f"({_matrices(m)}), watch)",
+        "if outcome['status'] in STATUS[INFEASIBILITY:]:",
         f"{INDENT}raise ValueError(outcome['status'])",
     ]
+
+
+def _matrices(m: Mapping) -> str:
+    """(start, rows) of each symmetric parameter, as source."""
+    at, found = "0", ""
+    for p in m["params"]:
+        if p["name"] in m["method"]["facts"]["symmetric"]:
+            found += f"({at}, {_size(p['shape'][0])}), "
+        at = f"{at} + {'*'.join(map(_size, p['shape'])) or '1'}"
+    return found
 
 
 def _run_alternating(m: Mapping, dtype: str) -> list[str]:
@@ -314,7 +325,7 @@ def _run_alternating(m: Mapping, dtype: str) -> list[str]:
         *_call_of(m, dtype, "update"),
         f"outcome = run_alternating(alternating, value_and_grad, x, inputs, work, update_given, {o['tolerance']!r}, "
         f"{int(o['options']['iterations'])}, watch)",
-        "if outcome['status'] in MESSAGES.values():",
+        "if outcome['status'] in STATUS[INFEASIBILITY:]:",
         f"{INDENT}raise ValueError(outcome['status'])",
     ]
 
