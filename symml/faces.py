@@ -67,6 +67,9 @@ def formula_lines(rows: list[Mapping], form: str) -> list[str]:
             f"  {'where'.ljust(wide) if not k and len(shown) == len(fresh) else ' ' * wide}  {text}"
             for k, text in enumerate(fresh)
         ]
+    read = rows[0].get("read", {}) if rows else {}
+    if read:
+        lines.append(f"  {'read'.ljust(wide)}  {', '.join(f'{name} as a {kind}' for name, kind in read.items())}")
     return lines
 
 

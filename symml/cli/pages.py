@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -56,9 +56,11 @@ Expression = Annotated[str | None, typer.Option("-e", help="An expression: a..g 
 Wrt = Annotated[str | None, typer.Option(help="The name to differentiate by.")]
 Form = Annotated[str, typer.Option(help="matrix, index or sympy.")]
 FormAt = Annotated[str, typer.Option("--format", help="text, latex or json.")]
-Scalar = Annotated[list[str], typer.Option(help="Read this name as a scalar.", show_default=False)]
-Vector = Annotated[list[str], typer.Option(help="Read this name as a vector.", show_default=False)]
-Matrix = Annotated[list[str], typer.Option(help="Read this name as a matrix.", show_default=False)]
+Scalar = Annotated[list[str], typer.Option(help="Read these names, a,b,c, as scalars.", show_default=False)]
+Vector = Annotated[list[str], typer.Option(help="Read these names, a,b,c, as vectors.", show_default=False)]
+Matrix = Annotated[list[str], typer.Option(help="Read these names, a,b,c, as matrices.", show_default=False)]
+Symmetric = Annotated[list[str], typer.Option(help="Read these names as symmetric matrices.", show_default=False)]
+Spd = Annotated[list[str], typer.Option(help="Read these names as positive definite matrices.", show_default=False)]
 Verify = Annotated[bool, typer.Option("--verify", help="Print every proof.")]
 Steps = Annotated[bool, typer.Option("--steps", help="Print the way, each line with its rule and its check.")]
 Kkt = Annotated[bool, typer.Option("--kkt", help="The Lagrangian and the conditions of an optimum.")]
@@ -88,6 +90,8 @@ def derive(
     scalar: Scalar = (),
     vector: Vector = (),
     matrix: Matrix = (),
+    symmetric: Symmetric = (),
+    spd: Spd = (),
     verify: Verify = False,
     steps: Steps = False,
     kkt: Kkt = False,
@@ -108,7 +112,7 @@ def derive(
     """Print the derived formulas, each compared numerically before it is shown."""
     source = _subject(spec, expression)
     _known((form, ("matrix", "index", "sympy"), "form"), (form_at, ("text", "latex", "json"), "format"))
-    kinds = {n: kind for names, kind in ((scalar, "scalar"), (vector, "vector"), (matrix, "matrix")) for n in names}
+    kinds = _kinds({"scalar": scalar, "vector": vector, "matrix": matrix, "symmetric": symmetric, "spd": spd})
     product, argument = _product(
         {
             "steps": steps,
@@ -142,6 +146,11 @@ def _subject(spec: Path | None, expression: str | None) -> Source:
             "give a page or an expression", fix='symml derive page.symml, or symml derive -e "tr(X\' A X)" --wrt X'
         )
     return Source("-e", expression) if expression is not None else pipeline.read(spec)
+
+
+def _kinds(given: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The kind of each name that was given one."""
+    return {n.strip(): kind for kind, lists in given.items() for names in lists for n in names.split(",")}
 
 
 def _known(*asked: tuple[str, tuple[str, ...], str]) -> None:

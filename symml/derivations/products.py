@@ -13,7 +13,7 @@ from symml.derivations import convexity, dual, gradients, kkt, second_order, sta
 from symml.derivations.request import Request
 from symml.errors import SpecError
 from symml.ir.program import Program
-from symml.model.letters import problem
+from symml.model.letters import problem, readings
 from symml.model.limits import check_limits
 from symml.model.model import Model
 from symml.rewrite.simplify import simplify
@@ -54,6 +54,7 @@ def derive(
 ) -> list[dict]:
     """A product of a page, or of an expression; kinds: the names that are read as scalar, vector or matrix."""
     if is_expression:
+        wrt, product, argument = _repeated(wrt, product, argument)
         model, program = problem(source, wrt, kinds)
         check_limits(program)
         if "value" in program.outputs:
@@ -68,7 +69,19 @@ def derive(
     known = tuple(t.name for t in a.model.over)
     if wrt is not None and wrt not in known:
         raise SpecError(f"'{wrt}' is not trained here", fix=nearest(wrt, known) or f"one of {', '.join(known)}")
-    return PRODUCTS[product](Request(a, is_expression, argument, wrt or "", form, verify))
+    rows = PRODUCTS[product](Request(a, is_expression, argument, wrt or "", form, verify))
+    read = readings(source, kinds) if is_expression else {}
+    if read and rows:
+        rows[0]["read"] = read
+    return rows
+
+
+def _repeated(wrt: str | None, product: str, argument: str) -> tuple[str | None, str, str]:
+    """`--wrt x,x` is the second derivative in x."""
+    names = [n.strip() for n in (wrt or "").split(",")]
+    if len(names) > 1 and len(set(names)) == 1 and product == "gradient":
+        return names[0], "order", str(len(names))
+    return wrt, product, argument
 
 
 def _plain(model: Model, program: Program) -> Analysis:

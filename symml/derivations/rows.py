@@ -7,7 +7,8 @@ from symml.latex.derivation import Formula
 
 
 def row(name: str, f: Formula, proof: str) -> dict:
-    """One formula with its name in letters and LaTeX, its proof, and how far the printed tree is from its statement."""
+    """One formula with its name in letters and LaTeX, its proof, its length with all that
+    `where` names, and how far the printed tree is from its statement."""
     return {
         "name": name,
         "symbol": names.latex(name),
@@ -16,6 +17,7 @@ def row(name: str, f: Formula, proof: str) -> dict:
         "text": f.text,
         "where": [list(w) for w in f.where],
         "form": f.form,
+        "nodes": f.nodes,
         "proof": proof,
         "printed_error": f.error,
     }

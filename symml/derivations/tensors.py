@@ -67,12 +67,13 @@ def naming(program: Program) -> Naming:
 
 @dataclass(frozen=True)
 class Shown:
-    """What is printed of a tensor; error: how far it is from the program."""
+    """What is printed of a tensor; error: how far it is from the program; nodes: the length of a matrix form, 0 of another."""
 
     lines: tuple[Line, ...]
     where: Where
     form: str
     error: float
+    nodes: int = 0
 
 
 def shown(program: Program, key: str, names: Naming, left: Left, form: str = "matrix") -> Shown:
@@ -88,7 +89,7 @@ def shown(program: Program, key: str, names: Naming, left: Left, form: str = "ma
         best = _as_matrix([small, program], t)
         if best is not None:
             line = Line("=", left.whole, (best.latex, best.text))
-            return Shown((line,), best.where, "matrix", max(error, best.error))
+            return Shown((line,), best.where, "matrix", max(error, best.error), best.nodes)
     terms = [s for s in small.statements if t in outs(s)]
     if form == "matrix" and len(t.shape) == 4:
         product = kronecker(small, terms)
@@ -162,6 +163,9 @@ def rows(section: str, found: Shown, proof: str) -> list[dict]:
                 "text": f"{line.left[1]} {line.mode} {line.right[1]}",
                 "where": [list(w) for w in found.where] if k == len(found.lines) - 1 else [],
                 "proof": f"{proof}; {Proof('printed form', found.error, BOUND, 1)}" if k == 0 else "",
+                "form": found.form,
+                "nodes": found.nodes,
+                "printed_error": found.error,
             }
         )
     return made

@@ -137,9 +137,7 @@ class Recogniser:
             return self._scatter(s)
         if len(set(s.lhs)) < len(s.lhs):
             entries = self.summed(s.body, s.lhs[:1], s.reduced)
-            if entries.shape == SCALAR:
-                entries = hadamard((entries, Ones((s.lhs[0].size, ONE))))
-            return diagonal(entries)
+            return diagonal(entries, s.lhs[0].size)
         if s.reduce == "logsumexp":
             return self._logsumexp(s)
         if s.reduce not in ("none", "sum"):
@@ -226,9 +224,7 @@ class Recogniser:
         if delta is not None:
             i, j = axes
             found = self.entries(substitute(e / delta, {j: i}), (i,))
-            if found.shape == SCALAR:
-                return hadamard((found, identity(i.size)))
-            return diagonal(found)
+            return diagonal(found, i.size)
         return _combined(self._groups(e, axes), axes)
 
     def _groups(self, e: Expr, axes: Axes) -> list[tuple[Axes, Node]]:

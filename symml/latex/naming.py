@@ -62,7 +62,34 @@ class _Use:
 
 
 def shared(main: Node, taken: Collection[str]) -> tuple[Node, dict[Tensor, Node]]:
-    """The formula with names for what it repeats, and what they stand for, the first definition first."""
+    """The formula with names for what it repeats, and what they stand for, each behind those it needs."""
+    found = [_with_names(tree, taken) for tree in dict.fromkeys((main, _complemented(main)))]
+    return min(found, key=lambda x: (count(x[0]) + sum(map(count, x[1].values())), count(x[0])))
+
+
+def _complemented(node: Node) -> Node:
+    """1 - sigmoid(u) for sigmoid(-u), where sigmoid(u) stands there as well."""
+    maps = set(_sigmoids(node))
+    table = {}
+    for m in maps:
+        other = Map(m.shape, m.function, (scale(NEGATIVE, m.args[0]),))
+        if negative(m.args[0]) and other in maps:
+            table[m] = Add(m.shape, (Scale((ONE, ONE), ONE, None), scale(NEGATIVE, other)))
+    return _exchanged(node, table) if table else node
+
+
+def _sigmoids(node: Node) -> Iterator[Node]:
+    if isinstance(node, Map) and node.function == "sigmoid":
+        yield node
+    for child in children(node):
+        yield from _sigmoids(child)
+
+
+def _exchanged(node: Node, table: Mapping[Node, Node]) -> Node:
+    return table[node] if node in table else _rebuilt(node, lambda child: _exchanged(child, table))
+
+
+def _with_names(main: Node, taken: Collection[str]) -> tuple[Node, dict[Tensor, Node]]:
     trees, defined = [main], {}
     names = set(taken)
     while len(defined) < MOST_NAMES:
@@ -122,7 +149,7 @@ def _best(trees: list[Node]) -> Node | None:
 
 def _candidates(node: Node) -> Iterator[Node]:
     """Every expression in a tree that may have a name, stretches of products too."""
-    if not isinstance(node, NEVER) and not is_identity(node) and not _is_turned_name(node):
+    if not isinstance(node, NEVER) and not _is_turned_name(node) and not _holds_identity(node):
         yield node
     if isinstance(node, Product):
         for first, last in _stretches(len(node.factors)):
@@ -136,6 +163,11 @@ def _candidates(node: Node) -> Iterator[Node]:
 
 def _is_turned_name(node: Node) -> bool:
     return isinstance(node, Transpose | Diagonal) and isinstance(node.arg, Leaf)
+
+
+def _holds_identity(node: Node) -> bool:
+    """The identity, or scalars times it."""
+    return is_identity(node) or (isinstance(node, Hadamard) and any(is_identity(f) for f in node.factors))
 
 
 def _stretches(n: int) -> Iterator[tuple[int, int]]:

@@ -214,8 +214,11 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
         return w.scalar_sum(n.factor), SUM
     if n.arg is None:
         return sign + w.coefficient(factor), SUM if sign or factor.is_Add else PRODUCT if not factor.is_Atom else ATOM
-    if isinstance(n.arg, Quotient) and n.arg.over == Scale((ONE, ONE), ONE, None):
-        return sign + _divided(w, factor, n.arg.under), SUM if sign else PRODUCT
+    if isinstance(n.arg, Quotient):
+        if n.arg.over == Scale((ONE, ONE), ONE, None):
+            return sign + _divided(w, factor, n.arg.under), SUM if sign else PRODUCT
+        if n.arg.under.shape == (ONE, ONE) and _goes_behind(n.arg.over):
+            return f"{sign}{_divided(w, factor, n.arg.under)} {w.at(n.arg.over, PRODUCT)}", SUM if sign else PRODUCT
     body = w.at(n.arg, PRODUCT)
     if factor == 1:
         return sign + body, SUM
@@ -225,6 +228,17 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
     if w.style is LATEX:
         gap = " "
     return f"{sign}{c}{gap}{body}", SUM if sign else PRODUCT
+
+
+def _goes_behind(over: Node) -> bool:
+    """Is it read better behind a fraction than above its bar?"""
+    return over.shape != (ONE, ONE) and (
+        isinstance(over, Product | Diagonal)
+        or (
+            isinstance(over, Hadamard)
+            and all(f.shape == (ONE, ONE) or isinstance(f, Product | Diagonal) for f in over.factors)
+        )
+    )
 
 
 def _divided(w: _Writer, factor: Expr, under: Node) -> str:
@@ -255,10 +269,13 @@ def _hadamard(w: _Writer, n: Hadamard) -> tuple[str, int]:
 
 
 def _quotient(w: _Writer, n: Quotient) -> tuple[str, int]:
+    if n.under.shape == (ONE, ONE) and _goes_behind(n.over):
+        return f"{_divided(w, ONE, n.under)} {w.at(n.over, PRODUCT)}", PRODUCT
     if w.style is LATEX:
         return w.style.fraction(w.at(n.over, SUM), w.at(n.under, SUM)), PRODUCT
     entry = n.under.shape != (ONE, ONE)
-    top, bottom = w.at(n.over, FACTOR), w.at(n.under, ATOM if not entry else FACTOR)
+    single = isinstance(n.under, Power) and isinstance(n.under.base, SquaredNorm | Leaf | Scale | Map)
+    top, bottom = w.at(n.over, FACTOR), w.at(n.under, ATOM if not entry and not single else FACTOR)
     return (w.style.divided if entry else w.style.fraction)(top, bottom), PRODUCT
 
 

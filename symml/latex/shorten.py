@@ -462,11 +462,16 @@ def trace(node: Node) -> Node:
     return scale(c, Trace(SCALAR, rest))
 
 
-def diagonal(node: Node) -> Node:
-    """diag(v)"""
-    c, rest = split(node)
-    n = node.shape[0]
-    return scale(c, Diagonal((n, n), rest if rest is not None else Ones((n, ONE))))
+def diagonal(node: Node, n: Expr | None = None) -> Node:
+    """diag(v); a number or scalar stands in front, and before the identity of size n where it is all there is."""
+    p = pieces(node)
+    if p.body is None:
+        p.body = identity(n if n is not None else node.shape[0])
+    elif isinstance(p.body, Add) and p.body.shape == SCALAR:
+        p.body = hadamard((p.body, identity(n)))
+    else:
+        p.body = identity(p.body.shape[0]) if isinstance(p.body, Ones) else Diagonal(p.body.shape[:1] * 2, p.body)
+    return p.node()
 
 
 def diagonal_of(node: Node) -> Node:
