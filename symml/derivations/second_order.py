@@ -313,7 +313,7 @@ def _row(section: str, left: Both, program: Program, key: str, proof: str) -> di
 def _block(section: str, left: Left, block: Columns, proof: Proof, names_: Naming, form: str) -> list[dict]:
     """A Jacobian or a block of a Hessian: in matrix form, by what it stores, or term by term."""
     told = _checked(proof)
-    if block.diagonal and block.rank == 2 and form == "matrix":
+    if block.diagonal and block.rank == 2 and form == "matrix" and block.stored in block.program.tensors():
         f = formula(block.program, block.stored, sample)
         if f.form == "matrix":
             latex = rf"\operatorname{{diag}}\left(\operatorname{{vec}}\left({f.latex}\right)\right)"
