@@ -18,7 +18,8 @@ from symml.latex import index_form
 from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import shared
 from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
-from symml.latex.tree import Node, OneHot, children, count, evaluate, leaves
+from symml.latex.shorten import SCALAR, product, transpose
+from symml.latex.tree import ONE, Node, OneHot, Ones, Scale, children, count, evaluate, leaves
 
 LONGEST = 32  # nodes of a tree; above it, what the page names is named in the formula too
 BOUND = 1e-9
@@ -57,7 +58,7 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula
     if named or count(whole) > LONGEST:
         kept = frozenset(u for u in program.tensors() if _named(u) and u is not t)
     recogniser = Recogniser(program, kept, vanishes, True)
-    main = recogniser.node(t, top=True)
+    main = _in_full(recogniser.node(t, top=True), t)
     lines, todo = {}, [u for u in leaves(main) if u in kept]
     while todo:
         u = todo.pop(0)
@@ -76,6 +77,14 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula
     where += _step_by_step(program, recogniser.opaque, [main, *lines.values()])
     where += _one_hots([main, *lines.values()])
     return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", nodes, error)
+
+
+def _in_full(node: Node, t: Tensor) -> Node:
+    """A number that stands for a whole array, with the ones it is multiplied by; 0 stays 0."""
+    if node.shape != SCALAR or not t.shape or node == Scale(SCALAR, sympy.Integer(0), None):
+        return node
+    ones = [Ones((n, ONE)) for n in t.shape]
+    return product((node, ones[0], *(transpose(o) for o in ones[1:])))
 
 
 def _vanishing(program: Program, sample: Sample) -> Callable[[Tensor | Node], bool]:

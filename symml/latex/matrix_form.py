@@ -194,7 +194,7 @@ class Recogniser:
             base = self.entries(e.base, axes) if e.exp == sympy.Rational(1, 2) else None
             if base is not None and not isinstance(split(base)[1], SquaredNorm):
                 return Map(_shape([k.size for k in axes]), "sqrt", (self.entries(e.base, axes),))
-            if indices(e.exp) or accesses(e.exp):
+            if indices(e.exp) or any(a.tensor in self.definitions or a.tensor in self.opaque for a in accesses(e.exp)):
                 raise NoForm(str(e))
             return hadamard([power(self.entries(e.base, axes), e.exp)])
         if isinstance(e, equal) and set(e.args) == set(axes) and len({k.size for k in axes}) == 1 < len(axes):

@@ -223,7 +223,8 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
     if factor == 1:
         return sign + body, SUM
     c = w.coefficient(factor)
-    word = re.match(f"{_LETTER}{{2,}}", body) or re.search(f"{_LETTER}{{2,}}$", c)
+    first = w.at(n.arg.factors[0], FACTOR) if isinstance(n.arg, Product) else body
+    word = re.match(f"{_LETTER}{{2,}}", first) or re.search(f"{_LETTER}{{2,}}$", c)
     gap = " " if "/" in c or c[-1].isdigit() is body[:1].isdigit() is True or body[:1] in "1‖⟨√" or word else ""
     if w.style is LATEX:
         gap = " "
@@ -282,9 +283,12 @@ def _quotient(w: _Writer, n: Quotient) -> tuple[str, int]:
 def _power(w: _Writer, n: Power) -> tuple[str, int]:
     if isinstance(n.base, SquaredNorm) and (2 * n.exponent).is_Integer:
         k = int(2 * n.exponent)
-        return w.at(n.base.arg, SUM).join(w.style.norm) + (
+        frobenius = "_F" if ONE not in n.base.arg.shape else ""
+        return w.at(n.base.arg, SUM).join(w.style.norm) + frobenius + (
             w.style.power(str(k)) if k != 1 else ""
         ), ATOM if k == 1 else FACTOR
+    if n.exponent == sympy.Rational(1, 2) and n.shape == (ONE, ONE):
+        return w.style.root(w.at(n.base, SUM)), ATOM
     k = w.coefficient(abs(n.exponent) if n.exponent.is_number else n.exponent)
     sign = "-" if n.exponent.is_number and n.exponent < 0 else ""
     entry = r"\circ " if w.style is LATEX and n.shape != (ONE, ONE) else ""

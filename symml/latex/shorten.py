@@ -322,6 +322,10 @@ def transpose(node: Node) -> Node:
         return node.arg
     if isinstance(node, Scale):
         return scale(node.factor, transpose(node.arg))
+    p = pieces(node) if isinstance(node, Hadamard | Quotient) else Pieces()
+    if p.scalars and p.body is not None:
+        p.body = transpose(p.body)
+        return p.node()
     return node if symmetric(node) else _plain_transpose(node)
 
 

@@ -105,6 +105,7 @@ def _factored(terms: list[Node], shape: Shape) -> Node:
     while len(terms) > 1 and len(terms) <= MOST_TERMS:
         best, least = None, 0
         for common, places in _shared(terms).items():
+            whole = len(places) == len(terms) and common[0] in ("left", "right")  # as short, and easier to read
             group = [terms[k] for k in places]
             try:
                 merged = _outside(common, group, shape)
@@ -112,7 +113,7 @@ def _factored(terms: list[Node], shape: Shape) -> Node:
                 continue
             rest = [t for k, t in enumerate(terms) if k not in places]
             saved = _length(terms) - _length([*rest, merged])
-            if saved > least:
+            if saved > least or (whole and best is None and saved == 0):
                 best, least = [*rest, merged], saved
         if best is None:
             break

@@ -201,8 +201,9 @@ def count(node: Node) -> int:
     if isinstance(node, Diagonal) and isinstance(node.arg, Ones):
         return 1
     if isinstance(node, Power):
-        half = isinstance(node.base, SquaredNorm) and 2 * node.exponent
-        return count(node.base) + (0 if half == 1 else 1 + weight(node.exponent))
+        if 2 * node.exponent == 1:
+            return count(node.base) + (not isinstance(node.base, SquaredNorm))
+        return count(node.base) + 1 + weight(node.exponent)
     if isinstance(node, SquaredNorm):
         return 1 + count(node.arg)
     if isinstance(node, Hadamard):
@@ -239,8 +240,8 @@ def leaves(node: Node) -> dict[Tensor, None]:
     found: dict[Tensor, None] = {}
     for child in children(node):
         found.update(leaves(child))
-    if isinstance(node, Scale):
-        found.update({a.tensor: None for a in sorted(node.factor.atoms(Access), key=lambda a: a.name)})
+    number = node.factor if isinstance(node, Scale) else node.exponent if isinstance(node, Power) else ONE
+    found.update({a.tensor: None for a in sorted(number.atoms(Access), key=lambda a: a.name)})
     return found
 
 

@@ -24,8 +24,17 @@ CONSTANTS = ("pi", "e")
 CONSTANT = {"vector": 1, "matrix": 2, "eye": 2}  # they take their shape from what stands beside them
 MOST_CHANGES = 3
 
-# What a reading costs: another kind than the letter's, a number turned or spread over a vector, no number as the result.
-OTHER_KIND, TURNED, SPREAD, NO_NUMBER = 1.0, 1.25, 1.25, 3.0
+# What a reading costs: another kind than the letter's (from, to), a number turned or spread over a vector, no number as
+# the result.
+OTHER_KIND = {
+    ("scalar", "vector"): 1.0,
+    ("scalar", "matrix"): 1.2,
+    ("vector", "scalar"): 1.1,
+    ("vector", "matrix"): 1.1,
+    ("matrix", "scalar"): 1.15,
+    ("matrix", "vector"): 1.4,
+}
+TURNED, SPREAD, NO_NUMBER = 1.25, 1.25, 3.0
 Shape = tuple[int, bool]  # rank; does a vector stand as a row?
 
 
@@ -47,17 +56,17 @@ def read(node: tree.Expr, given: Mapping[str, str]) -> dict[str, str]:
     letters = {n: given.get(n) or kind_of(n) for n in names}
     free = [n for n in names if n not in given]
     best, least = letters, _cost(node, letters)
-    if least <= NO_NUMBER:  # nothing but that it is no number, which is no mistake
+    if least in (0, NO_NUMBER):  # that it is no number alone is no mistake
         return letters
     for changes in range(1, min(MOST_CHANGES, len(free)) + 1):
-        if changes * OTHER_KIND >= least:
+        if changes * min(OTHER_KIND.values()) >= least:
             break
         for chosen in itertools.combinations(free, changes):
             for kinds in itertools.product(PLAIN, repeat=changes):
                 if any(letters[n] == k for n, k in zip(chosen, kinds, strict=True)):
                     continue
                 trial = {**letters, **dict(zip(chosen, kinds, strict=True))}
-                cost = changes * OTHER_KIND + _cost(node, trial)
+                cost = sum(OTHER_KIND[letters[n], trial[n]] for n in chosen) + _cost(node, trial)
                 if cost < least:
                     best, least = trial, cost
     return best

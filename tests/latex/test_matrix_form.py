@@ -6,10 +6,18 @@ import subprocess
 import sys
 
 import pytest
+import sympy
 from check import EXAMPLES, analysis
 
 from symml import load, pipeline
+from symml.ir.program import REAL, Dim, Domain, Tensor
 from symml.latex import derivation
+from symml.latex.expand import is_zero
+from symml.latex.naming import shared
+from symml.latex.printing import TEXT, write
+from symml.latex.shorten import product, scale, transpose
+from symml.latex.sums import add
+from symml.latex.tree import Diagonal, Leaf, Rowwise, Whole
 from symml.proof.samples import sample
 from symml.source import Source
 
@@ -29,6 +37,21 @@ EXPRESSIONS = [
     ("0.5*w'*w+c*sum(log(exp((-y).*(X*w))+vector(1)))", "w", "w − cXᵀ(y ⊙ σ(−y ⊙ Xw))", ()),
     ("0.5*tr((A-U*V')'*(A-U*V'))+0.5*tr(U'*U)", "U", "(UVᵀ − A)V + U", ()),
     ("sum((-T).*(W'*X))+sum(log(exp(X'*W)*vector(1)))", "W", "X(softmax(XᵀW) − Tᵀ)", ()),
+    ("log(abs(det(X)))", "X", "X⁻ᵀ", ()),
+    ("a'*inv(X)*b", "X", "−X⁻ᵀabᵀX⁻ᵀ", ()),
+    ("det(A*X*B)", "X", "det(AXB) Aᵀ(AXB)⁻ᵀBᵀ", ()),
+    ("tr(inv(X'*S*X)*(X'*K*X)), S, K symmetric", "X", "2(K − SXMXᵀK)XM", ()),
+    ("max(0, w'*x+b)", "w", "[wᵀx + b > 0] x", ()),
+    ("sum_i (y_i - w'*x_i)^2", "w", "2xᵀ(xw − y)", ()),
+    ("norm2(X'*X-eye)^2", "X", "4X(XᵀX − I)", ()),
+    ("a'*X'*X*b", "X", "X(abᵀ + baᵀ)", ()),
+    ("tr(A'*diag(x)*B)", "x", "(A ⊙ B)1", ()),
+    ("vector(1)'*X*vector(1)", "X", "11ᵀ", ()),
+    ("log(x'*A*x)", "x", "1/(xᵀAx)(A + Aᵀ)x", ()),
+    ("sqrt(1+x'*x)", "x", "x/√(‖x‖² + 1)", ()),
+    ("det(X)^c", "X", "cdet(X)^cX⁻ᵀ", ()),
+    ("logdet(X'*X)", "X", "2X(XᵀX)⁻¹", ()),
+    ("sum((A*x).^3)", "x", "3Aᵀ(Ax)^⊙2", ()),
 ]
 
 
@@ -37,6 +60,46 @@ def test_expressions(text, wrt, answer, vectors):
     (row,) = pipeline.derivations(Source("-e", text), True, wrt, "matrix", {v: "vector" for v in vectors})
     assert row["text"].replace(" ", "") == answer.replace(" ", "")
     assert row["printed_error"] < 1e-9 and "agrees" in row["proof"]
+
+
+def test_what_a_projection_leaves_is_orthogonal():
+    """Terms with M'(r - M (M'M)^-1 M' r) in them are proved to be zero and left out; what is repeated has a name."""
+    text = "norm2(A*x - A*B*inv(B'*A'*A*B)*B'*A'*A*x)^2"
+    (row,) = pipeline.derivations(Source("-e", text), True, "B", "matrix", {})
+    assert row["nodes"] < 45 and row["where"] and "agrees" in row["proof"]
+
+
+def leaf(name, *shape, domain=REAL):
+    return Leaf((*shape, sympy.Integer(1))[:2], Tensor(name, shape, domain=domain))
+
+
+def test_zero_is_proved_not_seen():
+    """A projector's complement is orthogonal to it; without the inverse beside its matrix nothing is proved."""
+    n, k = Dim("n"), Dim("k")
+    M, r = leaf("M", n, k), leaf("r", n)
+    gram = product((transpose(M), M))
+    residual = add((r, scale(-1, product((M, Whole(gram.shape, "inv", (gram,)), transpose(M), r)))), r.shape)
+    assert is_zero(product((transpose(M), residual)))
+    assert not is_zero(residual)
+    assert not is_zero(product((transpose(M), add((r, scale(-1, product((M, transpose(M), r)))), r.shape))))
+
+
+def test_symmetric_matrices_are_their_own_transposes():
+    n = Dim("n")
+    S, A = leaf("S", n, n, domain=Domain("symmetric")), leaf("A", n, n)
+    assert transpose(product((transpose(A), S, A))) == product((transpose(A), S, A))
+    assert transpose(product((S, A))) != product((S, A))
+    assert product((S, Whole(S.shape, "inv", (S,)), A)) == A
+
+
+def test_names_for_what_is_repeated():
+    n = Dim("n")
+    x = leaf("x", n)
+    s = Rowwise(x.shape, "softmax", x)
+    tree = add((Diagonal((n, n), s), scale(-1, product((s, transpose(s))))), (n, n))
+    main, defined = shared(tree, {"x", "n"})
+    assert write(main, TEXT) == "diag(s) − ssᵀ" and [write(d, TEXT) for d in defined.values()] == ["softmax(x)"]
+    assert shared(x, {"x"}) == (x, {})
 
 
 PAGES = {

@@ -1,0 +1,63 @@
+"""Names of an expression without a page: by their letters, by sense where letters make none, by the user's word."""
+
+from __future__ import annotations
+
+import pytest
+
+from symml import pipeline
+from symml.errors import SymmlError
+from symml.model.letters import parsed, problem, readings
+from symml.source import Source
+
+READ = [
+    ("x'*A*x", {}),
+    ("A*x", {}),
+    ("a*x'*y + c", {}),
+    ("a'*inv(X)*b", {"a": "vector", "b": "vector"}),
+    ("norm2(x-a)", {"a": "vector"}),
+    ("(B*x+b)'*C*(D*x+c)", {"b": "vector", "c": "vector"}),
+    ("N/2*logdet(S)+1/2*tr(inv(S)*E*E')", {"N": "scalar"}),
+    ("(1-l0/norm2(p-q))*(p-q)", {"l0": "scalar"}),
+    ("(1/N)*sum_i (y_i-max(0,w'*x_i+b))^2", {"N": "scalar", "x": "matrix"}),
+    ("1/2*(y-X*b)'*inv(S)*(y-X*b)", {"b": "vector"}),
+]
+
+
+@pytest.mark.parametrize("text, kinds", READ, ids=[r[0] for r in READ])
+def test_readings(text, kinds):
+    assert readings(Source("-e", text), {}) == kinds
+
+
+def test_the_users_word_goes_first():
+    assert readings(Source("-e", "norm2(x-a)"), {"a": "scalar"}) == {}
+    _, kinds = parsed(Source("-e", "tr(S*A), S symmetric, a and b vectors"), {})
+    assert kinds == {"S": "symmetric", "a": "vector", "b": "vector"}
+    with pytest.raises(SymmlError, match="no kind"):
+        problem(Source("-e", "x'*x"), "x", {"x": "tensor"})
+
+
+def test_symmetric_names_are_square_and_known_to_be():
+    for given in ({"A": "symmetric"}, {"A": "spd"}):
+        (row,) = pipeline.derivations(Source("-e", "x'*A*x"), True, "x", "matrix", given)
+        assert row["text"] == "2Ax"
+    (row,) = pipeline.derivations(Source("-e", "x'*A*x"), True, "x", "matrix", {})
+    assert row["text"] == "(A + Aᵀ)x"
+
+
+def test_entrywise_powers():
+    for text, shown in (("sum(X.^2)", "2X"), ("sum((X*w).^2)", "2Xwwᵀ")):
+        (row,) = pipeline.derivations(Source("-e", text), True, "X", "matrix", {})
+        assert row["text"] == shown
+    with pytest.raises(SymmlError, match="power of a matrix"):
+        problem(Source("-e", "tr(X^0.5)"), "X", {})
+
+
+def test_twice_the_same_name_is_the_second_derivative():
+    rows = pipeline.derivations(Source("-e", "x'*A*x"), True, "x,x", "matrix", {})
+    assert [r["text"] for r in rows] == ["∂²/∂x² = A + Aᵀ"]
+
+
+def test_a_reading_is_told():
+    rows = pipeline.derivations(Source("-e", "norm2(x-a)"), True, "x", "matrix", {})
+    assert rows[0]["read"] == {"a": "vector"}
+    assert "read" not in pipeline.derivations(Source("-e", "norm2(x-y)"), True, "x", "matrix", {})[0]
