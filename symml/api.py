@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sympy import Expr
 
     from symml.runtime.many import Fits
+    from symml.runtime.sharpness import Sharpness
     from symml.runtime.uncertainty import Uncertainty
 
 
@@ -31,6 +32,20 @@ def load(path: str | Path) -> Model:
 def parse(text: str, name: str = "page.symml") -> Model:
     """The model of a text; `name` is shown in messages, and its folder is where data files are looked for."""
     return Model(Source(name, text))
+
+
+def analyze(
+    path: str | Path,
+    *,
+    hyper: Mapping[str, float] | None = None,
+    vary: tuple[str, float, float] | None = None,
+    period: int = 1,
+) -> dict:
+    """Of a page whose states move: `moves`, `jacobian`, `fixed_points` with `eigenvalues` and `verdict`, `bifurcations`.
+
+    hyper: values in the place of the page's; vary: a hyper-parameter and its two ends; period: of the orbits of a map.
+    """
+    return pipeline.analysed(pipeline.read(path), hyper or {}, vary, period)
 
 
 class Model:
@@ -276,6 +291,10 @@ class Fit:
         Only what the prediction reads must be given; the columns of a frame are found by the titles of the fit's.
         """
         return self._result.predict(data)
+
+    def sharpness(self, target: str = "cpu") -> Sharpness:
+        """The extreme eigenvalues of the Hessian here: `.largest`, `.least`, and `.largest_step` = 2/largest."""
+        return pipeline.sharpness(self._result, target)
 
     def errors(self, kind: str = "likelihood", target: str = "cpu") -> Uncertainty:
         """Standard errors from the inverse Hessian; kind says what the objective is: likelihood (its negative logarithm,

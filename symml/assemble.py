@@ -151,6 +151,9 @@ def errors_plan(a: Analysis) -> tuple[Plan, dict]:
 
 def curvature_plan(a: Analysis) -> tuple[Plan, dict]:
     """The Hessian of the objective times a vector as a Plan of one function, compared with the complex step of the gradient."""
+    if a.model.constraints:
+        c = a.model.constraints[0]
+        raise UnsupportedError(f"curvature under constraints ('{c.text}') is not supported yet", c.span)
     first, second, along = hessian_times(a.derivative, a.model.over)
     for t in a.model.over:
         proof = check_gradient(first, second, "slope", t)

@@ -95,9 +95,14 @@ def _bounds(s: System, f: Field) -> Bounds:
 
 
 def _proof(f: Field, starts: list[np.ndarray]) -> Proof:
-    """The Jacobian against the complex step of the map or flow, at the first starts."""
+    """The Jacobian against the complex step of the map or flow, at a few starts at random where both are finite."""
     worst, points = 0.0, 0
-    for z in starts[3:7]:
+    finite = [z for z in starts[3:] if np.isfinite(f.value(z)).all() and np.isfinite(f.jacobian(z)).all()]
+    if not finite:
+        raise NumericError(
+            "the states move by no finite number from any start", fix="declare where they live, as in state x > 0"
+        )
+    for z in finite[:4]:
         columns = [f.value(z + 1j * STEP * unit).imag / STEP for unit in np.eye(f.size)]
         worst = max(worst, relative(f.jacobian(z), np.array(columns).T))
         points += f.size**2

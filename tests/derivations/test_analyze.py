@@ -10,7 +10,7 @@ import pytest
 from check import EXAMPLES, check_error
 from typer.testing import CliRunner
 
-from symml import pipeline
+from symml import analyze, pipeline
 from symml.algorithms.lanczos import lanczos
 from symml.cli.entry import app
 from symml.errors import SpecError, SymmlError
@@ -139,6 +139,24 @@ def test_a_system_is_not_trained_and_a_model_has_no_states():
         example("logistic_map", ("r", 2.0, 1.0))
     with pytest.raises(SpecError, match="of a map"):
         example("lotka_volterra", period=2)
+
+
+def test_where_nothing_is_finite_that_is_said():
+    with pytest.raises(SymmlError, match="no finite number"):
+        facts("state x <= 0\nx' = log(x - 1)")
+    (point,) = facts("state x > 0\nx' = log(x)")["fixed_points"]
+    assert point["at"] == [1.0] and point["verdict"] == "unstable node"
+
+
+def test_curvature_under_constraints_is_refused():
+    body = "dims d = 3\nparam w[d]\nminimize ||w||^2  subject to  sum[i] w[i] = 1"
+    with pytest.raises(SymmlError, match="under constraints"):
+        pipeline.build(Source("page.symml", f"model m\n{body}"), pipeline.Options(purpose="curvature"))
+
+
+def test_from_python():
+    found = analyze(SYSTEMS / "logistic_map.symml", vary=("r", 2.5, 3.4))
+    assert abs(found["bifurcations"][0]["at"] - 3) < 1e-9
 
 
 def test_lanczos_finds_the_ends_of_the_spectrum():
