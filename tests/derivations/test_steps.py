@@ -12,6 +12,7 @@ from symml import load, pipeline
 from symml.analysis import analyse
 from symml.calculus import reverse
 from symml.derivations import steps
+from symml.derivations.way import recorded
 from symml.errors import NumericError
 from symml.proof.perturbed import check_adjoint
 from symml.rewrite import stable
@@ -127,7 +128,7 @@ def test_an_adjoint_is_that_of_its_own_tensor():
     a = analysis(
         "dims n\ndata A[n, n]\nparam x[n]\nu = A x\nv = tanh(u)\nminimize sum[i] v[i]^2 + sum[i] u[i] + prod[i] v[i]"
     )
-    way = steps.recorded(a)
+    way = recorded(a)
     u, v = (next(t for t in way.adjoints if t.name == name) for name in "uv")
     assert check_adjoint(way.forward, "loss", u, way.derivative, way.adjoints[u]).ok
     assert not check_adjoint(way.forward, "loss", u, way.derivative, way.adjoints[v]).ok
