@@ -181,7 +181,7 @@ def _active(nodes: Iterable[Node], targets: set[Tensor], wrt: tuple[Tensor, ...]
     needed = set(targets)
     for node in reversed(nodes):
         if not needed.isdisjoint(outs(node)):
-            needed.update(reads(node), outs(node) if not isinstance(node, Statement) else ())
+            needed.update(reads(node), outs(node))
     return frozenset(forward & needed)
 
 
@@ -335,7 +335,9 @@ def _pulled(
     return nodes, {t: table[back.outputs[f"d_{t.name}"]] for t in wrt}
 
 
-def _fresh(nodes: Iterable[Node], names: Names) -> tuple[list[Node], dict[Tensor, Tensor]]:
+def _fresh(
+    nodes: Iterable[Statement | Library], names: Names
+) -> tuple[list[Statement | Library], dict[Tensor, Tensor]]:
     """The nodes defining tensors of other names, and which took whose place."""
     nodes = tuple(nodes)
     table = {t: _fresh_tensor(t, names) for node in nodes for t in outs(node)}

@@ -49,8 +49,7 @@ def exact(value: int | float) -> Expr:
 def _name(low: Lowering, node: tree.Name, env: Env) -> Value:
     if node.id in env:
         k = env[node.id]
-        size = k.size if isinstance(k, Index) else k.tensor.domain.size if isinstance(k, Access) else None
-        return scalar(k, Domain("label", size=size) if size is not None else None)
+        return scalar(k, Domain("label", size=k.size) if isinstance(k, Index) else None)
     if node.id in low.expanding:
         return low.at(node, ())
     return low.named(node.id, node.span)

@@ -93,7 +93,7 @@ def _log_of_product(e: Expr) -> Expr | None:
     factors = Mul.make_args(e.args[0])
     bases = [f.base if f.is_Pow else f for f in factors]
     if all(f.is_positive for f in factors) and any(isinstance(b, exp | sigmoid) for b in bases):
-        return Add(*(f.exp * log(f.base) if f.is_Pow and not isinstance(f, exp) else log(f) for f in factors))
+        return Add(*(f.exp * log(f.base) if f.is_Pow else log(f) for f in factors))
     return None
 
 

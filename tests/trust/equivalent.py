@@ -93,8 +93,7 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         "a set is filled in another order",
         frozenset(
             (
-                "reverse._active: needed.update(reads(node), outs(node) if not isinstance(node, Statement) else ()) -> "
-                "needed.update(outs(node) if not isinstance(node, Statement) else (), reads(node))",
+                "reverse._active: needed.update(reads(node), outs(node)) -> needed.update(outs(node), reads(node))",
             )
         ),
     ),
@@ -159,6 +158,26 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
     (
         "the derivative of tanh(u) reads tanh(u) where it stands, or computes it anew",
         frozenset(("reverse._contributions: s.guard is None -> s.guard is not None",)),
+    ),
+    (
+        "only the name under which a formula shows an adjoint is another",
+        frozenset(
+            (
+                "reverse._fresh_tensor: t.adjoint_of and replace(t.adjoint_of, name=name.removeprefix('d_')) -> t.adjoint_of",
+            )
+        ),
+    ),
+    (
+        "a tensor is set to 0 by one colon or by one for each axis",
+        frozenset(("printer.Printer._clear: k in s.loops -> k not in s.loops",)),
+    ),
+    (
+        "what sums has axes of its loops' own sizes: a part of an axis is written by a map, and nothing is cleared for it",
+        frozenset(("schedule.clearable: k in s.loops and k.size == n -> k in s.loops",)),
+    ),
+    (
+        "a let of the second sweep stands before the first one too",
+        frozenset(("printer.Printer._logsumexp: p < split -> p <= split",)),
     ),
     ("contributions are added in another order", frozenset(("reverse._as_definition: 'none' -> 'sum'",))),
     (

@@ -160,6 +160,10 @@ STATED = (
     ("q v\nq = x'", lambda a: a.x @ a.v),
     ("sum[i, k] q[k, i] B[i, k]\nq[k, i] = B[i, k] b[k]", lambda a: np.sum(a.B**2 * a.b)),
     ("sum[i] w[q[i]]\nq[i] = argmin[j] X[i, j]", lambda a: a.w[a.X.argmin(1)].sum()),
+    ("sum[i] s[q[i]] v[i]\nq[i] = i   for i in n", lambda a: a.s @ a.v),
+    # operations on whole arrays
+    ("x' solve(A, v) + b[0]", lambda a: a.x @ np.linalg.solve(a.A, a.v) + a.b[0]),
+    ("sum[k in 2] (k + 1) top(v, 2)[k]", lambda a: np.sort(a.v)[::-1][:2] @ [1, 2]),
 )  # fmt: skip
 REFUSED = tuple(
     tuple(part.strip() for part in line.split("  =>"))
@@ -232,6 +236,11 @@ x  =>  one number
 vector(1)' x  =>  'vector' is not supported
 sum[k in 2.5] c  =>  ranges over
 """.strip().splitlines()
+)
+# In a recurrence: definitions without cases are written out, and an index letter of the same name is none of them.
+REFUSED = (
+    *REFUSED,
+    ("sum[i] q[i]\nr[i] = sum[r in d] w[r[0]] q[i - 1]\nq[0] = c\nq[i] = x[i] r[i]   for i in 1..n-1", "takes 0"),
 )
 # Letters' own products and calls; the parameters are the vector x and the matrix A, sizes are equal.
 LETTERS = (

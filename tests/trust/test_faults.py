@@ -11,6 +11,9 @@ from collections import Counter
 import pytest
 from trust import faults, trial
 from trust.equivalent import reason
+from trust.length import length
+
+from symml.calculus import reverse
 
 SAMPLE = 30
 SEEDS = range(60_000, 60_025)
@@ -53,3 +56,11 @@ def test_a_fault_that_changes_nothing_is_not_seen(prepared):
     with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b"-"
     os.wait()
+
+
+def test_a_longer_derivative_is_seen():
+    """The control: what simplification has not shortened yet is longer."""
+    a = trial.analysed("page", "dims n\ndata x[n]\nparam w[n]\nminimize sum[i] (w[i] x[i])^2 + sum[i] sin(w[i])")
+    raw = reverse.gradient(a.forward, "loss", a.model.over)
+    assert "statements" in length(raw).longer_than(length(a.derivative))
+    assert not length(a.derivative).longer_than(length(a.derivative))

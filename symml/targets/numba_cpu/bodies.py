@@ -160,7 +160,7 @@ class _Writer:
             early = [-early[0], *early[1:]] if early[0] != -1 else early[1:]
         parts = [self._early(expr.func, early)] if early else []
         if expr.is_Add:
-            return self._sum(parts, late, depth)
+            return self._sum("".join(parts), late, depth)
         over = [a for a in late if a.is_Pow and a.exp == -1]
         parts += [self._bracketed(a, depth) for a in late if a not in over]
         text = "*".join(parts) if parts else "real(1)"
@@ -172,8 +172,7 @@ class _Writer:
         combined = func(*args)
         return self.let(combined, self.level(combined)) if not isinstance(combined, Index) else self.text(combined, 0)
 
-    def _sum(self, parts: list[str], late: list[Expr], depth: int) -> str:
-        text = " + ".join(parts)
+    def _sum(self, text: str, late: list[Expr], depth: int) -> str:
         for a in sorted(late, key=lambda a: a.could_extract_minus_sign()):
             if a.could_extract_minus_sign() and text:
                 text = f"{text} - {self._bracketed(-a, depth)}"

@@ -153,9 +153,9 @@ class Printer:
         return self._loops(nest.loops, letters, scope, [line for lines in inner for line in lines])
 
     def accumulate(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
-        """A sum whose lane is an output axis: rows are added into memory, JAM of them a sweep."""
+        """A sum whose lane is an output axis, so that there are two loops: rows are added into memory, JAM of them a sweep."""
         lines = self._clear(s) if s.mode == "=" else []
-        if len(loops) >= 2 and loops[-2] in s.reduced and s.guard is None:
+        if loops[-2] in s.reduced and s.guard is None:
             return lines + self._jammed(s, loops, self._row_sum)
         return lines + self._row_sum(s, loops, [self._letters(loops)])
 
@@ -237,7 +237,7 @@ class Printer:
         outer = Scope(split)
         outer.lines = [
             a + (b if p < split else []) for p, (a, b) in enumerate(zip(scope.lines, again.lines, strict=True))
-        ][: split + 1]
+        ]
         return self._loops(loops[:split], letters, outer, body)
 
     def _extreme(self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]]) -> list[str]:
@@ -254,14 +254,8 @@ class Printer:
         guarded = self._guarded(s, [f"{v} = {text}", *update], letters, loops)
         inner = self._nested(loops[split:], letters, scope.lines[split + 1 :], guarded)
         before = [f"{best} = {worst}"] + ([f"{at} = 0"] if s.reduce.startswith("arg") else [])
-        outer = Scope(split)
-        outer.lines = scope.lines[: split + 1]
-        return self._loops(
-            loops[:split],
-            letters,
-            outer,
-            [*before, *inner, self._finish(s, at if s.reduce.startswith("arg") else best, letters)],
-        )
+        after = self._finish(s, at if s.reduce.startswith("arg") else best, letters)
+        return self._loops(loops[:split], letters, scope, [*before, *inner, after])
 
     # pieces
 
@@ -278,9 +272,7 @@ class Printer:
     ) -> list[str]:
         """Outer loops, what comes before, the reduced loops, what comes after."""
         reduced = self._nested(loops[split:], letters, scope.lines[split + 1 :], inner)
-        outer = Scope(split)
-        outer.lines = scope.lines[: split + 1]
-        return self._loops(loops[:split], letters, outer, [*before, *reduced, *after], step)
+        return self._loops(loops[:split], letters, scope, [*before, *reduced, *after], step)
 
     def _loops(
         self,
@@ -290,6 +282,7 @@ class Printer:
         inner: list[str],
         step: Step | None = None,
     ) -> list[str]:
+        """Loops with the lets of their depths; those of further depths belong to what stands inside."""
         return scope.lines[0] + self._nested(loops, letters, scope.lines[1:], inner, step)
 
     def _nested(
