@@ -73,7 +73,15 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         "the product of no guards is 1: a guard that leaves nothing out",
         frozenset(("expressions._reduction: sympy.Mul(*guards) if guards else None -> sympy.Mul(*guards)",)),
     ),
-    ("equality has no order", frozenset(("functions.table: sympy.Eq(a, b) -> sympy.Eq(b, a)",))),
+    (
+        "equality has no order",
+        frozenset(
+            (
+                "functions.table: sympy.Eq(a, b) -> sympy.Eq(b, a)",
+                "functions.table: sympy.Ne(test, 0) -> sympy.Ne(0, test)",
+            )
+        ),
+    ),
     (
         "the factor is 1 or -1: multiplying by it is dividing by it",
         frozenset(("functions.table: u * (2 * _heaviside(u) - 1) -> u / (2 * _heaviside(u) - 1)",)),

@@ -5,6 +5,7 @@ trial = Trial(seeds);  trial.verdict()  ->  "" or what an oracle saw
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -181,22 +182,26 @@ def _disagreeing(c: oracle.Case, least: float) -> str:
 
 POINTS = (-1.3, -0.4, 0.0, 0.3, 0.4, 1.7)
 POSITIVE = ("log", "sqrt")
+ARGUMENTS = {
+    **dict.fromkeys(("max", "min", "less", "less_equal", "equal"), (POINTS, POINTS)),
+    "select": ((0.0, 1.0), POINTS, POINTS),
+}
 
 
 def disagreeing_row() -> str:
     """The first function whose values in numpy, mpmath and sympy, or whose derivative, are not one function's."""
     for name, row in FUNCTIONS.items():
-        two = name in ("max", "min", "less", "less_equal", "equal")
-        points = [abs(x) + 0.1 if name in POSITIVE else max(x, -0.9) if name == "log1p" else x for x in POINTS]
-        if not two and name != "step" and not np.isnan(row.numpy(np.float64("nan"))):
+        if name not in ARGUMENTS and name != "step" and not np.isnan(row.numpy(np.float64("nan"))):
             return f"{name} of nan"
-        for args in [(x, y) for x in points for y in points] if two else [(x,) for x in points]:
+        points = [abs(x) + 0.1 if name in POSITIVE else max(x, -0.9) if name == "log1p" else x for x in POINTS]
+        for args in itertools.product(*ARGUMENTS.get(name, (points,))):
             value = float(row.numpy(*map(np.float64, args)))
             plain = (row.elementary or row.symbol)(*map(sympy.Float, args))
             others = (float(row.mpmath(*map(mpmath.mpf, args))), float(plain))
             if not all(abs(value - other) < 1e-12 for other in others):
                 return name
-            if len({*args, 0.0}) == len(args) + 1 and not _slopes_agree(row, args):
+            smooth = name == "select" or len({*args, 0.0}) == len(args) + 1
+            if smooth and not _slopes_agree(row, args):
                 return name
     return ""
 
@@ -204,7 +209,7 @@ def disagreeing_row() -> str:
 def _slopes_agree(row: Row, args: tuple[float, ...]) -> bool:
     """sympy's derivative through fdiff, evaluated, against the complex step of the numpy values."""
     for k in range(len(args)):
-        letters = sympy.symbols("u v", real=True)[: len(args)]
+        letters = sympy.symbols("u v w", real=True)[: len(args)]
         slope = row.symbol(*letters).diff(letters[k])
         t = [Tensor(f"x{j}") for j in range(len(args))]
         body = slope.xreplace({u: Access(s, ()) for u, s in zip(letters, t, strict=True)})
