@@ -77,9 +77,7 @@ def plan(a: Analysis, options: Options | None = None) -> Plan:
         hypers=tuple(h.tensor for h in model.hypers.values()),
         dims=dims,
         functions=tuple(functions),
-        starts=_starts(
-            a, solver is not None and (solver.algorithm == "interior_point" or solver.facts.get("exact", False))
-        ),
+        starts=_starts(a, _starts_inside(a, solver)),
         algorithm=solver.algorithm if solver else "descent" if batch is None else "minibatch",
         optimizer=optimizer,
         update=update_program(optimizer) if optimizer else None,
@@ -93,17 +91,25 @@ def plan(a: Analysis, options: Options | None = None) -> Plan:
     )
 
 
+def _starts_inside(a: Analysis, solver: Solver | None) -> bool:
+    """Can the solver begin anywhere in the domains, so that a page need not say where?"""
+    bounded = ("interior_point", "trust_region") if a.model.constraints else ("interior_point",)
+    return solver is not None and (solver.algorithm in bounded or bool(solver.facts.get("exact")))
+
+
 def _problem(a: Analysis) -> Problem:
     """What is minimised, with the page's constraints as conditions; definite matrices by their factors."""
     model = a.model
     if not model.constraints:
-        return Problem(a.forward, a.derivative, model.over, sets={})
+        return Problem(a.forward, a.derivative, model.over, sets={}, bounds=a.program)
     psd = [c for c in model.constraints if c.sense == "psd"]
     matrices = [r.param for r in model.regions if r.kind == "psd"]
     program, inside = definite(a.program, [c.output for c in psd], matrices)
     conditions = tuple(Condition(inside.get(c.output, c.output), c.sense == "equal", c.text) for c in model.constraints)
     whole = simplify(stabilise(prune(program, "loss", *(c.output for c in conditions))))
-    return Problem(a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(matrices))
+    boxed = {name for r in model.regions if r.kind == "box" for name in r.absorbs}
+    bounds = a.program if all(c.name in boxed for c in model.constraints) else None
+    return Problem(a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(matrices), bounds)
 
 
 def _solver(a: Analysis, method: str, options: Options | None) -> Solver:

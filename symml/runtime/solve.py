@@ -232,6 +232,56 @@ def interior_outcome(run, loss, g, compiled, seconds):
     }
 
 
+# bounds
+
+
+def run_trust_region(
+    algorithm, x, bounds, data, work, hessian, tolerance, iterations, watch=None, saved=None, between=None
+):
+    """Minimise between bounds, their lower ends first; hessian: (data, work) of the Hessian times a vector."""
+    n = x.shape[0]
+    run = {
+        "x": x,
+        "g": np.zeros(n),
+        "kept": x.copy(),
+        "scalars": np.zeros(5),
+        "counters": np.zeros(5, np.int64),
+        "trace": np.zeros((iterations + 1, 2)),
+        "status": np.zeros(1, np.int64),
+    }
+    if saved is not None:
+        restore(run, saved)
+    counters, scalars = run["counters"], run["scalars"]
+    arrays = (x, run["g"], bounds[:n], bounds[n:], run["kept"], scalars, counters, run["trace"], data, work, *hessian)
+    started = time.perf_counter()
+    algorithm(*arrays, 0, tolerance)  # compiles, or loads
+    compiled, began, piece = time.perf_counter() - started, time.perf_counter(), 1
+    if between is not None:
+        between(run)
+    while run["status"][0] == 0:
+        start = time.perf_counter()
+        run["status"][0] = algorithm(*arrays, min(piece, iterations - int(counters[0])), tolerance)
+        piece = longer(piece, time.perf_counter() - start)
+        if run["status"][0] == 0 and counters[0] >= iterations:
+            run["status"][0] = USED_UP
+        if watch is not None:
+            watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[2]))
+        if between is not None:
+            between(run)
+    done = int(counters[0])
+    return {
+        "status": STATUS[int(run["status"][0])],
+        "steps": done,
+        "compile_seconds": compiled,
+        "seconds": time.perf_counter() - began,
+        "evaluations": int(counters[1]),
+        "loss": float(scalars[0]),
+        "gradient": float(np.max(np.abs(run["g"]), initial=0.0)),
+        "history": run["trace"][: done + 1, 0].tolist(),
+        "kkt": float(scalars[2]),
+    }
+
+
 # closed forms
 
 

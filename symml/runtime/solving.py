@@ -21,6 +21,7 @@ from symml.runtime.solve import (
     run_alternating,
     run_interior_point,
     run_least_squares,
+    run_trust_region,
 )
 
 
@@ -120,6 +121,25 @@ def alternating(p: Problem, watch: Watch | None, between: Between, saved: Mappin
     )
 
 
+def trust_region(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    """Bounds are computed once, from the sizes, the data and the hyper-parameters."""
+    o, module = p.kernel.manifest["method"], p.kernel.module
+    bounds = np.zeros(2 * p.x.shape[0])
+    module.bounds(p.x, bounds, *given(p, "bounds"))
+    return run_trust_region(
+        module.trust_region,
+        p.x,
+        bounds,
+        *given(p, "value_and_grad"),
+        given(p, "lagrangian_times"),
+        o["tolerance"],
+        int(o["options"]["iterations"]),
+        watch,
+        saved,
+        between,
+    )
+
+
 def _matrices(p: Problem, names: list[str]) -> tuple[tuple[int, int], ...]:
     """Where symmetric parameters stand in x, and their rows."""
     at, found = 0, []
@@ -132,5 +152,10 @@ def _matrices(p: Problem, names: list[str]) -> tuple[tuple[int, int], ...]:
 
 
 SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(
-    {"levenberg_marquardt": least_squares, "interior_point": interior_point, "alternating": alternating}
+    {
+        "levenberg_marquardt": least_squares,
+        "interior_point": interior_point,
+        "alternating": alternating,
+        "trust_region": trust_region,
+    }
 )

@@ -12,6 +12,7 @@ import numpy as np
 import sympy
 
 from symml.calculus.reverse import gradient
+from symml.calculus.second import hessian_times
 from symml.calculus.tangent import tangent
 from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
@@ -28,25 +29,28 @@ from symml.source import Span
 from symml.training.blocks import Turns, in_turn, update_function
 from symml.training.conditions import Condition, functions
 
+FAR = 1e300  # an end that is not there
 AGREE = 1e-9  # relative: the gradient of the residual form against the derivative of the page
 SOLVERS: Mapping[str, Mapping[str, float]] = {
     "levenberg_marquardt": {"iterations": 500},
     "gauss_newton": {"iterations": 500},
     "interior_point": {"iterations": 300},
     "newton": {"iterations": 300},
+    "trust_region": {"iterations": 1000},
     "alternating": {"iterations": 1000},
     "closed_form": {"iterations": 10},
 }
 SQUARES = ("levenberg_marquardt", "gauss_newton")
+# The bound at which a method stops unless the page says one; 0: where rounding ends all progress.
 EXACT: Mapping[str, float] = {"levenberg_marquardt": 0.0, "gauss_newton": 0.0, "interior_point": 1e-9, "newton": 1e-9}
-#  # these stop where rounding ends all progress, unless the page says more
 
 
 @dataclass(frozen=True)
 class Problem:
     """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (with conditions only) has the loss
     and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
-    condition ties blocks to one another; `symmetric`: matrices that `whole` reads as half their sum with their transpose."""
+    condition ties blocks to one another; `symmetric`: matrices that `whole` reads as half their sum with their transpose;
+    `bounds`: has outputs `lower NAME`, `upper NAME`; None where a condition is no bound of a parameter."""
 
     forward: Program
     derivative: Program
@@ -55,6 +59,7 @@ class Problem:
     whole: Program | None = None
     sets: Mapping[Tensor, str] | None = None
     symmetric: tuple[Tensor, ...] = ()
+    bounds: Program | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,8 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
     """The solver that a page names."""
     if method in ("alternating", "closed_form"):
         return _in_turn(method, place, p)
+    if method == "trust_region" and p.bounds is not None:
+        return _trust_region(p)
     if p.conditions and method != "interior_point":
         raise UnsupportedError(
             f"'{method}' does not keep '{p.conditions[0].text}'",
@@ -176,6 +183,29 @@ def _interior_point(p: Problem, method: str) -> Solver:
     }
     files, told = ("symmetric",), f"{reason}; Hessian of the Lagrangian derived"
     return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, unknowns)
+
+
+def _trust_region(p: Problem) -> Solver:
+    """Bounds as one vector, lower ends first; what has none is at FAR."""
+    names, statements, ends = Names(t.name for t in p.bounds.tensors()), list(p.bounds.statements), {}
+    for side, far in (("lower", -FAR), ("upper", FAR)):
+        for t in p.wrt:
+            key = f"{side} {t.name}"
+            if key not in p.bounds.outputs:
+                k = fresh_indices(t.shape)
+                out = Tensor(names.fresh(side), t.shape)
+                statements.append(Statement(out, k, "=", "none", k, sympy.Float(far)))
+            ends[key] = p.bounds.outputs.get(key) or out
+    bounds = prune(replace(p.bounds, statements=tuple(statements), outputs=ends), *ends)
+    _, times, along = hessian_times(p.derivative, p.wrt)
+    made = (
+        Function("bounds", "vector", schedule(bounds), outputs=tuple(ends)),
+        Function("lagrangian_times", "gradient", schedule(times), "slope", along=along),
+    )
+    reason = (
+        f"second derivatives{', bounds of parameters' if p.conditions else ''}; the Hessian times a vector is derived"
+    )
+    return Solver("trust_region", "trust_region", reason, made, (), {}, (bounds, times))
 
 
 # least squares

@@ -167,3 +167,33 @@ def test_other_methods_do_not_keep_constraints():
     for method in ("lbfgs", "adam(lr = 1e-2)", "gauss_newton"):
         with pytest.raises(SymmlError, match="does not keep 'x >= 1'"):
             pipeline.build(Source("p", page.replace("METHOD", method)), pipeline.Options())
+
+
+@pytest.mark.parametrize("name", ["geno_qp_lb-1.2", "nnls", "svm_dual"])
+def test_a_trust_region_keeps_bounds(name):
+    """The same problems by another method, with the same solution."""
+    rng = np.random.default_rng(5)
+    data = {"X": rng.normal(size=(20, 4)), "y": np.sign(rng.normal(size=20))}
+    if name.startswith("geno"):
+        data = {"Q": np.array([[1.0, 0, 1], [0, 2, 0], [1, 0, 3]]), "c": np.array([2.0, 3, 4])}
+    first, second = (solved(PAGES[name] + more, data) for more in ("", "train with trust_region\n"))
+    np.testing.assert_allclose(second.outcome["loss"], first.outcome["loss"], rtol=1e-10)
+    np.testing.assert_allclose(second.x, first.x, atol=1e-6)
+    assert second.outcome["status"] == "converged" and second.outcome["kkt"] <= KKT
+    if name == "nnls":
+        assert (second.x == 0).any(), "no bound is active"
+
+
+def test_second_derivatives_without_bounds():
+    """Rosenbrock's valley in four unknowns, by both methods of second order."""
+    page = "param x[4] init 0.5\nminimize over x  sum[i in 0..2] (100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2)\ntrain with METHOD\n"
+    for method in ("trust_region", "newton"):
+        found = solved(page.replace("METHOD", method), {})
+        np.testing.assert_allclose(found.x, 1.0, rtol=1e-8)
+        assert found.outcome["steps"] < 40
+
+
+def test_a_trust_region_refuses_other_constraints():
+    page = "param x, y\nminimize over x, y  x^2 + y^2\nsubject to x + y >= 1\ntrain with trust_region\n"
+    with pytest.raises(SymmlError, match="does not keep"):
+        solved(page, {})

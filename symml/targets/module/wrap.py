@@ -330,7 +330,20 @@ def _run_alternating(m: Mapping, dtype: str) -> list[str]:
     ]
 
 
+def _run_trust_region(m: Mapping, dtype: str) -> list[str]:
+    o = m["method"]
+    return [
+        *_call_of(m, dtype, "bounds"),
+        *_call_of(m, dtype, "lagrangian_times"),
+        "ends = np.zeros(2 * x.shape[0])",
+        "bounds(x, ends, *bounds_given)",
+        f"outcome = run_trust_region(trust_region, x, ends, inputs, work, lagrangian_times_given, {o['tolerance']!r}, "
+        f"{int(o['options']['iterations'])}, watch)",
+    ]
+
+
 _SOLVING = {
+    "trust_region": _run_trust_region,
     "alternating": _run_alternating,
     "interior_point": _run_interior_point,
     "lbfgs": _run_lbfgs,
