@@ -24,6 +24,8 @@ from symml.runtime.solve import (
     run_trust_region,
 )
 
+OTHERS = "name another method: train with trust_region for bounds of parameters, or with lbfgs"
+
 
 def given(p: Problem, name: str) -> tuple[tuple, tuple]:
     """The data and the buffers of one of the kernel's functions."""
@@ -61,9 +63,7 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
     extra = sum(math.prod(shape(p.dims, s)) for s in facts["unknowns"])
     wide = np.concatenate([p.x, np.ones(extra)])
     if wide.shape[0] > MOST_UNKNOWNS:
-        raise DataError(
-            f"{wide.shape[0]} unknowns are too many for second derivatives", fix="name another method: train with lbfgs"
-        )
+        raise DataError(f"{wide.shape[0]} unknowns are too many for dense second derivatives", fix=OTHERS)
     multipliers, at, views = np.zeros(sum(counts)), 0, {}
     for name, s, count in zip(facts["multipliers"], shapes, counts, strict=True):
         views[name] = multipliers[at : at + count].reshape(s)
