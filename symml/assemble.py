@@ -416,6 +416,8 @@ def _optimizer(o: Optimizer, given: Mapping[str, float]) -> dict:
         "state": [o.starts[t] for t in o.state],
         "counters": [o.starts[t] for t in o.counters],
         "hypers": [o.clock.get(t) or given.get(t.name, v) for t, v in o.hypers.items()],
+        "by_tensor": o.by_tensor,
+        "answer": -1 if o.answer is None else o.state.index(o.answer),
     }
 
 

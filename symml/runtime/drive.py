@@ -100,11 +100,13 @@ def run_minibatch(
     patience=0,
     saved=None,
     between=None,
+    answer=-1,
 ):
     """Train x by an optimiser's page over `epochs` epochs of shuffled batches.
 
     With `validate(x) -> loss`, x ends as the best of all epochs' ends, and after `patience` epochs (0: never) without a
-    lower loss the run stops. A run that diverges ends with its last finite arrays; its `steps` is the step that failed.
+    lower loss the run stops. x ends as row `answer` of the state, where that is not -1. A run that diverges ends with
+    its last finite arrays; its `steps` is the step that failed.
     """
     in_epoch = (rows + batch_size - 1) // batch_size
     run = minibatch_run(x, state, scalars, epochs, validate is not None)
@@ -129,14 +131,18 @@ def run_minibatch(
             last_finite(minibatch, arrays, run, steps, seed, in_epoch)
         piece = longer(steps, time.perf_counter() - start)
         if validate is not None and run["status"][0] == 0 and counters[0] % in_epoch == 0:
-            keep_best(run, validate(x), int(counters[0]) // in_epoch - 1, patience)
+            shown = x if answer < 0 else state[answer]
+            keep_best(run, shown, validate(shown), int(counters[0]) // in_epoch - 1, patience)
         if run["status"][0] == 0 and counters[0] >= total:
             run["status"][0] = FINISHED
         if watch is not None:
             watch(int(counters[0]), total, float(trace[max(0, int(counters[0]) // in_epoch - 1)]), math.nan)
         if between is not None:
             between(run)
-    return minibatch_outcome(run, validate, in_epoch, compiled, time.perf_counter() - began)
+    outcome = minibatch_outcome(run, validate, in_epoch, compiled, time.perf_counter() - began)
+    if answer >= 0 and validate is None and int(run["status"][0]) != DIVERGENCE:
+        x[:] = state[answer]
+    return outcome
 
 
 def minibatch_run(x, state, scalars, epochs, validated):
@@ -188,12 +194,12 @@ def last_finite(minibatch, arrays, run, steps, seed, in_epoch):
     run["counters"][1] = run["counters"][0]
 
 
-def keep_best(run, loss, epoch, patience):
+def keep_best(run, x, loss, epoch, patience):
     """Note the loss of an epoch's end on the validation part, keep the best parameters, and stop when they stay the same."""
     run["validation"][epoch] = loss
     if loss < run["best"][0]:
         run["best"][:] = loss, epoch
-        run["best_x"][:] = run["x"]
+        run["best_x"][:] = x
     elif patience > 0 and epoch - run["best"][1] >= patience:
         run["status"][0] = EARLY
 

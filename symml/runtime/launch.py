@@ -348,7 +348,8 @@ def _full_batch(p: Problem, watch: Watch | None, between: Between, saved: Mappin
 
 
 def optimizer_arrays(p: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """What the optimiser of a run keeps before its first step: a row for each state, its hyper-parameters and counters."""
+    """What the optimiser of a run keeps before its first step: a row for each state, its hyper-parameters and counters;
+    behind them where each parameter ends in x, if a step takes them one by one."""
     m, opt = p.kernel.manifest, p.kernel.manifest["optimizer"]
     state = np.zeros((max(1, len(opt["state"])), p.x.shape[0]), p.x.dtype)
     for k, start in enumerate(opt["state"]):
@@ -356,7 +357,9 @@ def optimizer_arrays(p: Problem) -> tuple[np.ndarray, np.ndarray]:
     epochs = int(m["method"]["options"]["epochs"])
     rows = p.dims[m["row"]] if m["batch"] else 1
     clock = {"steps": float(epochs * -(-rows // batch_size(p))), "epochs": float(epochs)}
-    return state, np.array([*(clock.get(h, h) for h in opt["hypers"]), *opt["counters"]], np.float64)
+    counts = [math.prod(shape(p.dims, q["shape"])) for q in m["params"]] if opt["by_tensor"] else []
+    scalars = [*(clock.get(h, h) for h in opt["hypers"]), *opt["counters"], *np.cumsum(counts)]
+    return state, np.array(scalars, np.float64)
 
 
 def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
@@ -387,6 +390,7 @@ def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mappin
         m["method"]["patience"],
         saved,
         between,
+        m["optimizer"]["answer"],
     )
 
 

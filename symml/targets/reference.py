@@ -108,7 +108,16 @@ def _gather(plan: Plan, made: Mapping):
 
 
 def _update(plan: Plan):
+    """One step; where the page reduces over a tensor, of each parameter by itself."""
     o = plan.optimizer
+    count = len(o.hypers) + len(o.counters)
+
+    def by_tensor(x, g, state, scalars):
+        before, at = scalars[:count].copy(), 0
+        for end in map(int, scalars[count:]):
+            scalars[:count] = before
+            update(x[at:end], g[at:end], state[:, at:end], scalars)
+            at = end
 
     def update(x, g, state, scalars):
         entries = o.theta.shape[0]
@@ -123,7 +132,7 @@ def _update(plan: Plan):
         for k, t in enumerate(o.counters, start=len(o.hypers)):
             scalars[k] = env[o.updates.get(t, t)]
 
-    return update
+    return by_tensor if o.by_tensor else update
 
 
 def _initialise(plan: Plan, made: Mapping):

@@ -404,7 +404,9 @@ def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
     epochs = int(o["epochs"])
     rows, algorithm = (f"sizes[{m['row']!r}]", "minibatch") if m["batch"] else ("1", "descent")
     clock = {"steps": f"{epochs} * (({rows} + size - 1) // size)", "epochs": f"{epochs}"}
-    scalars = ", ".join(clock.get(v) or repr(v) for v in (*opt["hypers"], *opt["counters"]))
+    counts = [f"math.prod(({_sizes(p['shape'])}))" for p in m["params"]] if opt["by_tensor"] else []
+    ends = [" + ".join(counts[: k + 1]) for k in range(len(counts))]
+    scalars = ", ".join([*(clock.get(v) or repr(v) for v in (*opt["hypers"], *opt["counters"])), *ends])
     return [
         f"batch = (inputs[0].copy(), inputs[1]{arrays})",
         *([] if m["batch"] else ["size = 1"]),
@@ -412,7 +414,7 @@ def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
         *(f"state[{k}] = {start!r}" for k, start in enumerate(opt["state"])),
         f"scalars = np.array([{scalars}], np.float64)",
         f"outcome = run_minibatch({algorithm}, x, state, scalars, inputs, batch, work, size, {rows}, {epochs}, "
-        f"seed, watch, validate, {m['method']['patience']})",
+        f"seed, watch, validate, {m['method']['patience']}, answer={opt['answer']})",
     ]
 
 

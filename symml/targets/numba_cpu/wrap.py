@@ -41,6 +41,8 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
         functions.append(_text(inlined(config.strict_decorator), _gather(plan)))
     if plan.update is not None:
         functions.append(_text(inlined(config.decorator), _update(plan, config, used)))
+        if plan.optimizer.by_tensor:
+            functions.append(_text(config.strict_decorator, _by_tensor(plan)))
     algorithms = [philox(config)]
     for name in (*plan.files, *([plan.algorithm] if plan.algorithm else [])):
         algorithms.append(decorated((ALGORITHMS / f"{name}.py").read_text(), config.strict_decorator))
@@ -250,7 +252,22 @@ def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
     printer = Printer(storage, config)
     body = printer.program(plan.update)
     used |= printer.used
-    return ["def update(x, g, state, scalars):", *(INDENT + line for line in (*head, *body, *tail))]
+    name = "update_tensor" if plan.optimizer.by_tensor else "update"
+    return [f"def {name}(x, g, state, scalars):", *(INDENT + line for line in (*head, *body, *tail))]
+
+
+def _by_tensor(plan: Plan) -> list[str]:
+    """A step of each parameter by itself; behind the scalars of the optimiser stands where each one ends."""
+    count = len(plan.optimizer.hypers) + len(plan.optimizer.counters)
+    return [
+        "def update(x, g, state, scalars):",
+        f"{INDENT}before, at = scalars.copy(), 0",
+        f"{INDENT}for k in range({count}, scalars.shape[0]):",
+        f"{INDENT * 2}scalars[:{count}] = before[:{count}]",
+        f"{INDENT * 2}end = int(scalars[k])",
+        f"{INDENT * 2}update_tensor(x[at:end], g[at:end], state[:, at:end], scalars)",
+        f"{INDENT * 2}at = end",
+    ]
 
 
 def update_storage(o: Optimizer, p: LoopProgram) -> tuple[dict[Tensor, str], list[str], list[str]]:
@@ -266,6 +283,8 @@ def update_storage(o: Optimizer, p: LoopProgram) -> tuple[dict[Tensor, str], lis
     for s in (s for r in p.regions for s in statements_of(r)):
         old = p.in_place.get(s.out)
         storage[s.out] = storage[old] if old is not None and s.out.shape else f"v_{s.out.name}"
+        if old is None and s.out.shape and s.out not in p.local:
+            head.append(f"{storage[s.out]} = np.empty_like(x)")
     tail = [f"scalars[{k}] = {storage[o.updates[t]]}" for k, t in enumerate(o.counters, start=len(o.hypers))]
     return storage, head, tail
 

@@ -29,6 +29,8 @@ def refuse(plan: Plan, scratch: int, algorithms: tuple[str, ...], functions: fro
         raise UnsupportedError(f"the CUDA target does not train by '{plan.algorithm}' yet", fix=FIX)
     if plan.noise:
         raise UnsupportedError("the CUDA target does not draw noise yet", plan.noise[0].span, fix=FIX)
+    if plan.optimizer is not None and plan.optimizer.by_tensor:
+        raise UnsupportedError(f"the CUDA target does not train by '{plan.optimizer.name}' yet", fix=FIX)
     programs = [f.program for f in plan.functions] + ([plan.update] if plan.update else [])
     for region in (region for p in programs for region in p.regions):
         for item in region.items:
