@@ -4,8 +4,8 @@
 
 Sources and licences: diabetes (Efron et al. 2004), breast cancer Wisconsin (UCI, CC BY 4.0), digits (UCI optical
 recognition, CC BY 4.0), wine (UCI, CC BY 4.0), the photograph of a temple (CC BY), all as shipped by scikit-learn (BSD-3);
-karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA) and Nile (Cobb 1978), public domain, as shipped by
-statsmodels (BSD-3).
+karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA), Nile (Cobb 1978) and Longley (1967), public domain,
+as shipped by statsmodels (BSD-3).
 """
 
 from __future__ import annotations
@@ -96,9 +96,20 @@ def nile(folder: Path) -> None:
     write(folder / "nile.csv", ["x"], ([f"{v:.10g}"] for v in volume))
 
 
+def longley(folder: Path) -> None:
+    """Employment in the US 1947-1962 and six measurements of its economy (Longley 1967)."""
+    data = sm.datasets.longley.load_pandas().data
+    names = ["employed", "deflator", "gnp", "unemployed", "armed_forces", "population", "year"]
+    rows = (
+        [f"{employed:.0f}", f"{deflator:.1f}", *(f"{v:.0f}" for v in rest)]
+        for employed, deflator, *rest in data.to_numpy()
+    )
+    write(folder / "longley.csv", names, rows)
+
+
 def main(folder: Path) -> None:
     """All files."""
-    for make in (diabetes, breast_cancer, digits, digits_missing, wine, photo_pixels, karate, sunspots, nile):
+    for make in (diabetes, breast_cancer, digits, digits_missing, wine, photo_pixels, karate, sunspots, nile, longley):
         make(folder)
 
 

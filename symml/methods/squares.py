@@ -33,8 +33,11 @@ class Squares:
     reason: str = ""
 
 
-def read(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Squares:
-    """The residuals of a scalar output that is a sum of squares."""
+def read(program: Program, output: str, wrt: tuple[Tensor, ...], plain: bool = False) -> Squares:
+    """The residuals of a scalar output that is a sum of squares.
+
+    plain: without the constant factor of the first of them (`y - X w`, not sqrt(2/n) of it), which would round each entry.
+    """
     sources = _inputs_of(program)
     atoms: dict[Symbol, Statement] = {}
     definitions: dict[Tensor, list[Statement]] = {}
@@ -52,7 +55,9 @@ def read(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Squares:
         made += found
     statements = []
     outputs: dict[str, Tensor] = {}
-    for k, (body, like) in enumerate(made):
+    unit = _constant_factor(made[0][0]) if plain and made else sympy.Integer(1)
+    for k, (fixed, moving, like) in enumerate(made):
+        body = sympy.sqrt(fixed / unit) * moving
         loops = () if like is None else like.loops
         out = Tensor(names.claim(f"r{k}"), tuple(i.size for i in loops))
         statements.append(refresh(Statement(out, loops, "=", "none", loops, body, span=like and like.span)))
@@ -83,8 +88,9 @@ def _depends(term: Expr, atoms: Mapping[Symbol, Statement], wrt: set[Tensor], so
 
 def _residuals(
     term: Expr, atoms: Mapping[Symbol, Statement], wrt: set[Tensor], sources: Mapping
-) -> list[tuple[Expr, Statement | None]] | str:
-    """A term as half the squares of (body, statement whose loops it runs over); or why it is none."""
+) -> list[tuple[Expr, Expr, Statement | None]] | str:
+    """A term as half the squares of sqrt(fixed) moving: (fixed, moving, statement whose loops it runs over); or why it is
+    none."""
     held = [k for k in sympy.Mul.make_args(term) if k in atoms]
     factor, inner, like = sympy.Integer(1), term, None
     if held:
@@ -100,15 +106,20 @@ def _residuals(
         return "a function of a sum is no square"
     found = []
     for part in inner.args if inner.is_Add else (inner,):
-        body = _root(factor * part, wrt, sources)
-        if isinstance(body, str):
-            return body
-        found.append((body, like))
+        root = _root(factor * part, wrt, sources)
+        if isinstance(root, str):
+            return root
+        found.append((*root, like))
     return found
 
 
-def _root(part: Expr, wrt: set[Tensor], sources: Mapping) -> Expr | str:
-    """sqrt(2 part), where part is squares of what moves times what does not and is never negative."""
+def _constant_factor(fixed: Expr) -> Expr:
+    """What of a factor is the same for every residual."""
+    return sympy.Mul(*(f for f in sympy.Mul.make_args(fixed) if not any(a.idx for a in direct_accesses(f))))
+
+
+def _root(part: Expr, wrt: set[Tensor], sources: Mapping) -> tuple[Expr, Expr] | str:
+    """(fixed, moving) of sqrt(2 part), where part is squares of what moves times what does not and is never negative."""
     moving, fixed = sympy.Integer(1), sympy.Integer(2)
     for f in sympy.Mul.make_args(part):
         if not any(sources[a.tensor] & wrt for a in direct_accesses(f)):
@@ -119,4 +130,4 @@ def _root(part: Expr, wrt: set[Tensor], sources: Mapping) -> Expr | str:
             return "a term is no square"
     if not fixed.is_nonnegative:
         return "the factor of a square may be negative"
-    return sympy.sqrt(fixed) * moving
+    return fixed, moving

@@ -326,3 +326,38 @@ def run_alternating(
         "gradient": float(np.max(np.abs(g), initial=0.0)),
         "history": run["trace"][: done + 1, 0].tolist(),
     }
+
+
+# linear least squares
+
+
+def run_scaled_qr(algorithm, gradient, x, data, work, residual, tangent, m, watch=None, saved=None, between=None):
+    """Solve for all of x at once; residual, tangent: (data, work) of these functions, m residuals."""
+    run = {"x": x, "scalars": np.zeros(1), "counters": np.zeros(2, np.int64)}
+    if saved is not None:
+        restore(run, saved)
+    started = time.perf_counter()
+    g, before = np.zeros_like(x), gradient(x, np.zeros_like(x), data, work)
+    arrays = (run["scalars"], run["counters"], *residual, *tangent, m)
+    status = int(algorithm(x.copy(), *arrays))  # compiles, or loads
+    compiled, began = time.perf_counter() - started, time.perf_counter()
+    status = int(algorithm(x, *arrays))
+    seconds = time.perf_counter() - began
+    loss = float(gradient(x, g, data, work))
+    slope = float(np.max(np.abs(g), initial=0.0))
+    if watch is not None:
+        watch(1, 1, loss, slope)
+    if between is not None:
+        between(run)
+    return {
+        "status": STATUS[status],
+        "steps": 1,
+        "compile_seconds": compiled,
+        "seconds": seconds,
+        "evaluations": x.shape[0] + 1,
+        "loss": loss,
+        "gradient": slope,
+        "history": [float(before), loss],
+        "condition": float(run["scalars"][0]),
+        "rank": int(run["counters"][1]),
+    }

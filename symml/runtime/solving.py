@@ -21,6 +21,7 @@ from symml.runtime.solve import (
     run_alternating,
     run_interior_point,
     run_least_squares,
+    run_scaled_qr,
     run_trust_region,
 )
 
@@ -53,6 +54,16 @@ def least_squares(p: Problem, watch: Watch | None, between: Between, saved: Mapp
         saved,
         between,
     )
+
+
+def scaled_qr(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    """Affine residuals, solved at once."""
+    module = p.kernel.module
+    m = sum(math.prod(shape(p.dims, part)) for part in p.kernel.manifest["functions"]["residuals"]["parts"])
+    refuse_large(m, p.x.shape[0])
+    given_ = (given(p, "residuals"), given(p, "tangent"))
+    value = given(p, "value_and_grad")
+    return run_scaled_qr(module.scaled_qr, module.value_and_grad, p.x, *value, *given_, m, watch, saved, between)
 
 
 def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
@@ -157,5 +168,6 @@ SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(
         "interior_point": interior_point,
         "alternating": alternating,
         "trust_region": trust_region,
+        "scaled_qr": scaled_qr,
     }
 )

@@ -34,6 +34,7 @@ AGREE = 1e-9  # relative: the gradient of the residual form against the derivati
 SOLVERS: Mapping[str, Mapping[str, float]] = {
     "levenberg_marquardt": {"iterations": 500},
     "gauss_newton": {"iterations": 500},
+    "scaled_qr": {"iterations": 1},
     "interior_point": {"iterations": 300},
     "newton": {"iterations": 300},
     "trust_region": {"iterations": 1000},
@@ -88,7 +89,7 @@ def by_form(p: Problem) -> Solver:
     if p.conditions:
         return _interior_point(p, "")
     if squared is not None and squared.program is not None:
-        return _least_squares(squared, p.derivative, p.wrt, "")
+        return _least_squares(squared, p, "")
     if epigraph.has_kinks(p.forward, p.wrt):
         made = epigraph.smooth(p.forward, "loss", {}, p.wrt)
         return LBFGS if made.program is None else _interior_point(p, "")
@@ -118,7 +119,7 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
             place,
             fix="train with lbfgs, or leave the method out",
         )
-    return _least_squares(found, p.derivative, p.wrt, method)
+    return _least_squares(found, p, method)
 
 
 # closed forms
@@ -211,19 +212,37 @@ def _trust_region(p: Problem) -> Solver:
 # least squares
 
 
-def _least_squares(found: squares.Squares, derivative: Program, wrt: tuple[Tensor, ...], method: str) -> Solver:
+def _least_squares(found: squares.Squares, p: Problem, method: str) -> Solver:
     """Residuals and their tangent, compared with the derivative of the page before they are used."""
-    moved, along = tangent(found.program, found.names, wrt)
-    affine = not any(t in moved.inputs for t in wrt)
-    _compare(found, derivative, wrt)
-    made = (
-        Function("residuals", "vector", schedule(found.program), outputs=found.names),
-        Function("tangent", "vector", schedule(moved), outputs=tuple(f"t_{k}" for k in found.names), along=along),
-    )
+    moved, along = tangent(found.program, found.names, p.wrt)
+    affine = not any(t in moved.inputs for t in p.wrt)
+    _compare(found, p.derivative, p.wrt)
+    if affine and method in ("", "scaled_qr"):
+        return _scaled_qr(p, found)
+    if method == "scaled_qr":
+        raise SpecError("the residuals are not affine in the parameters", fix="train with levenberg_marquardt")
+    made = _residual_functions(found, moved, along)
     reason = f"a sum of squares of {'affine' if affine else 'nonlinear'} residuals; their Jacobian is derived"
     facts = {"affine": affine}
     name, programs = method or "levenberg_marquardt", (found.program, moved)
     return Solver(name, "levenberg_marquardt", reason, made, ("dense",), facts, programs)
+
+
+def _scaled_qr(p: Problem, checked: squares.Squares) -> Solver:
+    """The residuals as they are, without their common factor: what the data say exactly is not rounded first."""
+    found = squares.read(p.forward, "loss", p.wrt, plain=True)
+    moved, along = tangent(found.program, found.names, p.wrt)
+    reason = "linear least squares by QR of the scaled columns, refined: the normal equations would square the condition number"
+    made = _residual_functions(found, moved, along)
+    programs = (found.program, moved, checked.program)
+    return Solver("scaled_qr", "scaled_qr", reason, made, ("dense",), {"affine": True}, programs)
+
+
+def _residual_functions(found: squares.Squares, moved: Program, along: tuple[Tensor, ...]) -> tuple[Function, ...]:
+    return (
+        Function("residuals", "vector", schedule(found.program), outputs=found.names),
+        Function("tangent", "vector", schedule(moved), outputs=tuple(f"t_{k}" for k in found.names), along=along),
+    )
 
 
 def _compare(found: squares.Squares, derivative: Program, wrt: tuple[Tensor, ...]) -> None:

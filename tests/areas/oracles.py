@@ -78,6 +78,25 @@ def ridge(fit: Fit) -> float:
     return largest((fit.params["w"], peer.coef_))
 
 
+LONGLEY = {  # certified, NIST Statistical Reference Datasets: Longley
+    "w": [
+        15.0618722713733,
+        -0.0358191792925910,
+        -2.02022980381683,
+        -1.03322686717359,
+        -0.0511041056535807,
+        1829.15146461355,
+    ],
+    "b": -3482258.63459582,
+}
+
+
+def longley(fit: Fit) -> float:
+    """NIST's certified coefficients, 15 digits: the largest relative difference."""
+    found, truth = np.append(fit.params["w"], fit.params["b"]), np.append(LONGLEY["w"], LONGLEY["b"])
+    return float(np.max(np.abs(found / truth - 1)))
+
+
 def logistic_regression(fit: Fit) -> float:
     """scikit-learn's LogisticRegression: coefficients and intercept."""
     values, rows = table("breast_cancer"), fit._result.bound.parts["train"]

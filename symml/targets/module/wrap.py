@@ -286,6 +286,16 @@ def _run_least_squares(m: Mapping, dtype: str) -> list[str]:
     ]
 
 
+def _run_scaled_qr(m: Mapping, dtype: str) -> list[str]:
+    count = " + ".join("*".join(map(_size, part)) or "1" for part in m["functions"]["residuals"]["parts"])
+    return [
+        *_call_of(m, dtype, "residuals"),
+        *_call_of(m, dtype, "tangent"),
+        "outcome = run_scaled_qr(scaled_qr, value_and_grad, x, inputs, work, residuals_given, tangent_given, "
+        f"{count}, watch)",
+    ]
+
+
 def _run_interior_point(m: Mapping, dtype: str) -> list[str]:
     o, facts, parts = m["method"], m["method"]["facts"], m["functions"]["conditions"]["parts"]
     counts = ["*".join(map(_size, part)) or "1" for part in parts]
@@ -348,6 +358,7 @@ _SOLVING = {
     "interior_point": _run_interior_point,
     "lbfgs": _run_lbfgs,
     "levenberg_marquardt": _run_least_squares,
+    "scaled_qr": _run_scaled_qr,
 }
 
 
