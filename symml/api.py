@@ -92,8 +92,47 @@ class Model:
         """The dual problem with the way to it, or at what the inner minimisation stopped."""
         return self._sections("dual")
 
-    def _sections(self, product: str) -> Sections:
-        return Sections(tuple(pipeline.derivations(self.source, False, None, "matrix", {}, product=product)))
+    def hessian(self, one: str, other: str | None = None) -> Sections:
+        """The block d^2 f / d one d other of the objective's Hessian, in the structure that it has."""
+        return self._sections("block", f"{one} {other or one}")
+
+    def derivative(self, *names: str) -> Sections:
+        """The derivative of the objective by each of two or more parameters in turn: third, fourth and higher order."""
+        if len(names) < 2:
+            raise SpecError("a higher derivative is by two parameters or more", fix="model.gradient(name) is the first")
+        return self._sections("block", " ".join(names))
+
+    def jacobian(self, quantity: str, wrt: str | None = None) -> Sections:
+        """The Jacobian of a quantity that the page defines, in one parameter or in each."""
+        return self._sections("jacobian", quantity, wrt)
+
+    def hvp(self, wrt: str | None = None) -> Sections:
+        """The Hessian of the objective in one parameter times a vector v, without the Hessian."""
+        return self._sections("hvp", "", wrt)
+
+    def jvp(self, quantity: str, wrt: str | None = None) -> Sections:
+        """The Jacobian of a quantity of the page times a vector v."""
+        return self._sections("jvp", quantity, wrt)
+
+    def vjp(self, quantity: str, wrt: str | None = None) -> Sections:
+        """The transposed Jacobian of a quantity of the page times a vector u."""
+        return self._sections("vjp", quantity, wrt)
+
+    def directional(self, wrt: str | None = None) -> Sections:
+        """The derivative of the objective along a vector v."""
+        return self._sections("directional", "", wrt)
+
+    def divergence(self, quantity: str, wrt: str | None = None) -> Sections:
+        """The divergence of a quantity of the page that has the shape of the parameter."""
+        return self._sections("divergence", quantity, wrt)
+
+    def taylor(self, order: int, wrt: str | None = None) -> Sections:
+        """The terms of the objective's Taylor series along a vector v, up to an order."""
+        return self._sections("taylor", str(order), wrt)
+
+    def _sections(self, product: str, argument: str = "", wrt: str | None = None) -> Sections:
+        rows = pipeline.derivations(self.source, False, wrt, "matrix", {}, product=product, argument=argument)
+        return Sections(tuple(rows))
 
     def loss(self) -> Derivation:
         """The objective in its stable form."""
@@ -210,7 +249,10 @@ class Derivation:
 
 @dataclass(frozen=True)
 class Sections:
-    """Conditions of an optimum, or a dual problem; `rows` hold section, text, latex, where and proof of each line."""
+    """Conditions of an optimum, a dual problem, or derivatives of higher order.
+
+    `rows` hold section, text, latex, where and proof of each line.
+    """
 
     rows: tuple[dict, ...]
 

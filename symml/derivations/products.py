@@ -30,6 +30,7 @@ PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
         "dual": dual.product,
         "stationary": stationary.product,
         "order": second_order.order,
+        "block": second_order.block,
         "jacobian": second_order.jacobians,
         "hvp": second_order.hvp,
         "jvp": second_order.jvp,

@@ -10,7 +10,7 @@ A block whose axes are tied is shown by what it stores: I (x) A, diag(a), each c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
@@ -71,17 +71,31 @@ def _guarded(make: Callable[[Request], Iterator[dict]]) -> Callable[[Request], l
 def order(request: Request) -> Iterator[dict]:
     """`--order N`: a block for each pair, triple ... of the chosen parameters; those that differ in the order are one."""
     n = _whole(request.argument, 1, MOST_ORDER)
-    a = request.analysis
-    chosen = [t for t in a.model.over if t.name in request.chosen]
     if n == 1:
         raise SpecError("the first derivative is what symml derive prints", fix="--order 2")
-    names_ = naming(a.derivative)
-    for group in combinations_with_replacement(chosen, n):
-        block, proof = _derivative(a.derivative, group)
-        what = "Hessian" if n == 2 else f"derivative of order {n}"
-        yield from _block(
-            f"{what} in {', '.join(t.name for t in group)}", by_parameters(group), block, proof, names_, request.form
+    chosen = [t for t in request.analysis.model.over if t.name in request.chosen]
+    yield from _blocks(request, combinations_with_replacement(chosen, n))
+
+
+@_guarded
+def block(request: Request) -> Iterator[dict]:
+    """One block of a derivative of higher order; the argument names its parameters, as in "w b"."""
+    known = {t.name: t for t in request.analysis.model.over}
+    wrong = [name for name in request.argument.split() if name not in known]
+    if wrong:
+        raise SpecError(
+            f"'{wrong[0]}' is not trained here", fix=nearest(wrong[0], known) or f"one of {', '.join(known)}"
         )
+    yield from _blocks(request, [tuple(known[name] for name in request.argument.split())])
+
+
+def _blocks(request: Request, groups: Iterable[Sequence[Tensor]]) -> Iterator[dict]:
+    names_ = naming(request.analysis.derivative)
+    for group in groups:
+        found, proof = _derivative(request.analysis.derivative, group)
+        what = "Hessian" if len(group) == 2 else f"derivative of order {len(group)}"
+        section = f"{what} in {', '.join(t.name for t in group)}"
+        yield from _block(section, by_parameters(group), found, proof, names_, request.form)
 
 
 def _derivative(derivative: Program, group: Sequence[Tensor]) -> tuple[Columns, Proof]:
