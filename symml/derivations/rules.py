@@ -64,6 +64,15 @@ LIBRARY: Mapping[str, Both] = MappingProxyType(
         "inv": (r"Y = A^{-1}: \; \bar{A} = -Y^{\top} \bar{Y} Y^{\top}", "Y = A⁻¹: Ā = −YᵀȲYᵀ"),
         "det": (r"y = \det A: \; \bar{A} = \bar{y} \, y A^{-\top}", "y = det A: Ā = ȳ y A⁻ᵀ"),
         "logdet": (r"y = \log\det A: \; \bar{A} = \bar{y} A^{-\top}", "y = log det A: Ā = ȳ A⁻ᵀ"),
+        "logabsdet": (r"y = \log|\det A|: \; \bar{A} = \bar{y} A^{-\top}", "y = log |det A|: Ā = ȳ A⁻ᵀ"),
+        "eigvals": (
+            r"A = V \operatorname{diag}(w) V^{\top}: \; \bar{A} = V \operatorname{diag}(\bar{w}) V^{\top}",
+            "A = V diag(w) Vᵀ: Ā = V diag(w̄) Vᵀ",
+        ),
+        "svdvals": (
+            r"A = U \operatorname{diag}(s) V^{\top}: \; \bar{A} = U \operatorname{diag}(\bar{s}) V^{\top}",
+            "A = U diag(s) Vᵀ: Ā = U diag(s̄) Vᵀ",
+        ),
         "solve": (
             r"X = A^{-1} B: \; \bar{B} = A^{-\top} \bar{X}, \; \bar{A} = -\bar{B} X^{\top}",
             "X = A⁻¹B: B̄ = A⁻ᵀX̄, Ā = −B̄Xᵀ",

@@ -15,6 +15,8 @@ from types import MappingProxyType
 import numpy as np
 from sympy import Expr
 
+from symml.ir import spectral
+
 Shape = tuple[Expr, ...]
 Root = Callable[[object], object]
 
@@ -68,9 +70,18 @@ def _logdet(A: np.ndarray) -> np.ndarray:
         return log + np.log(sign)
 
 
+def _logabsdet(A: np.ndarray) -> np.ndarray:
+    """log |det A|; of a complex matrix near a real one its extension, log det up to a constant."""
+    sign, log = np.linalg.slogdet(A)
+    return log if A.dtype.kind == "f" else log + np.log(sign * np.sign(sign.real))
+
+
 @dataclass(frozen=True)
 class Op:
-    """`takes` are the ranks of the arguments, `shape` the shape of the result from theirs, `integer` what it holds."""
+    """`takes` are the ranks of the arguments, `shape` the shape of the result from theirs, `integer` what it holds.
+
+    square: matrices must be; fails: why a result is not finite, for messages; written is None where there is no such text.
+    """
 
     numpy: Callable[..., tuple[np.ndarray, ...]]
     written: Callable[..., tuple[np.ndarray, ...]] | None
@@ -79,10 +90,18 @@ class Op:
     latex: str
     text: str
     integer: bool = False
+    square: bool = True
+    fails: str = ""
 
 
 def _square(a: Shape) -> Shape:
     return a
+
+
+def _spectral(name: str, shape: Callable[..., Shape], latex: str, text: str, square: bool = True) -> Op:
+    """Eigenvalues and singular values have no text in elementary arithmetic."""
+    call = spectral.OPERATIONS[name]
+    return Op(lambda A: (call(np.asarray(A)),), None, ((2,),), shape, latex, text, square=square)
 
 
 OPS: Mapping[str, Op] = MappingProxyType(
@@ -111,6 +130,15 @@ OPS: Mapping[str, Op] = MappingProxyType(
             r"\log\det\left({0}\right)",
             "log det({0})",
         ),
+        "logabsdet": Op(
+            lambda A: (np.asarray(_logabsdet(A)),),
+            lambda A, log, root: (np.asarray(log(root(_determinant(A) ** 2))),),
+            ((2,),),
+            lambda a: (),
+            r"\log\left|\det {0}\right|",
+            "log |det({0})|",
+            fails="the matrix is singular",
+        ),
         "solve": Op(
             lambda A, B: (np.linalg.solve(A, B.reshape(A.shape[0], -1)).reshape(B.shape),),
             lambda A, B, log, root: (_solved(A, B),),
@@ -134,6 +162,20 @@ OPS: Mapping[str, Op] = MappingProxyType(
             _square,
             r"\operatorname{{chol}}\left({0}\right)",
             "chol({0})",
+        ),
+        "eigvals": _spectral("eigvals", lambda a: a[:1], r"\lambda\left({0}\right)", "eigvals({0})"),
+        "eigvecs": _spectral("eigvecs", _square, r"\operatorname{{eigvecs}}\left({0}\right)", "eigvecs({0})"),
+        "svdvals": _spectral("svdvals", lambda a: a[1:], r"\sigma\left({0}\right)", "svdvals({0})", False),
+        "svdu": _spectral("svdu", _square, r"\operatorname{{svdu}}\left({0}\right)", "svdu({0})", False),
+        "svdv": _spectral("svdv", lambda a: (a[1], a[1]), r"\operatorname{{svdv}}\left({0}\right)", "svdv({0})", False),
+        "gaps": Op(
+            lambda w: (spectral.gaps(w),),
+            lambda w, log, root: (spectral.gaps(w),),
+            ((1,),),
+            lambda w: (w[0], w[0]),
+            r"\operatorname{{gaps}}\left({0}\right)",
+            "gaps({0})",
+            fails="two eigenvalues or singular values coincide, where their vectors have no derivative",
         ),
         "argsort": Op(
             lambda x: (np.argsort(np.real(x), kind="stable"),),

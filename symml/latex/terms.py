@@ -128,6 +128,9 @@ class _Text(index_form._Text):
         if e.exp.is_Integer and e.exp > 0:
             base = self._print(e.base)
             return (base if e.base.is_Atom or e.base.is_Function else f"({base})") + TEXT.power(str(e.exp))
+        if e.exp.is_Rational and e.exp > 0:
+            base = self._print(e.base)
+            return f"{base if e.base.is_Atom or e.base.is_Function else f'({base})'}^({e.exp})"
         return super()._print_Pow(e, rational)
 
     def _print_Add(self, e: Expr, order: str | None = None) -> str:

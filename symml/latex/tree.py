@@ -261,6 +261,11 @@ def _leaf(n: Leaf, of: Callable, values: Mapping, dims: Mapping) -> np.ndarray:
     return a.reshape(1, 1) if a.ndim == 0 else a.reshape(-1, 1) if a.ndim == 1 else a
 
 
+def _matrix(a: np.ndarray) -> np.ndarray:
+    """A number or a vector as a matrix of one column."""
+    return a.reshape(-1, 1) if np.ndim(a) < 2 else a
+
+
 def _size(e: Expr, dims: Mapping) -> int:
     return extent(e, dims)
 
@@ -305,5 +310,5 @@ _VALUES: Mapping[type, Callable] = {
     SquaredNorm: lambda n, of, v, d: np.sum(of(n.arg) ** 2).reshape(1, 1),
     Inner: lambda n, of, v, d: np.sum(of(n.left) * of(n.right)).reshape(1, 1),
     Trace: lambda n, of, v, d: np.trace(of(n.arg)).reshape(1, 1),
-    Whole: lambda n, of, v, d: np.atleast_2d(OPS[n.op].numpy(*map(of, n.args))[0]),
+    Whole: lambda n, of, v, d: _matrix(OPS[n.op].numpy(*map(of, n.args))[0]),
 }

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 Env = Mapping[str, Index]
 INTERNAL = ("less", "less_equal", "equal", "select")
-LATER = ("eigh", "svd", "lgamma", "digamma", "erf", "factorial", "binomial")
+OTHERWISE = {
+    "eigh": "eigvals(A) and eigvecs(A), of a symmetric matrix",
+    "eig": "eigvals(A) and eigvecs(A), of a symmetric matrix",
+    "svd": "svdvals(A), svdu(A) and svdv(A), with A = U diag(s) V'",
+    "norm": "||x||, ||x||_1, ||x||_inf, normp(x, p), or of a matrix frobenius(A), nuclear(A), spectral(A)",
+}
+OPERATIONS = ("inv", "det", "logdet", "logabsdet", "solve", "solve_each", "chol", "argsort", "eigvals", "eigvecs")
+OF_ANY_SHAPE = ("svdvals",)
+TALL = ("svdu", "svdv")
+LATER = ("lgamma", "digamma", "erf", "factorial", "binomial")
 
 
 def _one(low: Lowering, node: tree.Call, env: Env) -> Value:
@@ -109,7 +118,7 @@ def operation(low: Lowering, op: str, args: tuple[Value, ...], span: Span) -> Va
         if a.rank not in ranks:
             kinds = " or ".join(("number", "vector", "matrix")[r] for r in ranks)
             raise SpecError(f"{op} of a {a.described()}", span, fix=f"it takes a {kinds}")
-        if ranks == (2,) and a.shape[0] != a.shape[1]:
+        if row.square and ranks == (2,) and a.shape[0] != a.shape[1]:
             raise SpecError(f"{op} of a {a.described()}", span, fix="it takes a square matrix")
     if len(args) == 2 and args[1].shape[0] != args[0].shape[0]:
         raise SpecError(f"{op} of a {args[0].described()} and a {args[1].described()}: the sizes differ", span)
@@ -125,6 +134,45 @@ def _operation(low: Lowering, node: tree.Call, env: Env) -> Value:
     if len(node.args) != expected:
         raise SpecError(f"{node.function} takes {expected} argument{'s'[: expected - 1]}", node.span)
     return operation(low, node.function, tuple(low.expression(a, env) for a in node.args), node.span)
+
+
+def determinant_in_bars(node: tree.Call) -> tree.Call | None:
+    """det X of `log |det X|`, which is one operation for either sign."""
+    if node.function != "log" or len(node.args) != 1 or not isinstance(node.args[0], tree.Bars):
+        return None
+    inner = node.args[0].arg
+    return inner if isinstance(inner, tree.Call) and inner.function == "det" and len(inner.args) == 1 else None
+
+
+def _singular_vectors(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """U or V of A = U diag(s) V', for A with no more columns than rows."""
+    a = _one(low, node, env)
+    if a.rank == 2 and not low.require(a.shape[0] - a.shape[1], node.span):
+        raise SpecError(f"{node.function} of a {a.described()} with more columns than rows", node.span, fix="take A'")
+    return operation(low, node.function, (a,), node.span)
+
+
+def _nuclear(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """The sum of the singular values."""
+    return low.total("sum", operation(low, "svdvals", (_one(low, node, env),), node.span), node.span)
+
+
+def _spectral(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """The largest singular value."""
+    values = operation(low, "svdvals", (_one(low, node, env),), node.span)
+    return scalar(values.at((sympy.Integer(0),)))
+
+
+def _normp(low: Lowering, node: tree.Call, env: Env) -> Value:
+    """`normp(x, p)`: (sum |x|^p)^(1/p), for a number p from 1 on."""
+    if len(node.args) != 2:
+        raise SpecError("normp takes a vector or matrix and p", node.span, fix="such as normp(x, 3)")
+    a, p = (low.expression(arg, env) for arg in node.args)
+    k = p.scalar if not p.rank else None
+    if k is None or not k.is_number or not k >= 1:
+        raise SpecError("p of a norm is a number from 1 on", node.args[1].span)
+    total = low.total("sum", elementwise(lambda x: absolute(x) ** k, a), node.span)
+    return total if k == 1 else elementwise(lambda s: s ** (1 / k), total)
 
 
 def _sort(low: Lowering, node: tree.Call, env: Env) -> Value:
@@ -179,7 +227,12 @@ BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingPro
         "vector": _constant,
         "matrix": _constant,
         "eye": _identity,
-        **dict.fromkeys(("inv", "det", "logdet", "solve", "solve_each", "chol", "argsort"), _operation),
+        **dict.fromkeys((*OPERATIONS, *OF_ANY_SHAPE), _operation),
+        **dict.fromkeys(TALL, _singular_vectors),
+        "frobenius": _norm(2),
+        "nuclear": _nuclear,
+        "spectral": _spectral,
+        "normp": _normp,
         "sort": _sort,
         "top": _top,
         "transpose": lambda low, node, env: transpose(_one(low, node, env)),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Env = Mapping[str, Index]
 LARGEST_POWER = 1100  # bits
+LARGEST_MATRIX_POWER = 64
 
 
 def _number(low: Lowering, node: tree.Number, env: Env) -> Value:
@@ -247,17 +248,20 @@ def _raised(a: Expr, k: Expr, span: Span) -> Expr:
 
 
 def _matrix_power(low: Lowering, base: Value, exponent: Expr, span: Span) -> Value:
-    if exponent == -1 and base.shape[0] == base.shape[1]:
-        return builtins.operation(low, "inv", (base,), span)
-    if base.shape[0] != base.shape[1] or not (exponent.is_Integer and 1 <= exponent <= 16):
+    if base.shape[0] != base.shape[1] or not (exponent.is_Integer and 1 <= abs(exponent) <= LARGEST_MATRIX_POWER):
         raise SpecError(
             f"the power of a {base.described()}",
             span,
-            fix="M^k is for square M and k = -1 or 1..16; for entries write M .^ k",
+            fix=f"M^k is for square M and a whole k from 1 to {LARGEST_MATRIX_POWER} or its negative; "
+            "for entries write M .^ k",
         )
-    result = base
-    for _ in range(int(exponent) - 1):
-        result = _contracted(low, "matmul", result, base, span)
+    square = builtins.operation(low, "inv", (base,), span) if exponent < 0 else base
+    result, k = None, abs(int(exponent))
+    while k:  # M^13 = M M^4 M^8
+        if k % 2:
+            result = square if result is None else _contracted(low, "matmul", result, square, span)
+        k //= 2
+        square = _contracted(low, "matmul", square, square, span) if k else square
     return result
 
 
@@ -341,6 +345,9 @@ def _reduction(low: Lowering, node: tree.Reduction, env: Env) -> Value:
 
 
 def _call(low: Lowering, node: tree.Call, env: Env) -> Value:
+    determinant = builtins.determinant_in_bars(node)
+    if determinant is not None:
+        return builtins.operation(low, "logabsdet", (low.expression(determinant.args[0], env),), node.span)
     if node.function in builtins.BUILTINS:
         return builtins.BUILTINS[node.function](low, node, env)
     row = FUNCTIONS.get(node.function)
@@ -361,6 +368,8 @@ def _not_a_function(low: Lowering, node: tree.Call) -> SymmlError:
         return SpecError(f"'{name}(' is not a call", node.span, fix=f"a reduction names its index: {name}[i] x[i]")
     if name in low.tensors or name in low.definitions:
         return SpecError(f"'{name}' is not a function", node.span, fix=f"a product needs a blank: {name} (...)")
+    if name in builtins.OTHERWISE:
+        return SpecError(f"unknown function '{name}'", node.span, fix=builtins.OTHERWISE[name])
     if name in builtins.LATER or name in later.FUNCTIONS:
         return UnsupportedError(f"'{name}' is not supported yet", node.span)
     known = [f for f in (*FUNCTIONS, *builtins.BUILTINS) if f not in builtins.INTERNAL]

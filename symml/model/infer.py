@@ -5,7 +5,8 @@ sum[j] X[i, j] w[j]     j ranges over d, because it walks the second axis of X a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sympy import Expr
@@ -17,7 +18,10 @@ from symml.syntax import tree
 if TYPE_CHECKING:
     from symml.model.lower import Lowering
 
-SAME_SHAPE = ("softmax", "logsoftmax", "inv", "chol", "sort", "argsort")
+OTHER_SHAPES: Mapping[str, Callable[[tuple], tuple]] = MappingProxyType(  # from those of a matrix
+    {"eigvals": lambda a: a[:1], "svdvals": lambda a: a[1:], "svdv": lambda a: (a[1], a[1])}
+)
+SAME_SHAPE = ("softmax", "logsoftmax", "inv", "chol", "eigvecs", "svdu", "sort", "argsort")
 
 
 def index_range(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> Expr:
@@ -99,6 +103,9 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
         return None if inner is None else inner[::-1]
     if isinstance(node, tree.Call) and node.function == "solve" and len(node.args) == 2:
         return shape_of(node.args[1], low)
+    if isinstance(node, tree.Call) and node.function in OTHER_SHAPES and len(node.args) == 1:
+        inner = shape_of(node.args[0], low)
+        return OTHER_SHAPES[node.function](inner) if inner is not None and len(inner) == 2 else None
     if isinstance(node, tree.Binary):
         return _joined(node.op, shape_of(node.left, low), shape_of(node.right, low))
     if (

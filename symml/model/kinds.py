@@ -18,8 +18,13 @@ from symml.syntax import tree
 
 RANKS = {"scalar": 0, "vector": 1, "matrix": 2, "symmetric": 2, "spd": 2}
 PLAIN = ("scalar", "vector", "matrix")
-SQUARE = ("tr", "trace", "det", "inv", "logdet", "chol", "solve")
-SCALAR_VALUED = ("tr", "trace", "det", "logdet", "sum", "norm1", "norm2")
+SQUARE = ("tr", "trace", "det", "inv", "logdet", "logabsdet", "chol", "solve", "eigvals", "eigvecs")
+SCALAR_VALUED = (
+    *("tr", "trace", "det", "logdet", "logabsdet", "sum", "norm1", "norm2"),
+    *("normp", "frobenius", "nuclear", "spectral"),
+)
+VECTOR_VALUED = ("eigvals", "svdvals")
+OF_A_MATRIX = ("svdvals", "svdu", "svdv")
 CONSTANTS = ("pi", "e")
 CONSTANT = {"vector": 1, "matrix": 2, "eye": 2}  # they take their shape from what stands beside them
 MOST_CHANGES = 3
@@ -154,12 +159,14 @@ class _Reading:
         if not shapes:
             raise _Impossible
         rank, row = shapes[0]
-        if node.function in SQUARE and rank == 1:
+        if node.function in (*SQUARE, *OF_A_MATRIX) and rank == 1:
             raise _Impossible
         if node.function in (*SQUARE, *SCALAR_VALUED):
             self.cost += TURNED * (rank == 0)
         if node.function in SCALAR_VALUED:
             return 0, False
+        if node.function in VECTOR_VALUED:
+            return 1, False
         if node.function == "solve" and len(shapes) == 2:
             return shapes[1]
         if node.function == "diag":

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import FUNCTIONS
 from symml.ir.program import REAL, Dim, Domain, Program, Tensor
+from symml.model.infer import OTHER_SHAPES
 from symml.model.kinds import RANKS, SCALAR_VALUED, SQUARE, changed, read
 from symml.model.lower import Lowering
 from symml.model.model import Data, Model, Param
@@ -24,7 +25,7 @@ from symml.syntax.parse import parse_expression
 from symml.syntax.words import nearest
 
 LETTERS = "mnkpqrst"
-INVERTIBLE = ("det", "inv", "logdet", "chol", "solve")
+INVERTIBLE = ("det", "inv", "logdet", "logabsdet", "chol", "solve")
 DOMAINS = {"symmetric": Domain("symmetric"), "spd": Domain("psd")}
 
 
@@ -230,6 +231,8 @@ def _call(node: tree.Call, s: _Shapes) -> tuple[tuple[int, ...], bool]:
         s.tall += [(shape[0], k) for k in _inner(node.args[0], s)]
     if node.function in SCALAR_VALUED:
         return (), False
+    if node.function in OTHER_SHAPES and len(shape) == 2:
+        return OTHER_SHAPES[node.function](shape), False
     if node.function == "solve" and len(shapes) == 2:
         s.equal(shape[:1], shapes[1][0][:1])
         return shapes[1]

@@ -21,7 +21,7 @@ from sympy import Expr
 from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.functions import FUNCTIONS, KINKED, PIECEWISE_CONSTANT
 from symml.ir.ops import OPS
-from symml.ir.program import Dim, Iterate, Program, Tensor
+from symml.ir.program import Dim, Iterate, Library, Program, Tensor
 from symml.proof.complex_step import BOUND, Proof, chosen_entries, least_scale, relative
 from symml.proof.samples import sample, sizes
 
@@ -62,8 +62,12 @@ def small_sizes(*programs: Program) -> dict[Dim, int]:
 
 
 def can_expand(program: Program) -> bool:
-    """An iteration to a fixed point has no finite expansion."""
-    return not any(isinstance(node, Iterate) for node in program.statements)
+    """A fixed point has no finite expansion, and eigenvalues have none in elementary arithmetic."""
+    return not any(
+        isinstance(node, Iterate)
+        or (isinstance(node, Library) and OPS[node.op].written is None and not OPS[node.op].integer)
+        for node in program.statements
+    )
 
 
 def arithmetic(point: Point) -> Arithmetic:

@@ -19,6 +19,7 @@ from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.functions import FUNCTIONS
 from symml.ir.ops import OPS
 from symml.ir.program import Dim, Program, Tensor
+from symml.ir.spectral import OPERATIONS
 
 DIGITS = 60
 FIRST, MOST = 400, 14_400  # 1 + x needs 324 + 25 digits where x is the smallest float64
@@ -82,6 +83,8 @@ def arithmetic(digits: int) -> Arithmetic:
         return lambda *args: np.frompyfunc(FUNCTIONS[name].mpmath, len(args), 1)(*args)
 
     def library(op: str) -> Callable:
+        if op in OPERATIONS:
+            return lambda a: (OPERATIONS[op](a),)
         if OPS[op].written is None:
             return lambda a: (np.array(sorted(range(len(a)), key=lambda k: a[k])),)
         return lambda *args: OPS[op].written(*args, log=mpmath.log, root=mpmath.sqrt)

@@ -17,7 +17,8 @@ from sympy import Expr
 
 from symml.ir.evaluate import NUMPY, run
 from symml.ir.functions import BY_CLASS
-from symml.ir.program import Dim, Program, Scan, Statement, Tensor, flat, outs
+from symml.ir.ops import OPS
+from symml.ir.program import Dim, Library, Program, Scan, Statement, Tensor, flat, outs
 from symml.source import Span
 
 ENTRIES = 2**24  # a statement with more loop points is not interpreted: memory
@@ -54,7 +55,8 @@ def first_non_finite(
                 run(s, env, sizes, NUMPY)
                 if not all(np.isfinite(np.asarray(env[t], float)).all() for t in outs(s) if not t.integer):
                     what = "a step of the recurrence" if isinstance(s, Scan) else "the result"
-                    return Blame(s.span, f"{what} is not finite, in {_what(outs(s)[0])}")
+                    why = OPS[s.op].fails if isinstance(s, Library) else ""
+                    return Blame(s.span, why or f"{what} is not finite", _what(outs(s)[0]))
                 continue
             if math.prod(int(k.size.xreplace(sizes)) for k in s.loops) > ENTRIES:
                 return None
