@@ -94,11 +94,11 @@ def test_factors_are_those_of_the_matrix(shape):
         assert (vectors[np.argmax(np.abs(vectors), axis=0), np.arange(len(vectors))] > 0).all()
 
 
-def test_targets_agree():
+@pytest.mark.parametrize("text", [BOTH, pytest.param(LARGE, marks=pytest.mark.full)])
+def test_targets_agree(text):
     rng = np.random.default_rng(3)
     data = {"X": rng.normal(size=(6, 3)), "u": rng.normal(size=3)}
-    for text in (BOTH, LARGE):
-        check_agree(page(f"{HEAD}minimize {text}\ntrain with adam(lr = 1e-2, epochs = 25)"), data)
+    check_agree(page(f"{HEAD}minimize {text}\ntrain with adam(lr = 1e-2, epochs = 25)"), data)
 
 
 def test_what_is_the_same_in_any_order_has_a_gradient_where_values_coincide():
