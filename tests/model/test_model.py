@@ -27,7 +27,7 @@ WRONG = [
     ("minimize y(w + 1)", 5, None, ("not a function", "blank")),
     ("minimize logg(b)", 5, None, ("unknown function 'logg'", "log")),
     ("minimize det(W)", 5, None, ("square matrix",)),
-    ("minimize tr(eigh(W))", 5, None, ("not supported yet",)),
+    ("minimize tr(eigh(W))", 5, None, ("unknown function", "eigvals(A)")),
     ("a = c + 1\nc = a\nminimize a", 5, 1, ("circle", "a -> c -> a")),
     ("param w[d]\nminimize b", 5, None, ("already has a meaning",)),
     ("data Z[m] \nminimize b", 5, None, ("unknown dim 'm'",)),
