@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import sympy
 
 from symml.ir.evaluate import GROWTH
-from symml.ir.program import Access, Dim, Index, Library, Statement, Tensor, accesses
+from symml.ir.program import Access, Dim, Index, Library, Statement, Tensor, accesses, reads
 from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, statements_of
 from symml.loops.schedule import stride
 from symml.names import Names
@@ -18,6 +19,7 @@ from symml.targets.numba_cpu.bodies import Bodies, Scope
 from symml.targets.numba_cpu.config import Config
 
 JAM = 4
+NEAR_BYTES = 448  # rows up to this length are near enough for the hardware to fetch JAM of them side by side
 INDENT = "    "
 Step = tuple[Index, str]  # a loop and the range it walks instead of its own
 NEUTRAL = {"sum": "real(0)", "prod": "real(1)"}
@@ -33,6 +35,7 @@ class Printer:
         self.bodies = Bodies(storage, config, self.names.fresh, self.used)
         self.extents: dict[Dim, str] = {}
         self.outer: dict[Index, str] = {}
+        self.unread: set[Tensor] = set()
 
     def program(self, p: LoopProgram) -> list[str]:
         """All regions."""
@@ -57,7 +60,10 @@ class Printer:
         outer, self.bodies.storage = self.bodies.storage, {**self.storage, **views}
         self.storage = self.bodies.storage
         block += [line for t in region.zeroed if t in p.local for line in self._zero(t)]
-        block += [line for item in region.items for line in self.item(item)]
+        self.unread = {t for t in rowed - p.local if len(t.shape) > 1}
+        for item in region.items:
+            block += self.item(item)
+            self.unread -= {t for s in item.statements for t in reads(s)}
         self.storage = self.bodies.storage = outer
         self.extents = {}
         return lines + [INDENT + line for line in block]
@@ -162,7 +168,13 @@ class Printer:
     def reduction(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
         """A reduction into a register."""
         inner = len(loops) - len(s.reduced)
-        reusable = s.reduce == "sum" and s.guard is None and len(s.reduced) == 1 and inner >= 1
+        reusable = (
+            s.reduce == "sum"
+            and s.guard is None
+            and len(s.reduced) == 1
+            and inner >= 1
+            and not self._fresh(s, loops[-2])
+        )
         if reusable and any(
             stride(a, loops[inner - 1]) == "invariant" and stride(a, loops[-1]) == "unit" for a in _touched(s)
         ):
@@ -180,7 +192,23 @@ class Printer:
         copies = [{**letters, k: letters[k] if q == 0 else f"({letters[k]} + {q})"} for q in range(JAM)]
         full = kind(s, loops, copies, step=(k, f"range(0, {n} - {n} % {JAM}, {JAM})"))
         rest = kind(s, loops, [letters], step=(k, f"range({n} - {n} % {JAM}, {n})"))
-        return full + rest
+        short = self._short_rows(s, k)
+        if not short:
+            return full + rest
+        alone = kind(s, loops, [letters])
+        return [f"if {short}:", *(INDENT + t for t in full + rest), "else:", *(INDENT + t for t in alone)]
+
+    def _fresh(self, s: Statement, k: Index) -> list[Tensor]:
+        """The matrices whose rows a loop walks and the block has not read yet. They come from memory, which gives long rows
+        several times faster one after the other than JAM of them side by side."""
+        return sorted(
+            {a.tensor for a in accesses(s.body) if a.tensor in self.unread and a.idx[0] is k}, key=lambda t: t.uid
+        )
+
+    def _short_rows(self, s: Statement, k: Index) -> str:
+        """The test for jamming a loop over such rows where that saves loads and stores; empty where there are none."""
+        most = NEAR_BYTES // np.dtype(self.config.dtype).itemsize
+        return " and ".join(f"{'*'.join(size(m) for m in t.shape[1:])} <= {most}" for t in self._fresh(s, k))
 
     def _row_sum(
         self, s: Statement, loops: tuple[Index, ...], copies: Sequence[Mapping[Index, str]], step: Step | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from sympy import Expr
@@ -30,6 +31,7 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     used: set[str] = set()
     functions: list[str] = []
     manifest: dict[str, dict] = {}
+    plan = replace(plan, functions=tuple(retiled(f, config.block) for f in plan.functions))
     stepped = plan.optimizer is not None  # a step may take less than a microsecond: calls would be a part of that
     for f in plan.functions:
         lines, entry = _function(f, plan, config, used)
@@ -67,6 +69,12 @@ def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[
     used |= printer.used
     lines = [f"def {f.name}({f.arguments}):", *(INDENT + line for line in (*head, *body, *tail))]
     return lines, entry(f, config.dtype)
+
+
+def retiled(f: Function, rows: int) -> Function:
+    """The function with blocks of another number of rows."""
+    regions = tuple(replace(r, block=rows) if r.stream is not None else r for r in f.program.regions)
+    return replace(f, program=replace(f.program, regions=regions))
 
 
 def entry(f: Function, dtype: str) -> dict:

@@ -67,7 +67,7 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     used: set[str] = set()
     manifest: dict[str, dict] = {}
     device: list[str] = []
-    plan = replace(plan, functions=tuple(_retiled(f, config.tile) for f in plan.functions))
+    plan = replace(plan, functions=tuple(cpu.retiled(f, config.tile) for f in plan.functions))
     for f in plan.functions:
         lines, manifest[f.name] = _function(f, plan, config, used)
         device.append(_text(DEVICE, lines))
@@ -99,12 +99,6 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
 
 def _text(decorator: str, lines: list[str]) -> str:
     return "\n".join([decorator, *lines])
-
-
-def _retiled(f: Function, rows: int) -> Function:
-    """The function with tiles of the block's size in the place of the CPU's."""
-    regions = tuple(replace(r, block=rows) if r.stream is not None else r for r in f.program.regions)
-    return replace(f, program=replace(f.program, regions=regions))
 
 
 # pieces of other files
