@@ -5,7 +5,8 @@
    bound by memory; a program with matrix products is left to BLAS.
 2. A contraction of two matrices over one index is a Gemm, unless a literal size is below GEMM_LEAST.
 3. The lane of a nest is the loop with the cheapest accesses (LANE_COST: unit stride, invariant, strided).
-4. A map joins the nest before it when they run over the same loops and the reader wants the same element.
+4. A sum that shares work with a map is done beside it (beside.py). A map joins the nest before it when they run over the
+   same loops and the reader wants the same element.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from symml.ir.program import (
     reads,
     reindex,
 )
+from symml.loops.beside import beside_maps
 from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, statements_of
 
 BLOCK = 64
@@ -42,6 +44,7 @@ LANE_COST = {"unit": 0.5, "invariant": 0.1, "strided": 8.0}
 
 def schedule(program: Program, in_place: Mapping[Tensor, Tensor] | None = None) -> LoopProgram:
     """The loops of a program; `in_place` says which new tensor takes the buffer of which input."""
+    program = beside_maps(program)
     items = [item(node) for node in program.statements]
     stream = stream_dim(program) if all(isinstance(i, Nest) for i in items) else None
     if stream is None:
