@@ -129,7 +129,7 @@ def test_a_norm_at_zero_is_refused_by_name():
         ("log(|det(X)|)", "X⁻ᵀ"),
         ("nuclear(X)", "svdu(X)svdv(X)ᵀ"),
         ("sum(exp(eigvals(X)))", "eigvecs(X)diag(exp(eigvals(X)))eigvecs(X)ᵀ"),
-        ("frobenius(X)", "X/‖X‖"),
+        ("frobenius(X)", "X/‖X‖_F"),
     ],
 )
 def test_formulas(text, shown):
