@@ -27,6 +27,7 @@ from symml.errors import UnsupportedError
 from symml.ir.program import (
     Access,
     Domain,
+    Index,
     Iterate,
     Library,
     Node,
@@ -213,9 +214,10 @@ def _back_through_statement(s: Statement, p: _Pass) -> None:
 
 def _contributions(s: Statement, p: _Pass, around: Scan | None = None) -> list[tuple[Tensor, Statement]]:
     """What one statement sends back to the tensors it reads."""
-    node = s
+    node, origin = s, {}
     if s.reduce in ("max", "min"):
-        s = _at_extreme(s, p)
+        s, chosen = _at_extreme(s, p)
+        origin = {substitute(a, chosen): a for a in direct_accesses(node.body)}
     if s.reduce not in ADJOINTS:
         raise UnsupportedError(
             f"{s.reduce} has no derivative", s.span, fix="use max or min, or keep it out of the loss"
@@ -236,12 +238,13 @@ def _contributions(s: Statement, p: _Pass, around: Scan | None = None) -> list[t
         back = Statement(p.of[a.tensor], a.idx, "+=", "none", s.loops, seed * weight * local, s.guard, s.span)
         back = replace(back, reduce="sum" if back.reduced else "none")
         found.append((a.tensor, back))
-        p.way.append(Sent(a.tensor, node, a, back, around))
+        p.way.append(Sent(a.tensor, node, origin.get(a, a), back, around))
     return found
 
 
-def _at_extreme(s: Statement, p: _Pass) -> Statement:
-    """`max[k] f` as f at k = argmax[k] f, one statement more; its derivative is Danskin's, ties go to the first."""
+def _at_extreme(s: Statement, p: _Pass) -> tuple[Statement, dict[Index, Access]]:
+    """`max[k] f` as f at k = argmax[k] f, one statement more, and what took the place of k; its derivative is Danskin's,
+    ties go to the first."""
     steps = tuple(set().union(*map(indices, parts(s))) - set(s.loops))  # of the scan around it, at most one
     if len(s.reduced) != 1:
         raise UnsupportedError(
@@ -254,9 +257,8 @@ def _at_extreme(s: Statement, p: _Pass) -> Statement:
     p.helpers.append(refresh(chooser))
     chosen = {k: Access(at, free)}
     guard = None if s.guard is None else substitute(s.guard, chosen)
-    return replace(
-        s, reduce="none", loops=tuple(x for x in s.loops if x is not k), body=substitute(s.body, chosen), guard=guard
-    )
+    loops = tuple(x for x in s.loops if x is not k)
+    return replace(s, reduce="none", loops=loops, body=substitute(s.body, chosen), guard=guard), chosen
 
 
 def _back_through_library(node: Library, p: _Pass) -> None:

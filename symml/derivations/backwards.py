@@ -26,6 +26,7 @@ from symml.proof.perturbed import check_adjoint
 from symml.proof.samples import sample
 
 NOTHING: Both = ("", "")
+CONSTANT = plain("it does not depend on it")
 
 
 def adjoint_lines(way: Way, passed: list[Tensor]) -> Iterator[Line]:
@@ -83,7 +84,7 @@ def _told(way: Way, left: Both, u: Tensor, mine: list[tuple[int, Sent]], proof: 
             return
         left, rule = NOTHING, plain("added up")
     else:
-        rule = several([r for _, x in mine for r in _reasons(way, x)])
+        rule = several([r for _, x in mine for r in _reasons(way, x)]) if mine else CONSTANT
     yield Line(left, "=", (formula.latex, formula.text), rule, proof)
 
 

@@ -50,7 +50,9 @@ def recorded(a: Analysis) -> Way:
     left = {t.adjoint_of for node in short.statements for t in outs(node)}
     loss = forward.outputs["loss"]
     stations = [
-        t for t in forward.tensors() if t in adjoint and t is not loss and (t in left or t.kind == "definition")
+        t
+        for t in forward.tensors()
+        if t in adjoint and t is not loss and (t in left or t.kind == "definition" or t in a.model.over)
     ]
     asked = {f"adjoint {k}": adjoint[t] for k, t in enumerate(stations)}
     terms = {k: _term(x, k) for k, x in enumerate(sent) if x.to in stations and _splits(sent, x)}

@@ -221,7 +221,7 @@ class Recogniser:
     def _times(self, e: Expr, axes: Axes) -> Node:
         """Factors by the axes they hold: scalars in front, diag(u) M diag(v), u v'."""
         delta = next((f for f in e.args if isinstance(f, equal) and set(f.args) == set(axes)), None)
-        if delta is not None:
+        if delta is not None and len(axes) == 2:
             i, j = axes
             found = self.entries(substitute(e / delta, {j: i}), (i,))
             return diagonal(found, i.size)
