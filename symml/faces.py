@@ -83,6 +83,7 @@ def figures(result: Result) -> list[str]:
     )
     gradient = f"   |grad| {o['gradient']:.0e}" if not m["batch"] else ""
     gradient = f"   KKT residual {o['kkt']:.0e}" if "kkt" in o else gradient
+    gradient += f"   duality gap {o['gap']:.0e}" if "gap" in o else ""
     sign = -1 if m["sense"] == "maximize" else 1
     lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
     if m["method"]["reason"]:

@@ -103,6 +103,12 @@ def has_kinks(program: Program, wrt: tuple[Tensor, ...]) -> bool:
     return False
 
 
+def has_kinked_functions(program: Program, wrt: tuple[Tensor, ...]) -> bool:
+    """Does a body hold |u|, relu, max, min or the norm of what depends on the unknowns? Its derivative is no equation there."""
+    moving, roots = _moving(program, wrt), _sums_of_squares(program)
+    return any(_kinks(s.body, roots, moving) for s in program.statements if isinstance(s, Statement))
+
+
 def _moving(program: Program, wrt: tuple[Tensor, ...]) -> set[Tensor]:
     found = set(wrt)
     for node in program.statements:

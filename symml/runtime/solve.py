@@ -64,7 +64,7 @@ def run_least_squares(
         "evaluations": int(run["counters"][1]),
         "loss": float(loss),
         "gradient": float(np.max(np.abs(g), initial=0.0)),
-        "history": (run["best_trace"][: done + 1, 0] + (loss - run["best"][0])).tolist(),
+        "history": [*(run["best_trace"][:done, 0] + (loss - run["best"][0])).tolist(), float(loss)],
         "angle": float(run["scalars"][3]),
     }
 
@@ -226,7 +226,7 @@ def interior_outcome(run, loss, g, compiled, seconds):
         "evaluations": int(run["counters"][1]),
         "loss": loss,
         "gradient": float(np.max(np.abs(g), initial=0.0)),
-        "history": run["trace"][: done + 1, 0].tolist(),
+        "history": [*run["trace"][:done, 0].tolist(), float(loss)],
         "kkt": float(run["scalars"][2]),
         "infeasibility": float(run["scalars"][5]),
     }
@@ -277,8 +277,93 @@ def run_trust_region(
         "evaluations": int(counters[1]),
         "loss": float(scalars[0]),
         "gradient": float(np.max(np.abs(run["g"]), initial=0.0)),
-        "history": run["trace"][: done + 1, 0].tolist(),
+        "history": [*run["trace"][:done, 0].tolist(), float(scalars[0])],
         "kkt": float(scalars[2]),
+    }
+
+
+# penalties
+
+KINDS = {"": 0, "absolute": 1, "groups": 2}
+
+
+def blocks_of(shapes, kinds):
+    """(start, stop, kind, entries in a row) of each parameter in x."""
+    found, at = np.zeros((len(shapes), 4), np.int64), 0
+    for k, (shape, kind) in enumerate(zip(shapes, kinds, strict=True)):
+        count = math.prod(shape)
+        found[k] = at, at + count, KINDS[kind], shape[-1] if shape else 1
+        at += count
+    return found
+
+
+def run_proximal(
+    algorithm,
+    gradient,
+    x,
+    blocks,
+    weights,
+    wide,
+    squares,
+    smooth,
+    hessian,
+    value,
+    tolerance,
+    iterations,
+    watch=None,
+    saved=None,
+    between=None,
+):
+    """Minimise a smooth part plus penalties. wide: True where the algorithm keeps the Hessian, else it keeps a second point;
+    smooth, hessian, value: (data, work) of these functions; squares: 1 where there is a duality gap."""
+    n = x.shape[0]
+    run = {
+        "x": x,
+        "beside": np.zeros((n, n)) if wide else np.zeros(n),
+        "scalars": np.zeros(5),
+        "counters": np.zeros(3, np.int64),
+        "trace": np.zeros((iterations + 1, 2)),
+        "status": np.zeros(1, np.int64),
+    }
+    if saved is not None:
+        restore(run, saved)
+    counters, scalars, trace = run["counters"], run["scalars"], run["trace"]
+    arrays = (x, run["beside"], scalars, counters, trace, blocks, weights, squares, *smooth, *hessian)
+    started = time.perf_counter()
+    algorithm(*arrays, 0, tolerance)  # compiles, or loads
+    g = np.zeros_like(x)
+    gradient(x, g, *value)
+    compiled, began, piece = time.perf_counter() - started, time.perf_counter(), 1
+    if between is not None:
+        between(run)
+    while run["status"][0] == 0:
+        start = time.perf_counter()
+        run["status"][0] = algorithm(*arrays, min(piece, iterations - int(counters[0])), tolerance)
+        piece = longer(piece, time.perf_counter() - start)
+        if run["status"][0] == 0 and counters[0] >= iterations:
+            run["status"][0] = USED_UP
+        if watch is not None:
+            watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[3]))
+        if between is not None:
+            between(run)
+    return proximal_outcome(run, float(gradient(x, g, *value)), g, compiled, time.perf_counter() - began)
+
+
+def proximal_outcome(run, loss, g, compiled, seconds):
+    """The figures of a run; loss and g are the page's own, at its end."""
+    done = int(run["counters"][0])
+    gap = {"gap": float(run["scalars"][4])} if math.isfinite(run["scalars"][4]) else {}
+    return {
+        "status": STATUS[int(run["status"][0])],
+        "steps": done,
+        "compile_seconds": compiled,
+        "seconds": seconds,
+        "evaluations": int(run["counters"][1]),
+        "loss": loss,
+        "gradient": float(np.max(np.abs(g), initial=0.0)),
+        "history": [*run["trace"][:done, 0].tolist(), float(loss)],
+        "kkt": float(run["scalars"][3]),
+        **gap,
     }
 
 
@@ -324,7 +409,7 @@ def run_alternating(
         "evaluations": done + 1,
         "loss": float(loss),
         "gradient": float(np.max(np.abs(g), initial=0.0)),
-        "history": run["trace"][: done + 1, 0].tolist(),
+        "history": [*run["trace"][:done, 0].tolist(), float(loss)],
     }
 
 

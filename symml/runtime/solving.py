@@ -17,10 +17,12 @@ from symml.runtime.launch import Between, Problem, Watch, buffers, data_tuple, s
 from symml.runtime.solve import (
     LARGEST_JACOBIAN,
     MOST_UNKNOWNS,
+    blocks_of,
     paths_of,
     run_alternating,
     run_interior_point,
     run_least_squares,
+    run_proximal,
     run_scaled_qr,
     run_trust_region,
 )
@@ -151,6 +153,36 @@ def trust_region(p: Problem, watch: Watch | None, between: Between, saved: Mappi
     )
 
 
+def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
+    """A smooth part and penalties: where each parameter stands, its kind and weight."""
+    m, module = p.kernel.manifest, p.kernel.module
+    o, facts = m["method"], m["method"]["facts"]
+    wide = o["algorithm"] == "coordinate_descent"
+    if wide and p.x.shape[0] > MOST_UNKNOWNS:
+        raise DataError(
+            f"{p.x.shape[0]} coordinates are too many for their products", fix="train with proximal_gradient"
+        )
+    weights = np.zeros(len(facts["kinds"]))
+    module.weights(p.x, weights, *given(p, "weights"))
+    return run_proximal(
+        getattr(module, o["algorithm"]),
+        module.value_and_grad,
+        p.x,
+        blocks_of([shape(p.dims, q["shape"]) for q in m["params"]], facts["kinds"]),
+        weights,
+        wide,
+        int(facts["gap"]),
+        given(p, "smooth"),
+        given(p, "lagrangian_times" if wide else "smooth"),
+        given(p, "value_and_grad"),
+        o["tolerance"],
+        int(o["options"]["iterations"]),
+        watch,
+        saved,
+        between,
+    )
+
+
 def _matrices(p: Problem, names: list[str]) -> tuple[tuple[int, int], ...]:
     """Where symmetric parameters stand in x, and their rows."""
     at, found = 0, []
@@ -169,5 +201,7 @@ SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(
         "alternating": alternating,
         "trust_region": trust_region,
         "scaled_qr": scaled_qr,
+        "proximal_gradient": proximal,
+        "coordinate_descent": proximal,
     }
 )

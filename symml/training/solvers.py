@@ -19,7 +19,7 @@ from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.loops.plan import Function
 from symml.loops.schedule import schedule
-from symml.methods import epigraph, squares
+from symml.methods import epigraph, proximal, squares
 from symml.methods.closed_forms import Unsolved
 from symml.names import Names
 from symml.proof.samples import sample, sizes
@@ -38,12 +38,21 @@ SOLVERS: Mapping[str, Mapping[str, float]] = {
     "interior_point": {"iterations": 300},
     "newton": {"iterations": 300},
     "trust_region": {"iterations": 1000},
+    "proximal_gradient": {"iterations": 100_000},
+    "coordinate_descent": {"iterations": 10_000},
     "alternating": {"iterations": 1000},
     "closed_form": {"iterations": 10},
 }
 SQUARES = ("levenberg_marquardt", "gauss_newton")
 # The bound at which a method stops unless the page says one; 0: where rounding ends all progress.
-EXACT: Mapping[str, float] = {"levenberg_marquardt": 0.0, "gauss_newton": 0.0, "interior_point": 1e-9, "newton": 1e-9}
+EXACT: Mapping[str, float] = {
+    "levenberg_marquardt": 0.0,
+    "gauss_newton": 0.0,
+    "interior_point": 1e-9,
+    "newton": 1e-9,
+    "proximal_gradient": 1e-9,
+    "coordinate_descent": 1e-9,
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,11 @@ def by_form(p: Problem) -> Solver:
     if squared is not None and squared.program is not None:
         return _least_squares(squared, p, "")
     if epigraph.has_kinks(p.forward, p.wrt):
+        penalised = proximal.split(p.forward, "loss", p.wrt)
+        if penalised.program is not None and isinstance(
+            found := _proximal(penalised, p.wrt, "coordinate_descent"), Solver
+        ):
+            return found
         made = epigraph.smooth(p.forward, "loss", {}, p.wrt)
         return LBFGS if made.program is None else _interior_point(p, "")
     return LBFGS
@@ -112,6 +126,12 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
         return LBFGS
     if method in ("interior_point", "newton"):
         return _interior_point(p, method)
+    if method in ("proximal_gradient", "coordinate_descent"):
+        penalised = proximal.split(p.forward, "loss", p.wrt)
+        solver = penalised.reason if penalised.program is None else _proximal(penalised, p.wrt, method)
+        if isinstance(solver, str):
+            raise SpecError(f"'{method}' has no form to use here: {solver}", place, fix="leave the method out")
+        return solver
     found = squares.read(p.forward, "loss", p.wrt)
     if found.program is None:
         raise SpecError(
@@ -128,6 +148,8 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
 def _turns(p: Problem) -> Turns | Unsolved:
     if p.sets is None:
         return Unsolved(p.wrt[0], "a constraint ties its entries to others")
+    if epigraph.has_kinked_functions(p.forward, p.wrt):
+        return Unsolved(p.wrt[0], "the objective has kinks, where the gradient is none")
     return in_turn(p.derivative, p.forward, p.wrt, p.sets)
 
 
@@ -184,6 +206,41 @@ def _interior_point(p: Problem, method: str) -> Solver:
     }
     files, told = ("symmetric",), f"{reason}; Hessian of the Lagrangian derived"
     return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, unknowns)
+
+
+def _proximal(s: proximal.Split, wrt: tuple[Tensor, ...], method: str) -> Solver | str:
+    """A smooth part and penalties whose proximal operators are known; or why the method does not fit."""
+    kinds = {q.param: q.kind for q in s.penalties}
+    derivative = simplify(gradient(prune(s.program, "smooth"), "smooth", wrt))
+    _, times, along = hessian_times(derivative, wrt)
+    flat = not any(t in prune(times, *(f"d_{t.name}" for t in wrt)).inputs for t in wrt)
+    if method == "coordinate_descent" and not (flat and "groups" not in kinds.values()):
+        return "coordinates one by one need a quadratic and absolute values"
+    names, statements, outputs = Names(t.name for t in s.program.tensors()), list(s.program.statements), {}
+    for t in wrt:
+        key = f"weight {t.name}"
+        if t not in kinds:
+            none = Tensor(names.fresh("weight"))
+            statements.append(Statement(none, (), "=", "none", (), sympy.Integer(0)))
+        outputs[key] = s.program.outputs[key] if t in kinds else none
+    weights = prune(replace(s.program, statements=tuple(statements), outputs=outputs), *outputs)
+    made = (
+        Function("smooth", "gradient", schedule(derivative), "smooth"),
+        Function("weights", "vector", schedule(weights), outputs=tuple(outputs)),
+        *(
+            [Function("lagrangian_times", "gradient", schedule(times), "slope", along=along)]
+            if "coord" in method
+            else []
+        ),
+    )
+    squared = squares.read(s.program, "smooth", wrt)
+    facts = {
+        "kinds": [kinds.get(t, "") for t in wrt],
+        "gap": flat and squared.program is not None and not squared.constant,
+    }
+    told = ", ".join(f"{kind} of {t.name}" for t, kind in kinds.items())
+    reason = f"a smooth part, {told} by proximal operator" + ("; stops by the duality gap" if facts["gap"] else "")
+    return Solver(method, method, reason, made, ("proximal",), facts, (derivative, times, weights))
 
 
 def _trust_region(p: Problem) -> Solver:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.optimize import brentq, linprog, nnls
+from sklearn.linear_model import Lasso
 
 from symml import faces, pipeline
 from symml.errors import NumericError, SymmlError
@@ -197,3 +198,74 @@ def test_a_trust_region_refuses_other_constraints():
     page = "param x, y\nminimize over x, y  x^2 + y^2\nsubject to x + y >= 1\ntrain with trust_region\n"
     with pytest.raises(SymmlError, match="does not keep"):
         solved(page, {})
+
+
+# penalties
+
+
+def lasso_data(n: int = 60, d: int = 12) -> dict:
+    rng = np.random.default_rng(11)
+    X = rng.normal(size=(n, d)) @ (np.eye(d) + 0.4)
+    return {"X": X, "y": X[:, :3] @ [1.0, -2.0, 0.5] + rng.normal(size=n)}
+
+
+@pytest.mark.parametrize("method", ["", "train with proximal_gradient\n", "train with interior_point\n"])
+def test_lasso_and_its_duality_gap(method):
+    """scikit-learn's objective; without a method coordinates one by one, until the duality gap says so."""
+    data = lasso_data()
+    truth = Lasso(alpha=0.1, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(data["X"], data["y"]).coef_
+    found = solved(PAGES["lasso"] + method, data)
+    np.testing.assert_allclose(found.x, truth, atol=1e-7)
+    assert (found.x == 0).sum() == (truth == 0).sum() > 0
+    assert found.outcome["status"] == "converged" and found.outcome["kkt"] <= KKT
+    if not method:
+        assert found.kernel.manifest["method"]["name"] == "coordinate_descent"
+    if "interior" not in method:
+        assert -1e-12 < found.outcome["gap"] < 1e-8 and any("duality gap" in line for line in faces.figures(found))
+
+
+def test_the_duality_gap_bounds_the_error_away_from_the_solution():
+    """Stopped early, the gap is no less than what is left, and not 0."""
+    data = lasso_data()
+    best = solved(PAGES["lasso"], data).outcome["loss"]
+    early = solved(PAGES["lasso"] + "train with proximal_gradient(iterations = 4)\n", data).outcome
+    assert early["status"] == "stopped" and early["gap"] >= early["history"][-2] - best > 1e-6
+
+
+GROUPS = """dims n, g, k
+data X[n, g, k], y[n]
+param W[g, k] init 0
+z[i] = sum[a, b] X[i, a, b] W[a, b]
+minimize over W  1/(2 n) ||z - y||^2 + 0.3 sum[a] sqrt(sum[b] W[a, b]^2)
+"""
+
+
+def test_group_lasso():
+    """Subgradient optimality, group by group; both methods agree."""
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(50, 5, 3))
+    y = X[:, 0] @ [1.0, -1, 2] + 0.3 * rng.normal(size=50)
+    first = solved(GROUPS + "train with proximal_gradient\n", {"X": X, "y": y})
+    second = solved(GROUPS, {"X": X, "y": y})
+    np.testing.assert_allclose(second.outcome["loss"], first.outcome["loss"], rtol=1e-8)
+    W = first.x.reshape(5, 3)
+    slope = np.einsum("iab,i->ab", X, np.einsum("iab,ab->i", X, W) - y) / 50
+    sizes = np.linalg.norm(W, axis=1)
+    assert (sizes == 0).any() and (sizes > 0).any()
+    for a in range(5):
+        if sizes[a]:
+            np.testing.assert_allclose(slope[a], -0.3 * W[a] / sizes[a], atol=1e-7)
+        else:
+            assert np.linalg.norm(slope[a]) <= 0.3 + 1e-9
+
+
+def test_coordinates_need_a_quadratic():
+    for name in ("l1_logistic", "svm_primal"):
+        with pytest.raises(SymmlError, match="no form"):
+            solved(PAGES[name] + "train with coordinate_descent\n", {"X": np.ones((3, 2)), "y": np.ones(3)})
+
+
+def test_a_kink_has_no_closed_form():
+    """The equation gradient = 0 with the signs of the start is none: its root is no minimum."""
+    with pytest.raises(SymmlError, match="kinks"):
+        solved(PAGES["lasso"] + "train with closed_form\n", lasso_data())

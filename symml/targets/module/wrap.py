@@ -352,7 +352,24 @@ def _run_trust_region(m: Mapping, dtype: str) -> list[str]:
     ]
 
 
+def _run_proximal(m: Mapping, dtype: str) -> list[str]:
+    o, facts = m["method"], m["method"]["facts"]
+    wide = o["algorithm"] == "coordinate_descent"
+    names = ("smooth", "weights", *(["lagrangian_times"] if wide else []))
+    shapes = "".join(f"({_sizes(q['shape'])}), " for q in m["params"])
+    return [
+        *(line for name in names for line in _call_of(m, dtype, name)),
+        f"penalties = np.zeros({len(facts['kinds'])})",
+        "weights(x, penalties, *weights_given)",
+        f"outcome = run_proximal({o['algorithm']}, value_and_grad, x, blocks_of(({shapes}), {tuple(facts['kinds'])!r}), "
+        f"penalties, {wide}, {int(facts['gap'])}, smooth_given, {'lagrangian_times' if wide else 'smooth'}_given, "
+        f"(inputs, work), {o['tolerance']!r}, {int(o['options']['iterations'])}, watch)",
+    ]
+
+
 _SOLVING = {
+    "proximal_gradient": _run_proximal,
+    "coordinate_descent": _run_proximal,
     "trust_region": _run_trust_region,
     "alternating": _run_alternating,
     "interior_point": _run_interior_point,

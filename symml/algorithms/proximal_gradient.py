@@ -1,0 +1,98 @@
+"""Accelerated proximal gradient steps (FISTA) with a step length found by backtracking, restarted where momentum hurts.
+
+Needs smooth(x, g, data, work) -> f and proximal.py. Sources: Beck & Teboulle, SIAM J. Imaging Sci. 2 (2009); O'Donoghue &
+Candès, Found. Comput. Math. 15 (2015), the restart by the gradient.
+
+All state is in the arrays, so a run may be cut into calls anywhere without changing a bit.
+"""
+
+import math
+
+import numpy as np
+
+RUNNING = 0
+CONVERGED = 1
+STALLED = 2
+DIVERGED = 3
+GAP = 1e-4  # of the tolerance, relative to F; then ten times the tolerance is enough for the residual
+
+
+def proximal_gradient(
+    x,
+    ahead,
+    scalars,
+    counters,
+    trace,
+    blocks,
+    weights,
+    squares,
+    data,
+    work,
+    hessian_data,
+    hessian_work,
+    iterations,
+    tolerance,
+):
+    """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED or DIVERGED.
+
+    x, ahead: (n,) the point and the one with momentum; blocks, weights: see proximal.py; squares: 1 where f is half a sum of
+    squares of affine residuals. scalars = [F, step length, momentum, residual, duality gap (NaN: there is none)]; counters =
+    [iterations, evaluations, started]. trace[k] holds F and the residual. CONVERGED: the residual is at most the
+    tolerance, or at most ten times so much where the duality gap is at most GAP of it.
+    """
+    n = x.shape[0]
+    g, new, slope, spare = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    if counters[2] == 0:
+        counters[2], scalars[1], scalars[2], scalars[4] = 1, 1.0, 1.0, math.nan
+        for i in range(n):
+            ahead[i] = x[i]
+    for _ in range(iterations):
+        f = smooth(x, g, data, work)
+        counters[1] += 1
+        scalars[0] = f + penalty(x, blocks, weights)
+        scalars[3] = residual(x, g, blocks, weights, spare)
+        if not math.isfinite(scalars[0]) or not math.isfinite(scalars[3]):
+            return DIVERGED
+        if squares == 1:
+            scalars[4] = duality_gap(x, f, g, blocks, weights)
+        if counters[0] < trace.shape[0]:
+            trace[counters[0], 0], trace[counters[0], 1] = scalars[0], scalars[3]
+        small = squares == 1 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
+        if scalars[3] <= tolerance or (small and scalars[3] <= 10.0 * tolerance):
+            return CONVERGED
+        if not prox_step(ahead, new, slope, blocks, weights, scalars, counters, data, work, spare):
+            return STALLED
+        turn = 0.0
+        for i in range(n):
+            turn += (ahead[i] - new[i]) * (new[i] - x[i])
+        momentum = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * scalars[2] * scalars[2]))
+        if turn > 0.0:
+            scalars[2] = momentum = 1.0
+        for i in range(n):
+            ahead[i] = new[i] + (scalars[2] - 1.0) / momentum * (new[i] - x[i])
+            x[i] = new[i]
+        scalars[2] = momentum
+        counters[0] += 1
+    return RUNNING
+
+
+def prox_step(ahead, new, slope, blocks, weights, scalars, counters, data, work, spare):
+    """new = prox(ahead - step slope) with a step for which f lies below its quadratic bound; False where there is none."""
+    f = smooth(ahead, slope, data, work)
+    counters[1] += 1
+    scalars[1] *= 1.1
+    for _ in range(100):
+        for i in range(new.shape[0]):
+            new[i] = ahead[i] - scalars[1] * slope[i]
+        prox(new, blocks, weights, scalars[1])
+        bound, size = f, 0.0
+        for i in range(new.shape[0]):
+            d = new[i] - ahead[i]
+            bound += slope[i] * d
+            size += d * d
+        there = smooth(new, spare, data, work)
+        counters[1] += 1
+        if there <= bound + 0.5 * size / scalars[1] + 1e-14 * abs(f):
+            return True
+        scalars[1] *= 0.5
+    return False
