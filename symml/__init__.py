@@ -6,8 +6,8 @@ fit = model.train()
 fit.params["w"], fit.report["accuracy"], fit.predict(X=rows)
 """
 
-from symml.api import Derivation, Fit, Model, analyze, load, parse
+from symml.api import Derivation, Fit, Model, analyze, library, load, parse
 from symml.errors import SymmlError
 
-__all__ = ["Derivation", "Fit", "Model", "SymmlError", "analyze", "load", "parse"]
+__all__ = ["Derivation", "Fit", "Model", "SymmlError", "analyze", "library", "load", "parse"]
 __version__ = "0.1.0"

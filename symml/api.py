@@ -48,6 +48,11 @@ def analyze(
     return pipeline.analysed(pipeline.read(path), hyper or {}, vary, period)
 
 
+def library(shelf: str) -> list[dict]:
+    """What a page may name: `optimizers` with their updates and sources, `schedules`, `functions`."""
+    return pipeline.shelf(shelf)
+
+
 class Model:
     """A checked page."""
 
@@ -79,6 +84,10 @@ class Model:
         if name not in self.parameters:
             raise SpecError(f"'{name}' is not trained here", fix=f"one of {', '.join(self.parameters)}")
         return Steps(tuple(pipeline.steps(self._analysis, name)))
+
+    def numerics(self) -> list[dict]:
+        """Bits of error of what the page writes and of what is computed, of each statement in which they differ."""
+        return pipeline.numerics(self.source, is_expression=False)
 
     def kkt(self) -> Sections:
         """The Lagrangian and the Karush-Kuhn-Tucker conditions of an optimum."""

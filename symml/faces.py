@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -370,3 +370,34 @@ def exported(folder: Path, form: str | None, out: Path | None) -> bytes:
 def write(path: Path, text: str) -> None:
     """A text file, whole or not at all."""
     write_whole(path, text.encode())
+
+
+def numeric_lines(rows: Sequence[Mapping]) -> list[str]:
+    """The table of `symml check --numerics`: bits of error, mean and largest, of what is written and what is computed."""
+    if not rows:
+        return ["nothing is computed otherwise than it is written"]
+    lines = []
+    for row in rows:
+        place = f"   line {row['line']}" if row["line"] else ""
+        lines += ["", f"{row['left']}{place}   bits of error over {row['samples']} samples: mean, largest, no number"]
+        for form in ("naive", "rewritten"):
+            b = row["bits"][form]
+            lines.append(f"  {form:9s} {b['mean']:5.1f} {b['largest']:5.1f} {b['non_finite']:4d}   {row[form]}")
+        worst = row["worst"]
+        at = ", ".join(f"{name} = {v:.6g}" for name, v in worst["at"].items())
+        values = ", ".join(f"{form} {worst[form]}" for form in ("naive", "rewritten", "truth"))
+        lines.append(f"  worst at {at}: {values}")
+    return lines[1:]
+
+
+def shelf_lines(rows: Sequence[Mapping], form: str) -> list[str]:
+    """The rows of `symml list` for a person."""
+    lines = []
+    for row in rows:
+        numbers = row.get("hypers") or dict.fromkeys(row.get("parameters", ()))
+        given = ", ".join(n if v is None else f"{n} = {v:g}" for n, v in numbers.items())
+        lines.append(f"{row['name']}({given})" if "source" in row else f"{row['name']}  of {row['of']}")
+        lines += [f"  {row['source']}"] if "source" in row else []
+        lines += [f"    {u[form]}" for u in row.get("updates", ())]
+        lines += [f"    {row['definition']}"] if "definition" in row else []
+    return lines

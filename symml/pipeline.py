@@ -421,6 +421,21 @@ def checked(source: Source) -> dict:
     return {"model": model.name, "ok": True, "data": list(model.data), "parameters": list(model.params)}
 
 
+def numerics(source: Source, is_expression: bool) -> list[dict]:
+    """`symml check --numerics`: bits of error of what is written and of what is computed, of each statement they differ in."""
+    from symml.derivations.numerics import rows
+    from symml.model.letters import problem
+
+    return rows((problem(source, None, {}) if is_expression else load(source))[1])
+
+
+def shelf(name: str) -> list[dict]:
+    """`symml list`: the optimisers, schedules or functions that a page may name."""
+    from symml.derivations import shelves
+
+    return shelves.shelf(name)
+
+
 def analysed(
     source: Source, hypers: Mapping[str, float], vary: tuple[str, float, float] | None = None, period: int = 1
 ) -> dict:

@@ -11,6 +11,7 @@ import typer
 from symml.cli.analyses import COMMANDS as ANALYSES
 from symml.cli.fits import COMMANDS as FITS
 from symml.cli.pages import COMMANDS as PAGES
+from symml.cli.pages import shelf
 from symml.errors import SymmlError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for command in (*FITS, *PAGES, *ANALYSES):
     app.command()(command)
+app.command(name="list")(shelf)
 USAGE = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")  # of whichever click typer brings
 INTERRUPTED = 130
 

@@ -18,10 +18,43 @@ from symml.source import Source, Span
 STAGES = ("tree", "model", "program", "derivative", "loops", "source")
 
 
-def check(spec: Spec, as_json: Json = False, debug: Debug = False) -> None:
+def check(
+    spec: Annotated[Path | None, typer.Argument(help="A page, NAME.symml.", show_default=False)] = None,
+    expression: Annotated[str | None, typer.Option("-e", help="An expression, with --numerics.")] = None,
+    numerics: Annotated[
+        bool, typer.Option("--numerics", help="Bits of error of what is written and of what is computed.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Check names, shapes, indices and domains of a page; all mistakes at once."""
-    facts = pipeline.checked(pipeline.read(spec))
-    typer.echo(json.dumps(facts) if as_json else f"{facts['model']}: no mistakes")
+    source = _subject(spec, expression)
+    if expression is not None and not numerics:
+        raise SpecError("an expression is checked for its numerics", fix="symml check -e EXPR --numerics")
+    facts = pipeline.checked(source) if expression is None else {"ok": True}
+    if numerics:
+        facts = {**facts, "numerics": pipeline.numerics(source, expression is not None)}
+    if as_json:
+        typer.echo(json.dumps(facts))
+    elif numerics:
+        typer.echo("\n".join(faces.numeric_lines(facts["numerics"])))
+    else:
+        typer.echo(f"{facts['model']}: no mistakes")
+
+
+def shelf(
+    name: Annotated[str, typer.Argument(metavar="SHELF", help="optimizers, schedules or functions.")],
+    form_at: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List what a page may name: optimizers with their updates and sources, schedules, functions."""
+    _known((form_at, ("text", "latex", "json"), "format"))
+    rows = pipeline.shelf(name)
+    if as_json or form_at == "json":
+        typer.echo(json.dumps({name: rows}))
+    else:
+        typer.echo("\n".join(faces.shelf_lines(rows, form_at)))
 
 
 def fmt(

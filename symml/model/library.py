@@ -24,3 +24,10 @@ def page(shelf: str, name: str) -> tree.Tree:
     assert name in names(shelf), name
     path = LIBRARY / shelf / f"{name}.symml"
     return parse(Source(f"{shelf}/{name}.symml", path.read_text(encoding="utf-8")))
+
+
+def remarks(shelf: str, name: str) -> str:
+    """What the comment at the head of a page says: what it is and who published it."""
+    assert name in names(shelf), name
+    lines = (LIBRARY / shelf / f"{name}.symml").read_text(encoding="utf-8").splitlines()
+    return " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
