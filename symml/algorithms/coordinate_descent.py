@@ -36,7 +36,7 @@ def coordinate_descent(
     """Run at most `iterations` sweeps over all coordinates; arguments as in proximal_gradient.py, H: (n, n)."""
     n = x.shape[0]
     g, spare = np.zeros(n), np.zeros(n)
-    if counters[2] == 0:
+    if counters[2] == 0 and iterations > 0:
         counters[2], scalars[4] = 1, math.nan
         for j in range(n):
             spare[j] = 1.0
