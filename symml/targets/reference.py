@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symml.ir.evaluate import NUMPY, run
+from symml.ir.evaluate import NUMPY, extent, run
 from symml.ir.program import Dim, Tensor
 from symml.loops.evaluate import evaluate
 from symml.loops.plan import Function, Plan
@@ -53,7 +53,7 @@ def _values(
 
 
 def _shape(t: Tensor, dims: Mapping[Dim, int]) -> tuple[int, ...]:
-    return tuple(int(s) if s.is_Integer else dims[s] for s in t.shape)
+    return tuple(extent(s, dims) for s in t.shape)
 
 
 def _function(f: Function, plan: Plan):

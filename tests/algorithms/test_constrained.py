@@ -269,3 +269,46 @@ def test_a_kink_has_no_closed_form():
     """The equation gradient = 0 with the signs of the start is none: its root is no minimum."""
     with pytest.raises(SymmlError, match="kinks"):
         solved(PAGES["lasso"] + "train with closed_form\n", lasso_data())
+
+
+CLASSES = {  # page, what is known of the solution
+    "total variation": (
+        "dims n\ndata y[n]\nparam x[n]\nminimize over x  1/2 ||x - y||^2 + 0.5 sum[i in 0..n-2] abs(x[i+1] - x[i])\n",
+        {"y": np.array([0.0, 0, 0, 4, 4, 4])},
+        [1 / 6, 1 / 6, 1 / 6, 23 / 6, 23 / 6, 23 / 6],
+    ),
+    "a quantile": (
+        "dims n\ndata y[n]\nparam q\nminimize over q  sum[i] max(0.9 (y[i] - q), -0.1 (y[i] - q))\n",
+        {"y": np.array([3.0, 1, 4, 1, 5, 9, 2, 6, 8])},
+        [9.0],
+    ),
+    "the least norm": (
+        "dims m, k\ndata A[m, k], b[m]\nparam x[k]\nminimize over x  ||x||^2\nsubject to A x = b\n",
+        {"A": np.array([[1.0, 2, 2]]), "b": np.array([9.0])},
+        [1.0, 2, 2],
+    ),
+    "a product of powers": (
+        "param x[3] > 0\nmaximize over x  sum[i] log(x[i])\nsubject to x[0] + 2 x[1] + 3 x[2] <= 6\n",
+        {},
+        [2.0, 1, 2 / 3],
+    ),
+    "Hock and Schittkowski's 71st": (
+        "param x[4] in [1, 5]\nminimize over x  x[0] x[3] (x[0] + x[1] + x[2]) + x[2]\n"
+        "subject to x[0] x[1] x[2] x[3] >= 25; x[0]^2 + x[1]^2 + x[2]^2 + x[3]^2 = 40\n",
+        {},
+        [1.0, 4.74299963, 3.82114998, 1.37940829],
+    ),
+    "the first direction": (
+        "param w[2] init 0.5\nmaximize over w  w[0]^2 + 3 w[1]^2\nsubject to ||w|| = 1\n",
+        {},
+        [0.0, 1.0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_problems_with_a_known_solution(name):
+    page, data, truth = CLASSES[name]
+    found = solved(page, data)
+    np.testing.assert_allclose(found.x, truth, atol=2e-8)
+    assert found.outcome["kkt"] <= KKT
