@@ -15,7 +15,8 @@ import numpy as np
 import sympy
 
 from symml.calculus.reverse import gradient
-from symml.calculus.second import hessian_times
+from symml.calculus.second import hessian_times, jacobian
+from symml.calculus.tangent import tangent
 from symml.derivations.convexity import certificate
 from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
@@ -30,7 +31,7 @@ from symml.model.lower import Lowering
 from symml.model.model import Data, Graph, Init, Model
 from symml.model.optimizer import optimizer
 from symml.model.schedules import inside, scheduled
-from symml.proof.complex_step import check_gradient
+from symml.proof.complex_step import check_gradient, check_jacobian
 from symml.rewrite.dead import prune
 from symml.rewrite.numeric.engine import numeric
 from symml.rewrite.simplify import simplify
@@ -153,6 +154,27 @@ def errors_plan(a: Analysis) -> tuple[Plan, dict]:
     }
     objective = Function("objective", "value", schedule(numeric(a.forward)), "loss")
     return replace(small, functions=(*small.functions, objective)), {"errors": facts}
+
+
+def sandwich_plan(a: Analysis) -> tuple[Plan, dict]:
+    """The plan of errors_plan, and what each row adds to the derivative of the objective along a vector.
+
+    The derivatives of the rows are compared with the complex step before they are used.
+    """
+    whole, facts = errors_plan(a)
+    row = a.model.row_dim
+    if row is None:
+        raise UnsupportedError("the sandwich needs rows of data", a.model.objective.span)
+    parts = simplify(likelihood.rows(prune(a.forward, "loss"), "loss", a.model.over, row, a.model.objective.span))
+    moved, along = tangent(parts, ("rows",), a.model.over)
+    for t in a.model.over:
+        proof = check_jacobian(parts, "rows", jacobian(parts, "rows", t).program, t)
+        if not proof.ok:
+            raise NumericError(f"the derived scores of the rows in '{t.name}' are wrong: {proof}")
+    scores = Function("scores", "vector", schedule(numeric(moved)), outputs=("t_rows",), along=along)
+    return replace(
+        whole, functions=(*whole.functions, scores), dims=all_dims([a.program, a.derivative, moved], a.model.over)
+    ), facts
 
 
 def curvature_plan(a: Analysis) -> tuple[Plan, dict]:

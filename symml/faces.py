@@ -293,6 +293,7 @@ def error_lines(result: Result, found: Uncertainty) -> list[str]:
         lines.append(f"  {name.ljust(wide)}  {value:>11.5g}  {told}")
     if len(entries) > MOST_ERRORS:
         lines.append(f"  and {len(entries) - MOST_ERRORS} more in errors.csv of a run")
+    lines.append(f"condition number of the scaled Hessian {found.condition:.2g}")
     return lines + [f"warning: {note}" for note in found.notes]
 
 
@@ -302,6 +303,7 @@ def error_document(found: Uncertainty) -> dict:
         "kind": found.kind,
         "what": found.what,
         "reading": found.reading,
+        "condition": found.condition,
         "deviations": {name: _nulls(np.asarray(v).tolist()) for name, v in found.deviations.items()},
         "warnings": list(found.notes),
     }

@@ -131,11 +131,11 @@ def build(source: Source, options: Options) -> tuple[str, dict]:
 
 def _assembled(source: Source, options: Options) -> tuple[str, dict, Plan]:
     """Source, manifest and Plan of a kernel."""
-    from symml.assemble import curvature_plan, errors_plan, manifest, plan
+    from symml.assemble import curvature_plan, errors_plan, manifest, plan, sandwich_plan
 
     a = analyse(source)
-    plans = {"fit": lambda a: (plan(a, options), {}), "errors": errors_plan, "curvature": curvature_plan}
-    plan_, more = plans[options.purpose](a)
+    plans = {"errors": errors_plan, "sandwich": sandwich_plan, "curvature": curvature_plan}
+    plan_, more = plans[options.purpose](a) if options.purpose in plans else (plan(a, options), {})
     text, functions = _module_source(plan_, options, a.model.train)
     rows = formulas(a) if options.purpose == "fit" else []
     return text, {**manifest(a, plan_, functions, rows, options), **more}, plan_
@@ -379,7 +379,8 @@ def restore(source: Source | None, folder: Path, target: str = "cpu") -> Result:
 
 
 def errors(result: Result, kind: str, target: str = "cpu") -> Uncertainty:
-    """Standard errors of a fit whose objective is a negative log-likelihood ("likelihood") or a sum of "squares"."""
+    """Standard errors of a fit whose objective is a negative log-likelihood ("likelihood"), a sum of "squares", or any sum
+    over rows ("sandwich")."""
     from symml.errors import DataError
     from symml.runtime import launch, uncertainty
 
@@ -387,7 +388,10 @@ def errors(result: Result, kind: str, target: str = "cpu") -> Uncertainty:
     missing = [d["name"] for d in result.kernel.manifest["data"] if d["name"] not in held and not d["sparse"]]
     if missing:
         raise DataError(f"the fit does not hold its data '{missing[0]}'", fix="train it, rather than restore it")
-    k, _ = kernel(Source("page.symml", result.page), Options(target=target, purpose="errors"))
+    k, _ = kernel(
+        Source("page.symml", result.page),
+        Options(target=target, purpose="sandwich" if kind == "sandwich" else "errors"),
+    )
     p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
     return uncertainty.uncertainty(k, p, kind)
 

@@ -34,7 +34,9 @@ Every = Annotated[float, typer.Option(help="Seconds between two checkpoints.")]
 Errors = Annotated[
     str | None,
     typer.Option(
-        "--errors", help="Print standard errors; the objective is a likelihood, or squares.", show_default=False
+        "--errors",
+        help="Print standard errors; the objective is a likelihood, squares, or any sum over rows: sandwich.",
+        show_default=False,
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]

@@ -25,6 +25,7 @@ WORDS = {
     "affine": "the gradient is affine in {0}",
     "separable": "each entry of {0} has an equation of its own",
     "simplex": "each entry of {0} has an equation of its own; the multiplier makes their sum 1",
+    "eigenproblem": "A {0} = {0} Λ, an eigenproblem: the objective is the sum of the eigenvalues, least for the least ones",
     "covariance": "{0} is in a log det, and its inverse in a linear term",
     "precision": "{0} is in a log det and in a linear term",
 }
@@ -52,11 +53,14 @@ def _rows(a: Analysis, block: Tensor) -> Iterator[dict]:
     if isinstance(found, Unsolved):
         yield note(head, f"no closed form: {found.reason}")
         return
-    proof = check_solution(found.derivative, f"d_{block.name}", found.used, block, found.kind == "simplex")
+    proof = check_solution(found.derivative, f"d_{block.name}", found.used, block, found.kind)
     if not proof.ok:
         raise NumericError(f"the closed form of '{block.name}' is wrong, or not finite at random inputs: {proof}")
     yield note(head, WORDS[found.kind].format(letter) + (", with what the minimum chose held" if found.held else ""))
-    if found.matrix is not None:
+    if found.kind == "eigenproblem":
+        m = _formula(found.matrix, "matrix")
+        yield equation(head, ("A", "A"), (m.latex, m.text), "", m.where)
+    elif found.matrix is not None:
         left, right = _formula(found.matrix, "matrix"), _formula(found.right, "right")
         if left.form == right.form == "matrix":
             yield equation(

@@ -3,6 +3,7 @@
     affine       g(P) = H P + g(0) with H free of P: a linear system; entry by entry, row by row, or columns that share H
     separable    each entry's equation has that entry alone: S_1 phi_1(u) + S_2 phi_2(u) + ... = 0, the S sums over data
     simplex      the same with S_k / u_k only, and a multiplier: u_k = S_k / sum S
+    eigenproblem g(P) = A P on P' P = I: the eigenvectors of the least eigenvalues of A (Rayleigh; Ky Fan 1949)
     covariance   a log det P + <P^-1, B>:  P = B / a;   precision: a log det P + <P, B>:  P = (-B / a)^-1
 
 What an argmin chose (`min[k]`) is held too: the assignment is a step of its own, and the solution the other one.
@@ -44,6 +45,7 @@ from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 
 MOST_TERMS = 4
+MOST_OPERATIONS = 40
 INTEGERS = ("argmax", "argmin")
 
 
@@ -51,8 +53,8 @@ INTEGERS = ("argmax", "argmin")
 class ClosedForm:
     """The solution of gradient = 0 in one block, the output `solution` of `program`.
 
-    kind: affine, separable, simplex, covariance, precision; matrix, right: of an affine one, H P = right (the outputs of
-    these programs); shared: the axis along which all systems have one matrix; held: the block as it was before this
+    kind: affine, separable, simplex, eigenproblem, covariance, precision; matrix, right: of an affine one, H P = right (outputs
+    of these programs); shared: the axis along which all systems have one matrix; held: the block as it was before this
     step, on which what an argmin chose depends (None: nothing does); derivative: the gradient with that held.
     """
 
@@ -90,6 +92,8 @@ def solve(derivative: Program, forward: Program, block: Tensor, region: str = ""
     held, kept = _held(whole, block)
     if region == "simplex":
         return _simplex(kept, block)
+    if region == "orthonormal":
+        return _eigenproblem(kept, block)
     attempts = {
         "": (lambda: _affine(kept, block, held), lambda: _separable(kept, block, held)),
         "symmetric": (lambda: _affine(kept, block, held),),
@@ -309,6 +313,26 @@ def _joined(matrix: Program, right: Program, steps: tuple[Node, ...], out: Tenso
     return Program(inputs, (*nodes, *steps), {"solution": out}, requires)
 
 
+def _eigenproblem(whole: Program, block: Tensor) -> ClosedForm | Unsolved:
+    """Half of tr(P' A P) with P' P = I is the sum of the eigenvalues of A whose vectors P has: least for the first ones."""
+    no = Unsolved(block, f"on orthonormal columns, only tr({block.name}' A {block.name}) is solved")
+    try:
+        h = hessian(whole, block, block)
+    except UnsupportedError as problem:
+        return Unsolved(block, problem.message)
+    found = shared(h)
+    right = _at_zero(whole, block)
+    if found is None or found[2] != 1 or reads_block(h.program, block) or right is None or not _is_zero(right):
+        return no
+    program, a, _ = found
+    vectors, out, k = Tensor("vectors", a.shape), Tensor("solution", block.shape), fresh_indices(block.shape)
+    steps = (Library("eigvecs", (vectors,), (a,)), Statement(out, k, "=", "none", k, Access(vectors, k)))
+    requires = (*program.requires, block.shape[0] - block.shape[1])
+    whole_ = replace(program, statements=(*program.statements, *steps), outputs={"solution": out}, requires=requires)
+    matrix = replace(program, outputs={"matrix": a})
+    return ClosedForm(block, "eigenproblem", whole_, whole, matrix=matrix)
+
+
 # entry by entry
 
 
@@ -391,8 +415,8 @@ def _separable(whole: Program, block: Tensor, held: Tensor | None) -> ClosedForm
         roots = sympy.solve(sympy.numer(sympy.together(equation)), found.u, dict=False)
     except NotImplementedError:
         roots = []
-    roots = [r for r in roots if not r.has(sympy.I) and r != 0 and r.count_ops() < 40]
-    if len(roots) != 1:
+    roots = [r for r in roots if not r.has(sympy.I) and not (r == 0 and block.domain.positive)]
+    if len(roots) != 1 or roots[0].count_ops() > MOST_OPERATIONS:
         return f"the equation of an entry of {block.name} has no single root in closed form"
     k, out = fresh_indices(block.shape), Tensor("solution", block.shape)
     body = roots[0].xreplace({symbols[t]: Access(t, k) for t, _ in found.phi})

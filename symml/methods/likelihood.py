@@ -9,13 +9,13 @@ front, and the sizes that the factor divides by say that it is a mean. Those tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 from sympy import Expr, Symbol
 
 from symml.errors import UnsupportedError
-from symml.ir.program import Access, Dim, Program, Statement, Tensor, direct_accesses, reads
+from symml.ir.program import Access, Dim, Program, Statement, Tensor, direct_accesses, reads, refresh
 from symml.source import Span
 
 FIX = "write it as a sum or mean over the rows, plus penalties"
@@ -60,6 +60,32 @@ def read(program: Program, output: str, wrt: tuple[Tensor, ...], place: Span | N
         raise UnsupportedError(why, place, fix=FIX)
     alone = len(parts) == 1 and len(fitted) == 1 and _is_square(fitted[0], wrt, sources)
     return Reading(times.pop(), penalty, tuple(k.size for k in fitted[0].loops) if alone else None)
+
+
+def rows(program: Program, output: str, wrt: tuple[Tensor, ...], row: Dim, place: Span | None = None) -> Program:
+    """What each row adds to a scalar output, as the output `rows` with an entry for each; penalties belong to none."""
+    definitions: dict[Tensor, list[Statement]] = {}
+    for s in program.statements:
+        definitions.setdefault(s.out, []).append(s)
+    sources = _sources(program)
+    atoms: dict[Symbol, Statement] = {}
+    out, made = Tensor("rows", (row,)), []
+    for term in terms(flat_objective(Access(program.outputs[output], ()), definitions, atoms)):
+        found = set().union(*(_reach(s, sources) for s in _atoms_of(term, atoms)), *_direct(term, sources))
+        if not found & set(wrt) or not any(t.kind == "data" for t in found):
+            continue
+        held = [k for k in sympy.Mul.make_args(term) if k in atoms]
+        s = atoms[held[0]] if len(held) == 1 else None
+        axes = [k for k in s.loops if k.size == row] if s is not None else []
+        if len(axes) != 1 or s.reduce != "sum" or (term / held[0]).free_symbols & set(atoms):
+            raise UnsupportedError("the objective is not a sum over the rows", place, fix=FIX)
+        made.append(replace(s, out=out, lhs=(axes[0],), body=term / held[0] * s.body, mode="+=" if made else "="))
+    made = [replace(s, reduce="sum" if s.reduced else "none") for s in made]
+    if not made:
+        raise UnsupportedError("the objective reads no data", place, fix=FIX)
+    if made[0].guard is not None:
+        made[0] = replace(made[0], mode="+=")
+    return replace(program, statements=(*program.statements, *map(refresh, made)), outputs={"rows": out})
 
 
 def _sources(program: Program) -> dict[Tensor, frozenset[Tensor]]:

@@ -15,13 +15,18 @@ from symml.proof.complex_step import Proof
 from symml.proof.samples import sample, sizes
 
 BOUND = 1e-8  # of the size that the gradient has elsewhere; a system that is solved costs its condition number
+ALONG = {  # a gradient without what the multiplier of its set takes
+    "simplex": lambda g, x: g - g.mean(axis=-1, keepdims=True),
+    "eigenproblem": lambda g, x: g - x @ (x.T @ g),
+}
 ROWS = 17  # of data: more than any axis of a block, so that systems are regular
 
 
 def check_solution(
-    derivative: Program, output: str, solution: Program, block: Tensor, simplex: bool = False, draws: int = 3
+    derivative: Program, output: str, solution: Program, block: Tensor, kind: str = "", draws: int = 3
 ) -> Proof:
-    """The gradient at the solution, relative to its size at random values of the block."""
+    """The gradient at the solution, relative to its size at random values of the block; on a set (kind simplex, eigenproblem)
+    the part of it that is along the set."""
     rng = np.random.default_rng(1)
     dims = {**sizes(derivative, solution, fixed=_many_rows(solution, block))}
     worst, points = 0.0, 0
@@ -31,8 +36,8 @@ def check_solution(
         with np.errstate(all="ignore"):
             found = evaluate(solution, {t: values[t] for t in solution.inputs}, dims)[solution.outputs["solution"]]
             here, there = (_gradient(derivative, output, {**values, block: x}, dims) for x in (found, values[block]))
-        size = float(np.max(np.abs(here if simplex else there), initial=0.0))
-        here = here - here.mean(axis=-1, keepdims=True) if simplex else here
+        size = float(np.max(np.abs(here if kind in ALONG else there), initial=0.0))
+        here = ALONG[kind](here, found) if kind in ALONG else here
         error = float(np.max(np.abs(here), initial=0.0)) / size if size > 0 else 0.0
         worst = max(worst, error if np.isfinite(found).all() and np.isfinite(error) else float("inf"))
         points += found.size

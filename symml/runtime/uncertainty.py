@@ -15,30 +15,34 @@ import numpy as np
 from symml.errors import DataError, NumericError, SpecError
 from symml.runtime.launch import Kernel, Problem, buffers, data_tuple, parameters, shape
 
-KINDS = ("likelihood", "squares")
+KINDS = ("likelihood", "squares", "sandwich")
 LARGEST = 5000  # parameters: the Hessian of more is not made
 SINGULAR = 1e-12  # an eigenvalue of the scaled Hessian, of the largest, that counts as 0
 TOUCHED = 1e-6  # the part of an entry in an unidentified direction from which on its error has no meaning
 UNFINISHED = 0.01  # a Newton step, in standard errors, that is worth a note
+LARGE = 1e8  # a condition number that is worth a note
 SHOWN = 4  # entries of a direction that are told
 
 
 @dataclass(frozen=True)
 class Errors:
     """Standard errors in one vector, NaN where an entry is not identified; `directions` are the rows along which the
-    objective is flat; `step` is the largest Newton step that is left, in standard errors."""
+    objective is flat; `step` is the largest Newton step that is left, in standard errors; `condition` is the condition
+    number of the Hessian in units in which its diagonal is 1, over the directions that are identified."""
 
     deviation: np.ndarray
     covariance: np.ndarray
     directions: np.ndarray
     step: float
+    condition: float = 1.0
 
 
 @dataclass(frozen=True)
 class Uncertainty:
     """Standard errors by parameter, the covariance of all entries in their order, how they were read, and warnings.
 
-    NaN stands where an entry is not identified. `what` is their name: standard errors or posterior deviations.
+    NaN stands where an entry is not identified. `what` is their name: standard errors or posterior deviations; `condition`
+    is the condition number of the Hessian in units in which its diagonal is 1.
     """
 
     kind: str
@@ -47,6 +51,7 @@ class Uncertainty:
     deviations: Mapping[str, np.ndarray]
     covariance: np.ndarray
     notes: tuple[str, ...]
+    condition: float = 1.0
 
 
 def uncertainty(kernel: Kernel, p: Problem, kind: str) -> Uncertainty:
@@ -63,17 +68,27 @@ def uncertainty(kernel: Kernel, p: Problem, kind: str) -> Uncertainty:
         times = math.prod(shape(p.dims, facts["times"]))
         found = errors(hessian, gradient, lambda rank: 1 / times)
         reading = _likelihood_words(facts)
+    elif kind == "sandwich":
+        scores = _scores(kernel, p)
+        found = errors(hessian, gradient, lambda rank: 1.0, scores.T @ scores)
+        reading = f"a sum over {scores.shape[0]} rows: the sandwich H⁻¹ (Σ s s') H⁻¹, right where the likelihood is not"
     else:
         count = math.prod(shape(p.dims, facts["squares"]))
         found = errors(hessian, gradient, lambda rank: _variance(value, count, rank))
         reading = f"a sum of squares; residual variance from {count} residuals less the parameters identified"
-    what = "posterior deviations" if facts["penalty"] else "standard errors"
+    what = "posterior deviations" if facts["penalty"] and kind != "sandwich" else "standard errors"
     every = parameters(kernel, found.deviation, p.dims)
-    return Uncertainty(kind, what, reading, every, found.covariance, tuple(_notes(kernel, p, found)))
+    return Uncertainty(kind, what, reading, every, found.covariance, tuple(_notes(kernel, p, found)), found.condition)
 
 
-def errors(hessian: np.ndarray, gradient: np.ndarray, dispersion: Callable[[int], float]) -> Errors:
-    """dispersion(rank) times the inverse Hessian over the directions that it identifies; NumericError at no minimum."""
+def errors(
+    hessian: np.ndarray, gradient: np.ndarray, dispersion: Callable[[int], float], meat: np.ndarray | None = None
+) -> Errors:
+    """dispersion(rank) times the inverse Hessian over the directions that it identifies; NumericError at no minimum.
+
+    meat: the sum of s s' over the rows, s being what a row adds to the gradient: then the sandwich of Huber (1967) and
+    White (1982), inverse meat inverse.
+    """
     if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
         raise NumericError("the Hessian is not finite at the fit", fix="there are no standard errors here")
     hessian = (hessian + hessian.T) / 2
@@ -88,7 +103,7 @@ def errors(hessian: np.ndarray, gradient: np.ndarray, dispersion: Callable[[int]
     flat = values <= SINGULAR * most
     good, null = vectors[:, ~flat], vectors[:, flat]
     inverse = (good / values[~flat]) @ good.T * unit * unit[:, None]
-    covariance = inverse * dispersion(good.shape[1])
+    covariance = inverse * dispersion(good.shape[1]) if meat is None else inverse @ meat @ inverse
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     step = np.abs(inverse @ gradient)
     left = float(np.max(step / np.where(deviation > 0, deviation, np.inf), initial=0.0))
@@ -96,7 +111,8 @@ def errors(hessian: np.ndarray, gradient: np.ndarray, dispersion: Callable[[int]
     covariance[lost] = covariance[:, lost] = np.nan
     directions = (null * unit[:, None]).T
     directions = directions / np.max(np.abs(directions), axis=1, keepdims=True, initial=1e-300)
-    return Errors(np.where(lost, np.nan, deviation), covariance, directions, left)
+    condition = most / float(values[~flat][0]) if good.shape[1] else 1.0
+    return Errors(np.where(lost, np.nan, deviation), covariance, directions, left, condition)
 
 
 def times_vector(kernel: Kernel, p: Problem) -> Callable[[np.ndarray], np.ndarray]:
@@ -142,6 +158,18 @@ def _at(kernel: Kernel, p: Problem) -> tuple[np.ndarray, np.ndarray, float]:
     return hessian, gradient, float(value)
 
 
+def _scores(kernel: Kernel, p: Problem) -> np.ndarray:
+    """What each row adds to the gradient at p.x: (rows, entries), column by column."""
+    f, x, size = kernel.manifest["functions"]["scores"], p.x.astype(np.float64), p.x.shape[0]
+    data, work = data_tuple(kernel, f, _doubles(p), p.dims, p.hypers), buffers(f, p.dims)
+    scores, v = np.zeros((size, math.prod(shape(p.dims, f["parts"][0])))), np.zeros(size)
+    for k in range(size):
+        v[k] = 1.0
+        kernel.module.scores(x, v, scores[k], data, work)
+        v[k] = 0.0
+    return scores.T
+
+
 def _variance(value: float, count: int, rank: int) -> float:
     """What multiplies the inverse Hessian of value = c * (sum of squares): residual variance times 2 c, for any c."""
     if count <= rank:
@@ -162,6 +190,8 @@ def _likelihood_words(facts: Mapping) -> str:
 
 def _notes(kernel: Kernel, p: Problem, found: Errors) -> list[str]:
     notes = []
+    if found.condition > LARGE:
+        notes.append(f"nearly not identified: the condition number of the scaled Hessian is {found.condition:.2g}")
     for direction in found.directions:
         named = _named(kernel, p, direction)
         notes.append(f"not identified: the objective does not change along {named}")

@@ -90,7 +90,7 @@ def test_compiled_and_standalone(name):
     [
         ("gauss", ["μ = 1/n Xᵀ1", "v = 1/n (Xᵀ − μ1ᵀ)^⊙21"]),
         ("poisson", ["rate = 1/n 1ᵀy"]),
-        ("multinomial", ["p = (Yᵀ1)/(1ᵀY1)"]),
+        ("multinomial", ["p = 1/(1ᵀY1) Yᵀ1"]),
         ("covariance", ["S = 1/n XᵀX"]),
         ("precision", ["P = (1/n XᵀX)⁻¹"]),
         ("ridge", ["(2/n XᵀX + 2λI)W = 2/n XᵀY", "W = (2/n XᵀX + 2λI)⁻¹ (2/n XᵀY)"]),

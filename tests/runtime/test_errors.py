@@ -51,6 +51,30 @@ def test_linear_regression(scale):
     assert not found.notes and found.what == "standard errors"
 
 
+@pytest.mark.parametrize("scale", ["1/n", "1/2"])
+@pytest.mark.parametrize("target", ["reference", "cpu"])
+def test_the_sandwich_of_white(scale, target):
+    noisy = Y + RNG.normal(size=N) * np.exp(X[:, 0])
+    fit = fitted(LINEAR.format(scale), X=X, y=noisy)
+    found = fit.errors("sandwich", target)
+    r, bread = noisy - ONES @ np.append(fit.params["w"], fit.params["b"]), np.linalg.inv(ONES.T @ ONES)
+    white = np.sqrt(np.diag(bread @ (ONES.T * r**2) @ ONES @ bread))
+    np.testing.assert_allclose(vector(found), white, rtol=1e-7)
+    assert not np.allclose(vector(fit.errors("squares", "reference")), white, rtol=0.05)
+    scaled = ONES / np.sqrt((ONES**2).sum(0))
+    assert found.condition == pytest.approx(np.linalg.cond(scaled.T @ scaled), rel=1e-6)
+
+
+def test_the_sandwich_leaves_penalties_to_the_hessian():
+    fit = fitted(LOGISTIC.format("-", "+ 2 ||w||^2"), X=X, y=B)
+    p = 1 / (1 + np.exp(-(ONES @ np.append(fit.params["w"], fit.params["b"]))))
+    hessian = (ONES * (p * (1 - p))[:, None]).T @ ONES + np.diag([4, 4, 4, 0])
+    bread, scores = np.linalg.inv(hessian), ONES * (p - B)[:, None]
+    np.testing.assert_allclose(
+        vector(fit.errors("sandwich", "reference")), np.sqrt(np.diag(bread @ scores.T @ scores @ bread)), rtol=1e-7
+    )
+
+
 @pytest.mark.parametrize("scale, factor", [("-1/n", 1), ("-", 1), ("-2/n", 2)])
 def test_logistic_regression(scale, factor):
     fit = fitted(LOGISTIC.format(scale, ""), X=X, y=B)
