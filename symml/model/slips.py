@@ -27,7 +27,7 @@ def slips(page: tree.Tree) -> list[SpecError]:
         for node in tree.walk(statement):
             if isinstance(node, tree.Binary):
                 found += [e for rule in _RULES for e in rule(node, declared)]
-            elif isinstance(node, tree.Name) and node.id not in declared:
+            elif isinstance(node, tree.Name) and node.id not in declared and not isinstance(statement, tree.Head):
                 found += _underscored(node)
     return found
 

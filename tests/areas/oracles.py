@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+import scipy.optimize
 import scipy.special
 import scipy.stats
 from hmmlearn.hmm import CategoricalHMM
@@ -95,6 +96,24 @@ def longley(fit: Fit) -> float:
     """NIST's certified coefficients, 15 digits: the largest relative difference."""
     found, truth = np.append(fit.params["w"], fit.params["b"]), np.append(LONGLEY["w"], LONGLEY["b"])
     return float(np.max(np.abs(found / truth - 1)))
+
+
+def nnls(fit: Fit) -> float:
+    """scipy's active-set method (Lawson, Hanson): coefficients."""
+    values = table("diabetes")
+    X, y = standardised(values[:, :-1]), values[:, -1]
+    return largest((fit.params["w"], scipy.optimize.nnls(X, y - y.mean())[0]))
+
+
+def max_entropy(fit: Fit) -> float:
+    """The exponential family p_k ~ exp(-t k) whose mean is 4.5, t by bisection: probabilities."""
+    faces = np.arange(1, 7)
+
+    def tilted(t: float) -> np.ndarray:
+        return np.exp(-t * faces) / np.exp(-t * faces).sum()
+
+    best = scipy.optimize.brentq(lambda t: tilted(t) @ faces - 4.5, -5, 5, xtol=1e-14)
+    return largest((fit.params["p"], tilted(best)))
 
 
 def logistic_regression(fit: Fit) -> float:
