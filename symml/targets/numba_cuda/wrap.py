@@ -132,7 +132,7 @@ def _functions() -> frozenset[str]:
     text = (HERE / "primitives.py").read_text()
     own = {n.name.rpartition("_")[0] for n in definitions(text)[0]}
     named = {printed: name for name, printed in RENAMED.items()}
-    return frozenset((*LIBRARY, *TESTS, *(named.get(name, name) for name in own)))
+    return frozenset((*LIBRARY, *TESTS, "select", *(named.get(name, name) for name in own)))
 
 
 def _primitives(used: set[str]) -> str:
