@@ -30,6 +30,7 @@ from symml.ir.program import (
     substitute,
 )
 from symml.names import Names
+from symml.rewrite.moments import centre_moments
 from symml.rewrite.scaling import scale_recurrences
 
 ONE = Integer(1)
@@ -238,6 +239,7 @@ def stabilise(program: Program) -> Program:
 
 
 SCALED = "a recurrence of probabilities is divided by its sum at every step, whose logarithms add up"
+CENTRED = "sum f g - (sum f)(sum g)/n = sum (f - mean f)(g - mean g)"
 OF_SOFTMAX = "log softmax(u) = u - lse(u)"
 OF_SUM = "log sum exp(u) = lse(u)"
 OF_DEFINITION = "log exp(u) = u, with the definitions written out"
@@ -249,7 +251,11 @@ def stabilise_way(program: Program) -> tuple[Program, tuple[tuple[Tensor, str], 
     known = _Known(Names(t.name for t in scaled.tensors()))
     if scaled is not program:
         known.way.append((program.outputs.get("loss"), SCALED))
-    program = scaled
+    program = centre_moments(scaled)
+    if program is not scaled:
+        known.way += [
+            (t, CENTRED) for t in program.tensors() if t.name.startswith("moment") and t not in scaled.tensors()
+        ]
     new: list[Node] = []
     for node in program.statements:
         if isinstance(node, Statement):
