@@ -51,7 +51,7 @@ def recorded(a: Analysis) -> Way:
     loss = forward.outputs["loss"]
     stations = [
         t
-        for t in forward.tensors()
+        for t in dict.fromkeys((*forward.tensors(), *a.model.over))
         if t in adjoint and t is not loss and (t in left or t.kind == "definition" or t in a.model.over)
     ]
     asked = {f"adjoint {k}": adjoint[t] for k, t in enumerate(stations)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from check import EXAMPLES, analysis, page
-from sympy import Integer
+from sympy import Float, Integer
 from trust.generator import text
 
 from symml import load, pipeline
@@ -71,7 +71,7 @@ def test_a_written_lagrangian():
     assert [r["text"] for r in rows[1:5]] == ["SᵀW", "SW", "WLᵀ", "WL"]
 
 
-@pytest.mark.parametrize("seed", [98, 202, 245, 258])
+@pytest.mark.parametrize("seed", [98, 202, 245, 258, 480])
 def test_generated_pages(seed):
     """Their parameters have the names that symml itself gives."""
     a = analyse(Source("page.symml", text(seed)))
@@ -137,6 +137,18 @@ def test_an_adjoint_is_that_of_its_own_tensor():
     for x, term in terms:
         assert check_adjoint(way.forward, "loss", u, way.derivative, term, (x.node, x.access)).ok
         assert not check_adjoint(way.forward, "loss", u, way.derivative, term).ok
+
+
+def test_rounding_is_told_from_a_wrong_line():
+    """Ill-conditioned inputs are looked at again in mpmath; a line that is wrong by little is wrong there too."""
+    body = "dims n = 5, m = 3\ndata p[n], w[n], V[n, n]\nparam B[n, m]\nM = V B\nr = V p - w\nminimize ||r - M inv(M' M) M' r||^2"
+    a = analysis(body)
+    assert all(line.proof.ok for line in steps.lines(a, ("B",)))
+    way = recorded(a)
+    t = next(t for t in way.adjoints if t.name == "M")
+    off = way.derivative.mapped(lambda s: s.with_body(s.body * (1 + Float(1e-7))) if s.out is way.adjoints[t] else s)
+    proof = check_adjoint(way.forward, "loss", t, off, way.adjoints[t])
+    assert proof.method == "differences in mpmath" and not proof.ok and 1e-8 < proof.error < 1e-6
 
 
 def test_rules_are_named():
