@@ -1,6 +1,6 @@
 """Coordinate descent for f(x) + sum of weighted absolute values, f quadratic: its Hessian is computed once.
 
-Needs smooth(x, g, data, work) -> f, lagrangian_times(x, v, out, data, work), the Hessian times v, and proximal.py. Source:
+Needs smooth(x, g, data, work) -> f, second_derivatives(x, out, data, work), the Hessian row by row, and proximal.py. Source:
 Friedman, Hastie & Tibshirani, J. Stat. Softw. 33 (2010): covariance updates, sweeps over the active set.
 
 All state is in the arrays, so a run may be cut into calls anywhere without changing a bit.
@@ -38,10 +38,7 @@ def coordinate_descent(
     g, spare = np.zeros(n), np.zeros(n)
     if counters[2] == 0 and iterations > 0:
         counters[2], scalars[4] = 1, math.nan
-        for j in range(n):
-            spare[j] = 1.0
-            lagrangian_times(x, spare, H[j], hessian_data, hessian_work)
-            spare[j] = 0.0
+        second_derivatives(x, H.reshape(-1), hessian_data, hessian_work)
     for _ in range(iterations):
         f = smooth(x, g, data, work)  # afresh: rounding of the updates does not add up
         counters[1] += 1

@@ -287,6 +287,11 @@ def run_trust_region(
 KINDS = {"": 0, "absolute": 1, "groups": 2}
 
 
+def second_of(functions):
+    """Which function gives an algorithm of penalties its second derivatives; where it needs none, the smooth part stands in."""
+    return next(name for name in ("second_derivatives", "lagrangian_times", "smooth") if name in functions)
+
+
 def blocks_of(shapes, kinds):
     """(start, stop, kind, entries in a row) of each parameter in x."""
     found, at = np.zeros((len(shapes), 4), np.int64), 0

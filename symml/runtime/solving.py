@@ -25,6 +25,7 @@ from symml.runtime.solve import (
     run_proximal,
     run_scaled_qr,
     run_trust_region,
+    second_of,
 )
 
 OTHERS = "name another method: train with trust_region for bounds of parameters, or with lbfgs"
@@ -173,7 +174,7 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
         wide,
         int(facts["gap"]),
         given(p, "smooth"),
-        given(p, "lagrangian_times" if wide else "smooth"),
+        given(p, second_of(m["functions"])),
         given(p, "value_and_grad"),
         o["tolerance"],
         int(o["options"]["iterations"]),

@@ -12,7 +12,7 @@ import numpy as np
 import sympy
 
 from symml.calculus.reverse import gradient
-from symml.calculus.second import hessian_times
+from symml.calculus.second import hessian, hessian_times
 from symml.calculus.tangent import tangent
 from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
@@ -224,14 +224,11 @@ def _proximal(s: proximal.Split, wrt: tuple[Tensor, ...], method: str) -> Solver
             statements.append(Statement(none, (), "=", "none", (), sympy.Integer(0)))
         outputs[key] = s.program.outputs[key] if t in kinds else none
     weights = prune(replace(s.program, statements=tuple(statements), outputs=outputs), *outputs)
+    second, files = _second_derivatives(derivative, times, along, wrt) if method == "coordinate_descent" else ((), ())
     made = (
         Function("smooth", "gradient", schedule(derivative), "smooth"),
         Function("weights", "vector", schedule(weights), outputs=tuple(outputs)),
-        *(
-            [Function("lagrangian_times", "gradient", schedule(times), "slope", along=along)]
-            if "coord" in method
-            else []
-        ),
+        *second,
     )
     squared = squares.read(s.program, "smooth", wrt)
     facts = {
@@ -240,7 +237,17 @@ def _proximal(s: proximal.Split, wrt: tuple[Tensor, ...], method: str) -> Solver
     }
     told = ", ".join(f"{kind} of {t.name}" for t, kind in kinds.items())
     reason = f"a smooth part, {told} by proximal operator" + ("; stops by the duality gap" if facts["gap"] else "")
-    return Solver(method, method, reason, made, ("proximal",), facts, (derivative, times, weights))
+    return Solver(method, method, reason, made, ("proximal", *files), facts, (derivative, times, weights))
+
+
+def _second_derivatives(
+    derivative: Program, times: Program, along: tuple[Tensor, ...], wrt: tuple[Tensor, ...]
+) -> tuple[tuple[Function, ...], tuple[str, ...]]:
+    """The Hessian as one array where there is one parameter (X'X is a product of matrices), else its columns; and the files."""
+    if len(wrt) == 1:
+        whole = hessian(derivative, wrt[0], wrt[0]).program
+        return (Function("second_derivatives", "vector", schedule(whole), outputs=("hessian",)),), ()
+    return (Function("lagrangian_times", "gradient", schedule(times), "slope", along=along),), ("by_columns",)
 
 
 def _trust_region(p: Problem) -> Solver:

@@ -355,14 +355,15 @@ def _run_trust_region(m: Mapping, dtype: str) -> list[str]:
 def _run_proximal(m: Mapping, dtype: str) -> list[str]:
     o, facts = m["method"], m["method"]["facts"]
     wide = o["algorithm"] == "coordinate_descent"
-    names = ("smooth", "weights", *(["lagrangian_times"] if wide else []))
+    second = next(name for name in ("second_derivatives", "lagrangian_times", "smooth") if name in m["functions"])
+    names = tuple(dict.fromkeys(("smooth", "weights", second)))
     shapes = "".join(f"({_sizes(q['shape'])}), " for q in m["params"])
     return [
         *(line for name in names for line in _call_of(m, dtype, name)),
         f"penalties = np.zeros({len(facts['kinds'])})",
         "weights(x, penalties, *weights_given)",
         f"outcome = run_proximal({o['algorithm']}, value_and_grad, x, blocks_of(({shapes}), {tuple(facts['kinds'])!r}), "
-        f"penalties, {wide}, {int(facts['gap'])}, smooth_given, {'lagrangian_times' if wide else 'smooth'}_given, "
+        f"penalties, {wide}, {int(facts['gap'])}, smooth_given, {second}_given, "
         f"(inputs, work), {o['tolerance']!r}, {int(o['options']['iterations'])}, watch)",
     ]
 
