@@ -180,7 +180,9 @@ def _verdict(a: Analysis) -> Iterator[dict]:
     """For what these conditions are necessary, and whether they suffice."""
     wanted = "concave" if a.model.objective.sense == "maximize" else "convex"
     c, found = certificate(a), curvatures(a)
-    if c.convex and feasible_set(a).convex:
+    if c.convex and not a.model.constraints:
+        yield note("verdict", f"{wanted}: where the gradient vanishes is an optimum, and nowhere else")
+    elif c.convex and feasible_set(a).convex:
         affine = all(c.sense != "psd" and f.curvature in ("constant", "affine") for c, f in found)
         told = f"{wanted}, and so is the feasible set: these conditions suffice for an optimum"
         more = (

@@ -8,14 +8,14 @@ depends on the unknowns is bounded by what its function can be. NoForm where a p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sympy
 from sympy import Expr
 
 from symml.ir.functions import sigmoid
-from symml.ir.program import Access, Index, Statement, Tensor, direct_accesses, substitute
+from symml.ir.program import Access, Index, Statement, Tensor, direct_accesses, indices, substitute
 from symml.methods import intervals
 from symml.methods.convexity import Fact, interval_of
 from symml.methods.hessian import Form, NoForm, parts_at
@@ -57,7 +57,7 @@ def _square(f: Form, t: Term, a: Access) -> Part:
     rest = t.body / a**2
     if a in rest.free_symbols:
         raise NoForm(f"{t} is no square")
-    c = _largest(f, rest, t)
+    c = _largest(f, rest, t) * _times(t.loops, a)
     if a.tensor in f.along.values():
         return Part(c, "identity")
     (s,) = _definition(f, a, t)
@@ -72,6 +72,8 @@ def _pair(f: Form, t: Term, held: list[Access], moving: frozenset[Tensor]) -> li
     (a,), (b,) = direct, [x for x in held if x not in direct]
     rest, found = t.body / (a * b), []
     for s in _definition(f, b, t):
+        if any(k not in indices(s.body) for k in s.reduced):
+            raise NoForm(f"{t} is no square")
         for part in parts_at(s, b):
             inner = [x for x in direct_accesses(part) if x.tensor in moving]
             if len(inner) != 1:
@@ -83,7 +85,7 @@ def _pair(f: Form, t: Term, held: list[Access], moving: frozenset[Tensor]) -> li
 def _one(f: Form, a: Access, m: Access, rest: Expr, t: Term) -> Part:
     """a rest m: with m = a a square, with m another element of v a form, with m a sum X v that a and rest make again."""
     if m == a:
-        return Part(_largest(f, rest, t), "identity")
+        return Part(_largest(f, rest, t) * _times(indices(rest), a), "identity")
     if m.tensor is a.tensor:
         (q,) = [x for x in direct_accesses(rest) if len(x.idx) == 2] or [None]
         known = q is not None and (q.tensor.domain.kind in ("psd", "symmetric") or q.tensor in f.definite)
@@ -101,6 +103,11 @@ def _one(f: Form, a: Access, m: Access, rest: Expr, t: Term) -> Part:
     if a in ratio.free_symbols or held & {table[k] for k in s.reduced if k in table}:
         raise NoForm(f"{t} is no square")
     return _mapped(f, s, _largest(f, ratio, t), t)
+
+
+def _times(loops: Iterable[Index], a: Access) -> Expr:
+    """How often a sum over loops adds the square of one element."""
+    return sympy.Mul(*(k.size for k in dict.fromkeys(loops) if k not in indices(a)))
 
 
 def _definition(f: Form, a: Access, t: Term) -> list[Statement]:

@@ -79,6 +79,12 @@ def test_names_of_multipliers_avoid_those_of_the_page():
     assert "κ" in found["Lagrangian"][0] and "η" in found["Lagrangian"][0]
 
 
+def test_without_constraints_the_gradient_vanishes():
+    found = told("dims n\ndata c[n]\nparam x[n]\nminimize ||x - c||^2")
+    assert found["verdict"] == ["convex: where the gradient vanishes is an optimum, and nowhere else"]
+    assert found["stationarity"] == ["∂L/∂x = 2(x − c) = 0"]
+
+
 def test_weighted_rows_are_refused():
     with pytest.raises(UnsupportedError, match="weighted rows"):
         told("dims n\ndata y[n], weight v[n]\nparam m\nminimize sum[i] (y[i] - m)^2  subject to  m >= 0")
