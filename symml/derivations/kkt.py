@@ -42,7 +42,7 @@ def conditions(a: Analysis) -> list[dict]:
     """Every row; NumericError where a stationarity formula disagrees with the complex step of the Lagrangian."""
     lag = build(a.model, a.program)
     sides = {c.name: side(lag.program, lag.program.outputs[c.output]) for c in lag.kept}
-    rows = [_lagrangian(a, lag, sides), *_stationarity(a, lag)]
+    rows = [lagrangian_row(a, lag, sides), *_stationarity(a, lag)]
     rows += [_feasibility(c, sides[c.name]) for c in lag.kept]
     rows += [note("primal feasibility", c.text) for c in a.model.constraints if c not in lag.kept]
     rows += _multipliers(lag)
@@ -50,7 +50,7 @@ def conditions(a: Analysis) -> list[dict]:
     return [*rows, *_structure(a, lag), *_verdict(a)]
 
 
-def _lagrangian(a: Analysis, lag: Lagrangian, sides: dict[str, Side]) -> dict:
+def lagrangian_row(a: Analysis, lag: Lagrangian, sides: dict[str, Side]) -> dict:
     """L as the objective and a term for each constraint, each side of which was compared by itself."""
     loss = a.forward.outputs["loss"]
     objective = side(a.forward, loss) if lag.sign > 0 else negated(a.forward, loss)

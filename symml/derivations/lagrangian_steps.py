@@ -1,6 +1,6 @@
 """The Lagrangian of a page in the place of its objective, and how its stationarity reads.
 
-of_lagrangian(analysis)  ->  (an Analysis whose loss is the Lagrangian, the lines below its gradients)
+of_lagrangian(analysis)  ->  (an Analysis whose loss is the Lagrangian, its text, the lines below its gradients)
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 
 from symml.analysis import Analysis, differentiate
 from symml.calculus.reverse import gradient
-from symml.derivations.kkt import half_gradient, is_eigenproblem, times_multiplier
+from symml.derivations.kkt import half_gradient, is_eigenproblem, lagrangian_row, times_multiplier
 from symml.derivations.line import Line, at_random
-from symml.derivations.rules import plain
+from symml.derivations.rules import Both, plain
 from symml.derivations.sections import side
 from symml.duality.lagrangian import Lagrangian, build
 from symml.duality.structure import with_symmetries
@@ -27,8 +27,8 @@ from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 
 
-def of_lagrangian(a: Analysis) -> tuple[Analysis, tuple[Line, ...]]:
-    """The Lagrangian as what is differentiated; its stationarity where it is a problem with a name of its own."""
+def of_lagrangian(a: Analysis) -> tuple[Analysis, Both, tuple[Line, ...]]:
+    """The Lagrangian as what is differentiated, its text, and its stationarity where it is a problem with a name of its own."""
     marked = with_symmetries(a.program)
     a = a if marked is a.program else differentiate(a.model, marked)
     lag = build(a.model, a.program)
@@ -36,9 +36,11 @@ def of_lagrangian(a: Analysis) -> tuple[Analysis, tuple[Line, ...]]:
     raw = prune(program, "loss")
     forward = simplify(stabilise(raw))
     derivative = simplify(gradient(forward, "loss", a.model.over))
-    return replace(a, program=program, raw=raw, forward=forward, derivative=derivative), tuple(
-        _ends(a, lag, derivative)
-    )
+    sides = {c.name: side(lag.program, lag.program.outputs[c.output]) for c in lag.kept}
+    row = lagrangian_row(a, lag, sides)
+    written = (row["latex"].removeprefix("L = "), row["text"].removeprefix("L = "))
+    ends = tuple(_ends(a, lag, derivative))
+    return replace(a, program=program, raw=raw, forward=forward, derivative=derivative), written, ends
 
 
 def _ends(a: Analysis, lag: Lagrangian, derivative: Program) -> Iterator[Line]:

@@ -22,18 +22,18 @@ from symml.rewrite.stable import OF_SOFTMAX, stabilise_way
 from symml.syntax import tree
 
 
-def objective_lines(a: Analysis, way: Way, what: str) -> Iterator[Line]:
+def objective_lines(a: Analysis, way: Way, what: str, written: Both | None = None) -> Iterator[Line]:
     """The objective as the page writes it, its parts, and its stable form."""
     loss, raw = way.forward.outputs["loss"], a.raw.outputs["loss"]
     definitions = frozenset(t for t in a.raw.tensors() if t.kind == "definition")
-    written = _of_page(a) or as_written(a.raw, raw, definitions, sample)
+    written = written or _of_page(a) or as_written(a.raw, raw, definitions, sample)
     yield Line(way.symbol, "=", written, plain(what), _equal(a, a.raw, way.forward))
     lost = {t for t in definitions if t not in way.forward.tensors()}
     scans = [set(outs(n)) for n in a.raw.statements if isinstance(n, Scan) and not lost.isdisjoint(outs(n))]
     yield from _definitions(a.raw, lost.union(*scans), definitions)
     stable = as_written(way.forward, loss, way.kept, sample)
     rules = (*_lowered_by(a), *(rule for _, rule in stabilise_way(a.raw)[1]))
-    if _bare(stable) != _bare(written):
+    if _bare(stable) != _bare(written) and "+=" not in stable[1]:
         rule = [identity(r) for r in dict.fromkeys(rules)] or [plain("with names for its parts")]
         yield Line(way.symbol, "=", stable, several(rule), _equal(a, a.raw, way.forward))
 

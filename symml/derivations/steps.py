@@ -21,6 +21,7 @@ from symml.derivations.lagrangian_steps import of_lagrangian
 from symml.derivations.line import Line
 from symml.derivations.opening import name_lines, objective_lines
 from symml.derivations.request import Request
+from symml.derivations.rules import Both
 from symml.derivations.way import Way, passed, recorded
 from symml.errors import NumericError
 
@@ -57,17 +58,20 @@ def lines(a: Analysis, wrt: tuple[str, ...]) -> tuple[Line, ...]:
     Under constraints it is the Lagrangian that is differentiated.
     """
     if a.model.constraints:
-        a, ends = of_lagrangian(a)
-        return (*_lines(a, replace(recorded(a), symbol=("L", "L")), wrt, "the Lagrangian"), *map(_checked, ends))
+        a, written, ends = of_lagrangian(a)
+        return (
+            *_lines(a, replace(recorded(a), symbol=("L", "L")), wrt, "the Lagrangian", written),
+            *map(_checked, ends),
+        )
     sense = "the objective" if a.model.objective.sense == "minimize" else "minus the objective, to be minimised"
     return _lines(a, recorded(a), wrt, sense)
 
 
-def _lines(a: Analysis, way: Way, wrt: tuple[str, ...], what: str) -> tuple[Line, ...]:
+def _lines(a: Analysis, way: Way, wrt: tuple[str, ...], what: str, written: Both | None = None) -> tuple[Line, ...]:
     targets = [t for t in a.model.over if t.name in wrt]
     through = passed(way, targets)
     told = (
-        objective_lines(a, way, what),
+        objective_lines(a, way, what, written),
         name_lines(way, through),
         adjoint_lines(way, through),
         *(parameter_lines(a, way, t) for t in targets),
