@@ -61,6 +61,14 @@ REFUSED = {
     "log det of what is not psd": "dims d\nparam P[d, d] in symmetric\nminimize -logdet(P)",
     "a root of a square": "param x, y\nminimize -sqrt(x^2 y^2) + x^2 + y^2",
     "a root of order below": "dims n\nparam x[n]\nminimize sqrt(sum[i] |x[i]|^(3/2))",
+    "a form between two vectors": "dims n\ndata A[n, n] in psd\nparam x[n], y[n]\nminimize x' A y",
+    "a form with unequal weights": "dims n\ndata A[n, n] in psd, c[n] > 0\nparam x[n]\nminimize sum[i, j] c[i] x[i] A[i, j] x[j]",
+    "one row of a psd matrix": "dims n\ndata A[n, n] in psd\nparam x[n]\nminimize sum[i] x[i] A[i, 0] x[0]",
+    "entries of a psd matrix": "dims n\ndata A[n, n] in psd\nparam x[n]\nminimize sum[i, j] A[i, j] x[i]^2",
+    "a product of two data": "dims n, d\ndata X[n, d], Y[n, d]\nparam w[d]\nS = X' Y\nminimize w' S w",
+    "square over an exponential": "param x, y\nminimize x^2/exp(y)",
+    "a trace of two psd unknowns": "dims d\nparam P[d, d] in psd, Q[d, d] in psd\nminimize tr(P Q)",
+    "a difference of norms": "param x, y\nminimize sqrt(x^4 + y^4) - sqrt(x^2 + y^2)",
     "a product of matrices": "dims n, m, k\ndata A[n, m]\nparam U[n, k], V[k, m]\nminimize ||U V - A||^2",
 }
 
