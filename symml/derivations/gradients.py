@@ -14,6 +14,7 @@ from symml.derivations.rows import row
 from symml.errors import NumericError
 from symml.latex.derivation import BOUND, formula
 from symml.latex.index_form import to_sympy
+from symml.latex.tree import Leaf, Node
 from symml.proof.complex_step import Proof, check_gradient
 from symml.proof.kinks import check_kinks
 from symml.proof.report import prove
@@ -41,7 +42,8 @@ def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> li
 
 
 def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
-    rows = [] if wrt else [row("loss", formula(a.forward, a.forward.outputs["loss"], sample, form), "")]
+    given: dict[Node, Leaf] = {}
+    rows = [] if wrt else [row("loss", formula(a.forward, a.forward.outputs["loss"], sample, form, given=given), "")]
     for t in a.model.over:
         if wrt and t.name not in wrt:
             continue
@@ -53,7 +55,8 @@ def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
             )
         if not proof.ok:
             raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
-        rows.append(row(t.name, formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form), str(proof)))
+        found = formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form, given=given)
+        rows.append(row(t.name, found, str(proof)))
     return rows
 
 

@@ -23,6 +23,7 @@ from symml.latex import index_form
 from symml.latex.derivation import BOUND, Formula, formula
 from symml.latex.printing import LATEX, TEXT, tensor_name
 from symml.latex.terms import Both, Line, lines
+from symml.latex.tree import Leaf, Node
 from symml.names import Names, number
 from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
@@ -43,6 +44,7 @@ class Naming:
     known: frozenset[Tensor]
     taken: Names
     table: dict[Tensor, Tensor] = field(default_factory=dict)
+    given: dict[Node, Leaf] = field(default_factory=dict)
 
     def named(self, tensors: Iterable[Tensor]) -> dict[Tensor, Tensor]:
         """A table for `renamed`."""
@@ -86,7 +88,7 @@ def shown(program: Program, key: str, names: Naming, left: Left, form: str = "ma
         return _by_terms(program, t, named, names, left, 0.0)
     small, error = found
     if form == "matrix" and len(t.shape) <= 2:
-        best = _as_matrix([small, program], t)
+        best = _as_matrix([small, program], t, names.given)
         if best is not None:
             line = Line("=", left.whole, (best.latex, best.text))
             return Shown((line,), best.where, "matrix", max(error, best.error), best.nodes)
@@ -98,9 +100,9 @@ def shown(program: Program, key: str, names: Naming, left: Left, form: str = "ma
     return _by_terms(small, t, named, names, left, error)
 
 
-def _as_matrix(programs: Iterable[Program], t: Tensor) -> Formula | None:
-    """The shortest matrix form."""
-    found = [formula(p, t, sample) for p in programs]
+def _as_matrix(programs: Iterable[Program], t: Tensor, given: dict[Node, Leaf]) -> Formula | None:
+    """The shortest matrix form; what it repeats has the name that is given to it on the page."""
+    found = [formula(p, t, sample, given=given) for p in programs]
     found = [f for f in found if f.form == "matrix"]
     return min(found, key=lambda f: (f.nodes, len(f.text)), default=None)
 

@@ -19,7 +19,7 @@ from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import shared
 from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
 from symml.latex.shorten import SCALAR, product, transpose
-from symml.latex.tree import ONE, Node, OneHot, Ones, Scale, children, count, evaluate, leaves
+from symml.latex.tree import ONE, Leaf, Node, OneHot, Ones, Scale, children, count, evaluate, leaves
 
 LONGEST = 32  # nodes of a tree; above it, what the page names is named in the formula too
 BOUND = 1e-9
@@ -40,18 +40,27 @@ class Formula:
     error: float
 
 
-def formula(program: Program, t: Tensor, sample: Sample, form: str = "matrix", named: bool = False) -> Formula:
+def formula(
+    program: Program,
+    t: Tensor,
+    sample: Sample,
+    form: str = "matrix",
+    named: bool = False,
+    given: dict[Node, Leaf] | None = None,
+) -> Formula:
     """The formula of a tensor; `form` is matrix or index; named: what the page names stands by its name, however short it
-    is. Never one that was not compared with its statement."""
+    is; given: the names that formulas beside it gave to what they repeat, which grows; without it nothing gets a name.
+    Never one that was not compared with its statement."""
+    program = index_form.with_numbers(program, t)
     if form == "matrix":
         try:
-            return _matrix(program, t, sample, named)
+            return _matrix(program, t, sample, named, given)
         except NoForm:
             pass
     return _index(program, t)
 
 
-def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula:
+def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dict[Node, Leaf] | None = None) -> Formula:
     vanishes = _vanishing(program, sample)
     whole = Recogniser(program, frozenset(), vanishes, True).node(t, top=True)
     kept: frozenset[Tensor] = frozenset()
@@ -66,11 +75,14 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool) -> Formula
             lines[u] = recogniser.node(u, top=True)
             todo += [v for v in leaves(lines[u]) if v in kept]
     new: dict[Tensor, Node] = {}
-    if not lines:
-        main, new = shared(main, {u.name for u in program.tensors()} | {d.name for d in _dims(program)})
+    if not lines and given is not None:
+        found = shared(main, {u.name for u in program.tensors()} | {d.name for d in _dims(program)}, given)
+        main, new = found.main, dict(found.defined)
     error = max(disagreement(program, u, tree, sample, new) for u, tree in {t: main, **lines}.items())
     if not error <= BOUND:
         raise NoForm(t.name)
+    if new:
+        given.update(found.targets)
     lines = {**new, **lines}
     where = [_line(tensor_name(u, LATEX), tensor_name(u, TEXT), tree) for u, tree in lines.items()]
     nodes = sum(map(count, (main, *lines.values())))

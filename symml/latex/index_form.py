@@ -6,6 +6,8 @@ to_sympy(program, d_w)      ->  Eq(d_w[j], Sum(X[i, j]*d_t1[i], (i, 0, n - 1)) +
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sympy
 from sympy import Expr
 from sympy.printing.latex import LatexPrinter
@@ -13,7 +15,22 @@ from sympy.printing.latex import LatexPrinter
 from symml import names
 from symml.ir.functions import BY_CLASS, FUNCTIONS
 from symml.ir.ops import OPS
-from symml.ir.program import Access, Dim, Index, Iterate, Library, Program, Scan, Statement, Tensor, outs, reads
+from symml.ir.program import (
+    Access,
+    Dim,
+    Index,
+    Iterate,
+    Library,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+    accesses,
+    mapped,
+    outs,
+    reads,
+    reindex,
+)
 from symml.ir.reducers import REDUCERS
 from symml.ir.show import BodyPrinter, letters
 from symml.latex.printing import LATEX, TEXT, Style, tensor_name
@@ -49,7 +66,49 @@ class _Latex(LatexPrinter):
 
 
 class _Text(BodyPrinter):
-    """The text of show, with Greek letters and bars."""
+    """The text of show as one reads it: Greek letters, bars, powers, roots, minus signs, factors side by side."""
+
+    def _print_Dim(self, e: Expr) -> str:
+        return TEXT.name(e.name)
+
+    def _print_Pow(self, e: Expr, rational: bool = False) -> str:
+        if e.exp == sympy.Rational(1, 2):
+            return TEXT.root(self._print(e.base))
+        if e.exp.is_Integer and e.exp > 0:
+            base = self._print(e.base)
+            return (base if e.base.is_Atom or e.base.is_Function else f"({base})") + TEXT.power(str(e.exp))
+        if e.exp.is_Rational and e.exp > 0:
+            base = self._print(e.base)
+            return f"{base if e.base.is_Atom or e.base.is_Function else f'({base})'}^({e.exp})"
+        return self._print_Mul(e) if e.exp.could_extract_minus_sign() else super()._print_Pow(e, rational)
+
+    def _print_Add(self, e: Expr, order: str | None = None) -> str:
+        text = ""
+        for t in sorted(e.args, key=lambda t: (t.could_extract_minus_sign(), bool(t.is_number), str(t))):
+            minus = t.could_extract_minus_sign()
+            body = self._print(-t if minus else t)
+            text += f" {'−' if minus else '+'} {body}" if text else ("−" if minus else "") + body
+        return text
+
+    def _print_Mul(self, e: Expr) -> str:
+        minus = e.could_extract_minus_sign()
+        over, under = sympy.fraction(-e if minus else e)
+        text = " ".join(
+            f"({p})" if added else p for *_, added, p in sorted(map(self._factor, sympy.Mul.make_args(over)))
+        )
+        if under != 1:
+            below = self._print(under)
+            text += f"/({below})" if under.is_Mul or under.is_Add else f"/{below}"
+        return "−" * minus + text
+
+    def _factor(self, f: Expr) -> tuple[int, bool, str]:
+        """A factor with its place: numbers, sizes and hyper-parameters, other scalars, entries, functions, sums."""
+        base = f.base if f.is_Pow else f
+        if isinstance(base, Access):
+            place = 3 if base.idx else 1 if base.tensor.kind == "hyper" else 2
+        else:
+            place = 0 if f.is_number else 1 if base.is_Symbol else 4
+        return place, f.is_Add, self._print(f)
 
     def _print_Access(self, e: Access) -> str:
         inner = ", ".join(self._print(k) for k in e.idx)
@@ -107,13 +166,40 @@ def _sides(program: Program, t: Tensor, style: Style) -> list[tuple[str, str, st
     for around in (n for n in program.statements if isinstance(n, Iterate)):
         for new in (new for x, _, new in around.states if x is t):
             found.append((tensor_name(t, style), "=", tensor_name(new, style) + _steps(around, style)))
-    for s, around in _places(program, t):
+    places = _places(program, t)
+    for s, around in places:
         if isinstance(s, Library):
             found.append((tensor_name(t, style), "=", contribution(s, style)))
+            continue
+        first = places[0][0]
+        added = bool(found) and around is None and places[0][1] is None and isinstance(first, Statement)
+        if added and s.mode == "+=" and s.covers and first.covers:
+            s = reindex(s, dict(zip(s.lhs, first.lhs, strict=True)))
+            left, mode, right = found[0]
+            found[0] = (left, mode, _added(right, contribution(s, style), style))
             continue
         left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
         found.append((left, s.mode, contribution(s, style, around) + _steps(around, style)))
     return found
+
+
+def _added(left: str, right: str, style: Style) -> str:
+    """left + right, with the sign of the right one between them."""
+    minus = right.startswith(("-", "−"))
+    return f"{left} {style.minus} {right[1:].lstrip()}" if minus else f"{left} + {right}"
+
+
+def with_numbers(program: Program, t: Tensor) -> Program:
+    """The program with each scalar that is made of sizes and hyper-parameters alone written where it is read."""
+    table: dict[Expr, Expr] = {}
+    new = []
+    for node in program.statements:
+        node = mapped(node, lambda s: replace(s, body=s.body.xreplace(table)) if table else s)
+        new.append(node)
+        plain = isinstance(node, Statement) and node.is_map and not node.out.shape and node.out is not t
+        if plain and all(a.tensor.kind == "hyper" for a in accesses(node.body)):
+            table[Access(node.out, ())] = node.body
+    return program.with_statements(new)
 
 
 def lines(program: Program, t: Tensor) -> list[tuple[str, str]]:
@@ -172,8 +258,6 @@ def to_sympy(program: Program, t: Tensor) -> Expr:
 
 
 def _native_statement(s: Statement, first: Statement) -> Expr:
-    from symml.ir.program import reindex
-
     if s.lhs != first.lhs and all(isinstance(k, Index) for k in (*s.lhs, *first.lhs)):
         s = reindex(s, dict(zip(s.lhs, first.lhs, strict=True)))
     body = _native(s.body)

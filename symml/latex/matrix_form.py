@@ -41,6 +41,7 @@ from symml.latex.shorten import (
     product,
     scale,
     split,
+    symmetric,
     total,
     trace,
     transpose,
@@ -99,7 +100,9 @@ class Recogniser:
         if t not in self.definitions or (t in self.keep and not top):
             if len(t.shape) > 2:
                 raise NoForm(t.name)
-            return Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t)
+            return (
+                Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t, self._is_symmetric(t))
+            )
         if top:
             return self._defined(t)
         if t not in self.known:
@@ -111,6 +114,18 @@ class Recogniser:
                 self.opaque |= {t}
                 self.known[t] = Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t)
         return self.known[t]
+
+    def _is_symmetric(self, t: Tensor) -> bool:
+        """Is a tensor that stands as a name defined as its own transpose, such as S = L L'?"""
+        if t not in self.definitions or len(t.shape) != 2:
+            return False
+        try:
+            found = self._defined(t)
+            if found.shape[0] != found.shape[1]:
+                return False
+            return symmetric(found) or is_zero(add((found, scale(-ONE, transpose(found))), found.shape))
+        except NoForm:
+            return False
 
     def _defined(self, t: Tensor) -> Node:
         """The sum of what a tensor's statements contribute, without what is zero."""

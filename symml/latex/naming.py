@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import sympy
 
@@ -61,10 +62,27 @@ class _Use:
     minus: bool
 
 
-def shared(main: Node, taken: Collection[str]) -> tuple[Node, dict[Tensor, Node]]:
-    """The formula with names for what it repeats, and what they stand for, each behind those it needs."""
-    found = [_with_names(tree, taken) for tree in dict.fromkeys((main, _complemented(main)))]
-    return min(found, key=lambda x: (count(x[0]) + sum(map(count, x[1].values())), count(x[0])))
+Given = Mapping[Node, Leaf]  # names that other formulas beside this one gave, by what they stand for
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A formula with names; defined: what they stand for, each behind those it needs; targets: the same written out."""
+
+    main: Node
+    defined: Mapping[Tensor, Node]
+    targets: Mapping[Node, Leaf]
+
+    @property
+    def length(self) -> int:
+        return count(self.main) + sum(map(count, self.defined.values()))
+
+
+def shared(main: Node, taken: Collection[str], given: Given = MappingProxyType({})) -> Shared:
+    """The formula with names for what it repeats; `given` ones are used again, and their letters for nothing else."""
+    taken = {*taken, *(leaf.tensor.name for leaf in given.values())}
+    found = [_with_names(tree, taken, given) for tree in dict.fromkeys((main, _complemented(main)))]
+    return min(found, key=lambda x: (x.length, count(x.main)))
 
 
 def _complemented(node: Node) -> Node:
@@ -89,22 +107,23 @@ def _exchanged(node: Node, table: Mapping[Node, Node]) -> Node:
     return table[node] if node in table else _rebuilt(node, lambda child: _exchanged(child, table))
 
 
-def _with_names(main: Node, taken: Collection[str]) -> tuple[Node, dict[Tensor, Node]]:
-    trees, defined = [main], {}
+def _with_names(main: Node, taken: Collection[str], given: Given) -> Shared:
+    trees, defined, targets = [main], {}, {}
     names = set(taken)
     while len(defined) < MOST_NAMES:
         best = _best(trees)
         if best is None:
             break
         target = best
-        leaf = _leaf(target, names)
+        leaf = given.get(target) or _leaf(target, names)
         if leaf is None:
             break
         names.add(leaf.tensor.name)
+        targets[target] = leaf
         trees = [_replaced(t, target, leaf) for t in trees]
         defined = dict(zip(defined, trees[1:], strict=True)) | {leaf.tensor: target}
         trees = [trees[0], *defined.values()]
-    return trees[0], _in_order(defined)
+    return Shared(trees[0], _in_order(defined), targets)
 
 
 def _in_order(defined: Mapping[Tensor, Node]) -> dict[Tensor, Node]:

@@ -109,6 +109,8 @@ def _turned(node: Product | Hadamard | Quotient) -> Node | None:
         over = _turned_factor(node.over) or (_turned(node.over) if isinstance(node.over, Product | Hadamard) else None)
         return None if over is None else Quotient(node.shape, over, node.under)
     for k, f in enumerate(node.factors):
+        if sum(g in (f, transpose(f)) for g in node.factors) > 1:
+            continue  # (x - a)(x - a)' keeps its sign in front
         turned = _turned_factor(f) or (_turned(f) if isinstance(f, Product | Hadamard) else None)
         if turned is not None:
             factors = list(node.factors)
@@ -292,7 +294,7 @@ def symmetric(node: Node) -> bool:
     if node.shape == SCALAR or isinstance(node, Diagonal):
         return True
     if isinstance(node, Leaf):
-        return node.tensor.domain.kind in SYMMETRIC
+        return node.symmetric or node.tensor.domain.kind in SYMMETRIC
     if isinstance(node, Product):
         return all(f == transpose(g) for f, g in zip(node.factors, reversed(node.factors), strict=True))
     if isinstance(node, Add):

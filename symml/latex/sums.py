@@ -105,7 +105,7 @@ def _factored(terms: list[Node], shape: Shape) -> Node:
     while len(terms) > 1 and len(terms) <= MOST_TERMS:
         best, least = None, 0
         for common, places in _shared(terms).items():
-            whole = len(places) == len(terms) and common[0] in ("left", "right")  # as short, and easier to read
+            whole = len(places) == len(terms) and _is_side(common, terms)  # as short, and easier to read
             group = [terms[k] for k in places]
             try:
                 merged = _outside(common, group, shape)
@@ -121,6 +121,11 @@ def _factored(terms: list[Node], shape: Shape) -> Node:
     if len(terms) == 1:
         return terms[0]
     return Add(shape, ordered(terms)) if terms else Scale(SCALAR, sympy.Integer(0), None)
+
+
+def _is_side(common: Common, terms: Sequence[Node]) -> bool:
+    """Is it the first or last matrix of proper products?"""
+    return common[0] in ("left", "right") and all(isinstance(pieces(t).body, Product) for t in terms)
 
 
 def _length(terms: Sequence[Node]) -> int:

@@ -113,39 +113,4 @@ def _is_entry(f: Expr) -> bool:
     return isinstance(f, Access) or (f.is_Pow and isinstance(f.base, Access))
 
 
-_Latex = index_form._Latex
-
-
-class _Text(index_form._Text):
-    """The text of index_form with powers, roots and minus signs as one reads them."""
-
-    def _print_Dim(self, e: Expr) -> str:
-        return TEXT.name(e.name)
-
-    def _print_Pow(self, e: Expr, rational: bool = False) -> str:
-        if e.exp == sympy.Rational(1, 2):
-            return TEXT.root(self._print(e.base))
-        if e.exp.is_Integer and e.exp > 0:
-            base = self._print(e.base)
-            return (base if e.base.is_Atom or e.base.is_Function else f"({base})") + TEXT.power(str(e.exp))
-        if e.exp.is_Rational and e.exp > 0:
-            base = self._print(e.base)
-            return f"{base if e.base.is_Atom or e.base.is_Function else f'({base})'}^({e.exp})"
-        return super()._print_Pow(e, rational)
-
-    def _print_Add(self, e: Expr, order: str | None = None) -> str:
-        text = ""
-        for t in sorted(e.args, key=lambda t: (t.could_extract_minus_sign(), not t.is_number, str(t))):
-            minus = t.could_extract_minus_sign()
-            body = self._print(-t if minus else t)
-            text += f" {'−' if minus else '+'} {body}" if text else ("−" if minus else "") + body
-        return text
-
-    def _print_Mul(self, e: Expr) -> str:
-        minus = e.could_extract_minus_sign()
-        over, under = sympy.fraction(-e if minus else e)
-        text = " ".join(f"({self._print(f)})" if f.is_Add else self._print(f) for f in sympy.Mul.make_args(over))
-        if under != 1:
-            below = self._print(under)
-            text += f"/({below})" if under.is_Mul or under.is_Add else f"/{below}"
-        return "−" * minus + text
+_Latex, _Text = index_form._Latex, index_form._Text

@@ -33,9 +33,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Leaf(Node):
-    """A tensor by its name."""
+    """A tensor by its name; symmetric: its definition is its own transpose."""
 
     tensor: Tensor
+    symmetric: bool = False
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,14 @@ def test_names_for_what_is_repeated():
     x = leaf("x", n)
     s = Rowwise(x.shape, "softmax", x)
     tree = add((Diagonal((n, n), s), scale(-1, product((s, transpose(s))))), (n, n))
-    main, defined = shared(tree, {"x", "n"})
-    assert write(main, TEXT) == "diag(s) − ssᵀ" and [write(d, TEXT) for d in defined.values()] == ["softmax(x)"]
-    assert shared(x, {"x"}) == (x, {})
+    found = shared(tree, {"x", "n"})
+    assert write(found.main, TEXT) == "diag(s) − ssᵀ"
+    assert [write(d, TEXT) for d in found.defined.values()] == ["softmax(x)"]
+    again = shared(tree, {"x", "n"}, found.targets)
+    assert again.main == found.main, "beside the first formula the same thing has the same name"
+    y = leaf("y", n)
+    other = shared(add((x, product((y, transpose(y), x))), x.shape), {"x", "y", "s"}, found.targets)
+    assert not {u.name for u in other.defined} & {"s"} and shared(x, {"x"}).main == x
 
 
 PAGES = {
