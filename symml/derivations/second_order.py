@@ -22,7 +22,7 @@ from symml.analysis import Analysis, differentiate
 from symml.calculus.columns import Columns
 from symml.calculus.reverse import gradient
 from symml.calculus.second import hessian, hessian_times, jacobian, slope_along, times, transposed_times
-from symml.derivations.lefts import Left, by_parameters, of_quantity
+from symml.derivations.lefts import Left, by_parameters, of_quantity, written
 from symml.derivations.request import Request
 from symml.derivations.sections import equation
 from symml.derivations.tensors import Naming, naming, rows, shown
@@ -132,7 +132,7 @@ def hvp(request: Request) -> Iterator[dict]:
         h = hessian(a.derivative, t, t)
         _checked(check_jacobian(a.derivative, f"d_{t.name}", h.program, t, "hessian"))
         proof = _product(program, f"d_{t.name}", v, h.program, "hessian", leading=False)
-        yield _row(
+        yield from _row(
             f"Hessian in {t.name} times v",
             (rf"\nabla^2_{{{names.latex(t.name)}}} \ell\; v", f"∇²_{t.name} v"),
             program,
@@ -151,7 +151,7 @@ def jvp(request: Request) -> Iterator[dict]:
         j = jacobian(q.forward, q.key, t)
         _checked(check_jacobian(q.forward, q.key, j.program, t))
         proof = _product(program, "jvp", v, j.program, "jacobian", leading=False)
-        yield _row(f"Jacobian of {q.key} in {t.name} times v", ("J v", "J v"), program, "jvp", proof)
+        yield from _row(f"Jacobian of {q.key} in {t.name} times v", ("J v", "J v"), program, "jvp", proof)
 
 
 @_guarded
@@ -164,7 +164,7 @@ def vjp(request: Request) -> Iterator[dict]:
         j = jacobian(q.forward, q.key, t)
         _checked(check_jacobian(q.forward, q.key, j.program, t))
         proof = _product(program, f"d_{t.name}", u, j.program, "jacobian", leading=True)
-        yield _row(
+        yield from _row(
             f"Jacobian of {q.key} in {t.name}, transposed, times u",
             (r"J^{\top} u", "Jᵀu"),
             program,
@@ -177,7 +177,7 @@ def vjp(request: Request) -> Iterator[dict]:
 def directional(request: Request) -> Iterator[dict]:
     """`--directional`: the derivative of the objective along v."""
     for t, _, program, proof in _along(request, 1):
-        yield _row(f"derivative along v in {t.name}", _along_v(t), program, "slope", proof)
+        yield from _row(f"derivative along v in {t.name}", _along_v(t), program, "slope", proof)
 
 
 @_guarded
@@ -193,7 +193,7 @@ def taylor(request: Request) -> Iterator[dict]:
         body = Access(s, ()) / sympy.factorial(k)
         whole = replace(program, statements=(*program.statements, Statement(scaled, (), "=", "none", (), body)))
         whole = simplify(replace(whole, outputs={"slope": scaled}))
-        yield _row(
+        yield from _row(
             f"term of order {k} in {t.name}", (f"T_{{{k}}}", f"T{str(k).translate(SUBSCRIPT)}"), whole, "slope", proof
         )
 
@@ -214,7 +214,7 @@ def divergence(request: Request) -> Iterator[dict]:
         k, out, d = fresh_indices(t.shape), Tensor("divergence"), j.program.outputs["jacobian"]
         s = Statement(out, (), "=", "sum" if k else "none", k, Access(d, (*k, *k)))
         program = simplify(replace(j.program, statements=(*j.program.statements, s), outputs={"divergence": out}))
-        yield _row(
+        yield from _row(
             f"divergence of {q.key}",
             (rf"\nabla \cdot {names.latex(q.key)}", f"∇·{q.key}"),
             program,
@@ -288,8 +288,13 @@ def _along(request: Request, n: int) -> Iterator[tuple[Tensor, int, Program, str
 
 
 def _checked(proof: Proof) -> str:
+    if proof.error == float("inf"):
+        raise NumericError(
+            f"a derivative cannot be compared: it is not finite at random inputs ({proof.method})",
+            fix="declare the domains of data and parameters, as in x[n] > 0 or S[d, d] in psd",
+        )
     if not proof.ok:
-        raise NumericError(f"a derived formula is wrong or not finite at random inputs: {proof}")
+        raise NumericError(f"a derived formula is wrong: {proof}")
     return str(proof)
 
 
@@ -319,9 +324,11 @@ def _called(program: Program, v: Tensor, wish: str) -> tuple[Program, Tensor]:
     return replace(program.mapped(lambda s: read_instead(s, table)), inputs=inputs), new
 
 
-def _row(section: str, left: Both, program: Program, key: str, proof: str) -> dict:
+def _row(section: str, left: Both, program: Program, key: str, proof: str) -> list[dict]:
     found = formula(program, program.outputs[key], sample)
-    return equation(section, left, (found.latex, found.text), proof, found.where)
+    if found.form == "matrix":
+        return [equation(section, left, (found.latex, found.text), proof, found.where)]
+    return rows(section, shown(program, key, naming(program), written(left), "index"), proof)
 
 
 def _block(section: str, left: Left, block: Columns, proof: Proof, names_: Naming, form: str) -> list[dict]:
