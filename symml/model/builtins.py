@@ -16,6 +16,7 @@ from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import absolute, equal
 from symml.ir.ops import OPS
 from symml.ir.program import Access, Dim, Domain, Index, Library, Tensor, fresh_indices
+from symml.model.derivatives import KINDS, derivative
 from symml.model.values import Value, elementwise, of_tensor, scalar, transpose
 from symml.source import Span
 from symml.syntax import tree
@@ -229,6 +230,7 @@ BUILTINS: Mapping[str, Callable[[Lowering, tree.Call, Env], Value]] = MappingPro
         "eye": _identity,
         **dict.fromkeys((*OPERATIONS, *OF_ANY_SHAPE), _operation),
         **dict.fromkeys(TALL, _singular_vectors),
+        **dict.fromkeys(KINDS, derivative),
         "frobenius": _norm(2),
         "nuclear": _nuclear,
         "spectral": _spectral,

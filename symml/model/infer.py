@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OTHER_SHAPES: Mapping[str, Callable[[tuple], tuple]] = MappingProxyType(  # from those of a matrix
     {"eigvals": lambda a: a[:1], "svdvals": lambda a: a[1:], "svdv": lambda a: (a[1], a[1])}
 )
+DERIVATIVES = ("grad", "jacobian", "hessian")
 SAME_SHAPE = ("softmax", "logsoftmax", "inv", "chol", "eigvecs", "svdu", "sort", "argsort")
 
 
@@ -103,6 +104,9 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
         return None if inner is None else inner[::-1]
     if isinstance(node, tree.Call) and node.function == "solve" and len(node.args) == 2:
         return shape_of(node.args[1], low)
+    if isinstance(node, tree.Call) and node.function in DERIVATIVES and len(node.args) == 2:
+        f, x = (shape_of(a, low) for a in node.args)
+        return None if f is None or x is None else (*f, *x) if node.function != "hessian" else (*x, *x)
     if isinstance(node, tree.Call) and node.function in OTHER_SHAPES and len(node.args) == 1:
         inner = shape_of(node.args[0], low)
         return OTHER_SHAPES[node.function](inner) if inner is not None and len(inner) == 2 else None
