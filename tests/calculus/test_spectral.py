@@ -18,6 +18,7 @@ from symml.proof.complex_step import check_gradient
 from symml.proof.high_precision import arithmetic
 from symml.proof.samples import sample
 from symml.source import Source
+from symml.targets.numba_cpu import linalg
 
 HEAD = "dims n, d\ndata X[n, d], u[d]\nparam A[d, d] init normal(0, 1), B[n, d] init normal(0, 1)\n"
 LOSSES = {
@@ -94,7 +95,27 @@ def test_factors_are_those_of_the_matrix(shape):
         assert (vectors[np.argmax(np.abs(vectors), axis=0), np.arange(len(vectors))] > 0).all()
 
 
-@pytest.mark.parametrize("text", [BOTH, pytest.param(LARGE, marks=pytest.mark.full)])
+def test_compiled_factors_are_the_interpreters():
+    rng = np.random.default_rng(6)
+    for shape in ((5, 3), (3, 5)):
+        m = rng.normal(size=shape)
+        for name, size in (("svdvals", shape[1:]), ("svdu", shape), ("svdv", (shape[1], shape[1]))):
+            out = np.zeros(size)
+            getattr(linalg, name)(m, out)
+            np.testing.assert_allclose(out, spectral.OPERATIONS[name](m), atol=1e-13)
+    s = rng.normal(size=(4, 4))
+    for name, size in (("eigvals", (4,)), ("eigvecs", (4, 4))):
+        out = np.zeros(size)
+        getattr(linalg, name)(s, out)
+        np.testing.assert_allclose(out, spectral.OPERATIONS[name](s), atol=1e-13)
+    out, w = np.zeros((3, 3)), np.array([1.0, 2.0, 2.0])
+    linalg.gaps(w, out)
+    np.testing.assert_array_equal(out, spectral.gaps(w))
+    assert np.isnan(out[1, 2]) and out[0, 1] == 1.0
+
+
+@pytest.mark.full  # compiling takes most of the time
+@pytest.mark.parametrize("text", [BOTH, LARGE])
 def test_targets_agree(text):
     rng = np.random.default_rng(3)
     data = {"X": rng.normal(size=(6, 3)), "u": rng.normal(size=3)}
