@@ -56,9 +56,15 @@ def _shape(t: Tensor, dims: Mapping[Dim, int]) -> tuple[int, ...]:
     return tuple(extent(s, dims) for s in t.shape)
 
 
+def _evaluated(*args: object) -> dict[Tensor, np.ndarray]:
+    """`evaluate` without numpy's warnings: of a guarded form both sides are computed."""
+    with np.errstate(all="ignore"):
+        return evaluate(*args)
+
+
 def _function(f: Function, plan: Plan):
     def gradient(x, v, g, data):
-        outputs = evaluate(f.program, *_values(f, plan, x, data, v))
+        outputs = _evaluated(f.program, *_values(f, plan, x, data, v))
         g[:] = np.concatenate([np.ravel(outputs[f"d_{t.name}"]) for t in f.params or plan.params])
         return float(outputs[f.output])
 
@@ -72,14 +78,14 @@ def _function(f: Function, plan: Plan):
         vector_along(x, None, out, data, work)
 
     def vector_along(x, v, out, data, work):
-        outputs = evaluate(f.program, *_values(f, plan, x, data, v))
+        outputs = _evaluated(f.program, *_values(f, plan, x, data, v))
         out[:] = np.concatenate([np.ravel(outputs[name]) for name in f.outputs] or [np.zeros(0)])
 
     def value(x, data, work):
-        return float(evaluate(f.program, *_values(f, plan, x, data))[f.output])
+        return float(_evaluated(f.program, *_values(f, plan, x, data))[f.output])
 
     def array(x, data, work, out):
-        out[...] = evaluate(f.program, *_values(f, plan, x, data))[f.output]
+        out[...] = _evaluated(f.program, *_values(f, plan, x, data))[f.output]
 
     if f.along:
         return {"gradient": value_and_grad_along, "vector": vector_along}[f.kind]

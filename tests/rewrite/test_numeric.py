@@ -18,11 +18,12 @@ from sympy import Integer
 
 from symml import pipeline
 from symml.ir import check as legality
+from symml.ir.evaluate import evaluate
 from symml.ir.functions import select
 from symml.ir.program import Program, Statement, Tensor, direct_accesses, flat
 from symml.loops.plan import Function, Plan
 from symml.loops.schedule import schedule
-from symml.proof.high_precision import ulps
+from symml.proof.high_precision import high_precision, ulps
 from symml.proof.numerics import (
     ROW,
     SAMPLES,
@@ -275,3 +276,28 @@ def test_judged_and_told():
     assert improves(found) and found.naive.largest > 12 and found.rewritten.largest < 2.5
     assert not improves(judge(final, naive, draw(naive, 200, np.random.default_rng(1)))), "the other way round"
     assert bits(np.array([0.0, 1.0, np.inf])).tolist() == [0.0, 1.0, 64.0]
+
+
+@pytest.mark.parametrize("size", [1e200, 1.0, 1e-200, 0.0])
+def test_norms_over_the_range_of_floats(size):
+    """The root of a sum of squares, and the gradient through it, where squares leave the floats."""
+    a = pipeline.analyse(Source("page.symml", "model m\ndims n\nparam w[n] init 1\nminimize ||w||"))
+    final, (n,) = numeric(a.derivative), {d for t in a.derivative.inputs for d in t.shape}
+    legality.check(final)
+    w = size * np.array([3.0, 4.0])
+    with np.errstate(all="ignore"):
+        env = evaluate(final, {t: w for t in final.inputs}, {n: 2})
+    assert float(env[final.outputs["loss"]]) == pytest.approx(5 * size, rel=1e-15)
+    if size:
+        np.testing.assert_allclose(env[final.outputs["d_w"]], [0.6, 0.8], rtol=1e-15)
+
+
+def test_the_complement_of_a_named_sigmoid():
+    text = "model m\ndims n\ndata x[n]\nparam w\ns[i] = 1/(1 + exp(-x[i]))\nf[i] = s[i] (1 - s[i])\nminimize w^2\npredict f"
+    raw = prune(pipeline.load(Source("page.symml", text))[1], "predict")
+    final = numeric(simplify(stabilise(raw)))
+    (x,) = final.inputs
+    at, sizes = {x: np.array([40.0, -40.0, 0.3])}, {x.shape[0]: 3}
+    exact = high_precision(raw, at, sizes)[raw.outputs["predict"]]
+    assert (ulps(evaluate(final, at, sizes)[final.outputs["predict"]], exact) <= 4).all()
+    assert ulps(evaluate(raw, at, sizes)[raw.outputs["predict"]], exact).max() > 1e12

@@ -13,6 +13,7 @@ from sympy import Expr
 from symml.ir.functions import canonical
 from symml.ir.program import Program
 from symml.rewrite.numeric import differences, functions, products, series, sums
+from symml.rewrite.numeric.statements import across
 
 MOST_OPERATIONS = 120  # of a body that is looked at: longer ones would take long, and cancel in other ways
 Inner = Callable[[Expr], Expr]
@@ -24,7 +25,7 @@ RULES: tuple[Rule, ...] = (*sums.RULES, *differences.RULES, *products.RULES, *fu
 def numeric(program: Program) -> Program:
     """Every body in its numeric form; the same object where none changes."""
     known: dict[Expr, Expr] = {}
-    return program.mapped(lambda s: s.with_body(numeric_body(s.body, known)))
+    return across(program.mapped(lambda s: s.with_body(numeric_body(s.body, known))))
 
 
 def numeric_body(body: Expr, known: dict[Expr, Expr] | None = None) -> Expr:
