@@ -304,7 +304,9 @@ def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
     for name in names:
         if name in lowering.values or name in lowering.broken:
             continue
-        if lowering.groups[name] and not recurrence.is_cut(lowering.definitions[name]):
+        circle = lowering.groups[name]
+        cut = any(recurrence.is_cut(lowering.definitions[n]) for n in circle)
+        if cut and not recurrence.is_cut(lowering.definitions[name]):
             continue  # written out in the recurrence that needs it, which is lowered itself
         try:
             lowering.define(name, lowering.definitions[name][0].span)
@@ -312,6 +314,7 @@ def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
             errors += [e for node in lowering.definitions[name] for e in unknown_names(lowering, node)]
         except SymmlError as error:
             errors.append(error)
+            lowering.broken.update(() if cut else circle)  # a circle is told once
     return errors
 
 
@@ -358,7 +361,7 @@ def lower(model: Model) -> Program:
         iterations=model.iterations,
         lacking=bool(model.masks or model.ragged),
     )
-    errors = [*lower_all(low, model.definitions), *iterate_all(low), *_unknown_parts(model)]
+    errors = [*lower_all(low, model.definitions), *iterate_all(low), *_unknown_parts(model), *_wrong_starts(model)]
     outputs: dict[str, Tensor] = {}
     wanted: list[tuple[str, tree.Expr, bool]] = []
     if model.objective:
@@ -383,6 +386,21 @@ def lower(model: Model) -> Program:
     if errors:
         raise SymmlErrors(errors)
     return Program((*model.inputs, *low.noise), tuple(low.statements), outputs, tuple(low.requires))
+
+
+def _wrong_starts(model: Model) -> list[SymmlError]:
+    """What stands behind `init` and is no number made of dims and hyper-parameters."""
+    low = Lowering(model.dims, {h.tensor.name: h.tensor for h in model.hypers.values()}, {})
+    errors: list[SymmlError] = []
+    for p in model.params.values():
+        for e in p.init.args if p.init is not None and p.init.kind != "sample" else ():
+            try:
+                value = low.expression(e, {})
+                if value.rank or low.statements:
+                    raise SpecError("a start is a number", e.span, fix="the same for every entry: init 0")
+            except SymmlError as error:
+                errors.append(error)
+    return errors
 
 
 def _checked(low: Lowering, key: str, node: tree.Expr, is_scalar: bool) -> Value:
