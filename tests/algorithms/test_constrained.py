@@ -146,7 +146,7 @@ def test_the_optimum_of_a_graph_is_stationary():
 
 @pytest.mark.parametrize(("page", "start"), [("w", 0), ("-w^3", 1), ("w^2 - w^4", 1)])
 def test_objectives_that_fall_for_ever(page, start):
-    with pytest.raises(NumericError, match="for ever"):
+    with pytest.raises(NumericError, match=r"for ever|no minimum"):
         solved(f"param w init {start}\nminimize over w  {page}\n", {})
 
 
