@@ -187,6 +187,15 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         "a let of the second sweep stands before the first one too",
         frozenset(("printer.Printer._logsumexp: p < split -> p <= split",)),
     ),
+    (
+        "a last square that nothing reads is dropped",
+        frozenset(
+            (
+                "expressions._matrix_power: _contracted(low, 'matmul', square, square, span) if k else square -> "
+                "_contracted(low, 'matmul', square, square, span)",
+            )
+        ),
+    ),
     ("contributions are added in another order", frozenset(("reverse._as_definition: 'none' -> 'sum'",))),
     (
         "less is fused, or streamed in more regions, or cleared before it is written: the same values",

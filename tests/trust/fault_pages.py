@@ -46,6 +46,7 @@ PAGES = (
      "z[t, k] = sum[j] x[t, j] U[j, k]   for t in 0..n-2, k in h\nminimize sum[t, k] sin(z[t, k])"),
     (9, "dims n, d\ndata X[n, d], x[n]\nparam w[n]\nz[k] = sum[i where x[i] > 0] X[i, k] w[i]\n"
      "minimize sum[k] sin(z[k])"),
+    (70, "dims n, d\ndata X[n, d], y[n]\nparam w[d]\nz[j] = sum[i] X[i, j] y[i]\nminimize sum[j] sin(z[j] w[j])"),
 )  # fmt: skip
 
 # Nodes beside statements: scans up and down, operations on whole arrays, fixed points.

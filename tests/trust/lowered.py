@@ -84,6 +84,7 @@ STATED = (
     ("sum[i, k] (X @ W)[i, k] B[i, k]", lambda a: np.sum((a.X @ a.W) * a.B)),
     ("sum[i, k] (X W .* B ./ (2 + B .* B))[i, k]", lambda a: np.sum((a.X @ a.W) * a.B / (2 + a.B**2))),
     ("tr(A V)", lambda a: np.trace(a.A @ a.V)),
+    ("tr((V/2)^13)", lambda a: np.trace(np.linalg.matrix_power(a.V / 2, 13))),
     ("tr(V^3) + trace(V^1) + tr(c)", lambda a: np.trace(np.linalg.matrix_power(a.V, 3)) + np.trace(a.V) + a.c),
     ("||W' X' - B'||^2", lambda a: np.sum((a.X @ a.W - a.B) ** 2)),
     ("tr(A V')", lambda a: np.sum(a.A * a.V)),
@@ -198,11 +199,11 @@ x / v  =>  division by a column
 ||X + T3||  =>  shapes differ
 c + ||x||^v  =>  an exponent is a number
 X^2  =>  the power of a matrix
-tr(A^17)  =>  power
+tr(A^65)  =>  the power of a
 tr(A^0)  =>  power
 tr(A^(1/2))  =>  power
-tr(A^c)  =>  power
-tr(A^T)  =>  transpose with '
+tr(A^c)  =>  the power of a
+tr(A^T)  =>  '^T' is a power
 c + 2^2000  =>  this power
 c + (1/2)^2000  =>  this power
 c + 2^(-2000)  =>  this power
