@@ -122,6 +122,11 @@ def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
         return found
     problem = _problem(a)
     precise = options is None or (options.dtype == "float64" and options.target != "cuda")
+    if problem.conditions and not precise:
+        c = a.model.constraints[0]
+        raise UnsupportedError(
+            f"constraints ('{c.text}') need double precision, and the CPU", c.span, fix="leave out --dtype and --target"
+        )
     if a.model.train is None:
         return by_form(problem) if precise else LBFGS
     if method in SOLVERS and not precise:
@@ -315,7 +320,9 @@ def _starts(a: Analysis, inside: bool) -> tuple:
     for t in a.model.over:
         init = a.model.params[t.name].init
         if init is None:
-            starts.append(_middle(t) if inside else Start(t, "constant", (sympy.Integer(0),)))
+            turned = inside and any(r.kind == "orthonormal" and r.param is t for r in a.model.regions)
+            start = Start(t, "identity", ()) if turned else _middle(t) if inside else None
+            starts.append(start or Start(t, "constant", (sympy.Integer(0),)))
         elif init.kind == "sample":
             starts.append(Start(t, "sample", (), _sampled(a.model, t, init)))
         else:

@@ -18,6 +18,7 @@ from symml.ir.program import Program, Tensor
 from symml.latex.derivation import Formula, formula
 from symml.methods.closed_forms import ClosedForm, Unsolved, solve
 from symml.model.feasible import own_sets
+from symml.proof.complex_step import Proof
 from symml.proof.plugged_back import check_solution
 from symml.proof.samples import sample
 
@@ -66,9 +67,16 @@ def _rows(a: Analysis, block: Tensor) -> Iterator[dict]:
             yield equation(
                 head, _times(left, symbol, letter, found), (right.latex, right.text), "", (*left.where, *right.where)
             )
+    if found.kind == "eigenproblem":
+        first = (r"\text{the first columns of } \operatorname{eigvecs}(A)", "the first columns of eigvecs(A)")
+        yield equation(head, (symbol, letter), first, _told(proof), ())
+        return
     s = _formula(found.program, "solution")
-    told = "plugged back, the gradient is 0" + (f" to {proof.error:.0e}" if proof.error else "")
-    yield equation(head, (symbol, letter), (s.latex, s.text), told, s.where)
+    yield equation(head, (symbol, letter), (s.latex, s.text), _told(proof), s.where)
+
+
+def _told(proof: Proof) -> str:
+    return "plugged back, the gradient is 0" + (f" to {proof.error:.0e}" if proof.error else "")
 
 
 def _formula(program: Program, key: str) -> Formula:

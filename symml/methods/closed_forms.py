@@ -33,7 +33,6 @@ from symml.ir.program import (
     Tensor,
     accesses,
     direct_accesses,
-    flat,
     fresh_indices,
     outs,
     parts,
@@ -228,26 +227,29 @@ def _at_zero(whole: Program, block: Tensor) -> Program | None:
     g = whole.outputs[f"d_{block.name}"]
     out, k = Tensor("right", block.shape), fresh_indices(block.shape)
     minus = Statement(out, k, "=", "none", k, -Access(g, k))
-    at_zero = _without_zeros(whole.mapped(zeroed))
-    return simplify(prune(replace(at_zero, statements=(*at_zero.statements, minus), outputs={"right": out}), "right"))
+    at_zero = whole.mapped(zeroed)
+    at_zero = replace(at_zero, statements=(*at_zero.statements, minus), outputs={"right": out})
+    return simplify(prune(_without_zeros(at_zero), "right"))
 
 
 def _without_zeros(program: Program) -> Program:
     """Tensors that are 0 everywhere disappear from the sums that read them."""
-    zero: set[Tensor] = set()
-    new: list[Node] = []
-    for node in program.statements:
-        if isinstance(node, Statement) and zero.intersection(reads(node)):
-            body = node.body.xreplace({a: sympy.Integer(0) for a in direct_accesses(node.body) if a.tensor in zero})
-            node = node.with_body(body)
-        if isinstance(node, Statement) and node.body == 0 and node.reduce in ("none", "sum"):
-            others = [s for s in flat(program.statements) if s.out is node.out and s is not node]
-            if node.mode == "+=" and others:
-                continue
-            if not others:
-                zero.add(node.out)
-        new.append(node)
-    return program.with_statements(new)
+    while True:
+        zero = {t for t in program.tensors() if t not in program.inputs}
+        zero -= {t for n in program.statements for t in outs(n) if not isinstance(n, Statement) or not _adds_zero(n)}
+
+        def without(s: Statement, zero: set[Tensor] = zero) -> Statement:
+            found = {a: sympy.Integer(0) for a in direct_accesses(s.body) if a.tensor in zero}
+            return s.with_body(s.body.xreplace(found)) if found else s
+
+        new = program.mapped(without)
+        if new is program:
+            return program
+        program = new
+
+
+def _adds_zero(s: Statement) -> bool:
+    return s.body == 0 and s.reduce in ("none", "sum")
 
 
 def _system(h: Columns, right: Program, block: Tensor) -> tuple[Program, Program, int] | None:

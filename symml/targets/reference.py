@@ -152,7 +152,7 @@ def _initialise(plan: Plan, made: Mapping):
             if start.kind == "sample":
                 x[at : at + count] = 0.0
             elif start.kind == "identity":
-                x[at : at + count] = np.eye(math.isqrt(count)).ravel()
+                x[at : at + count] = np.eye(*_shape(start.tensor, dims)).ravel()
             elif start.kind == "constant":
                 x[at : at + count] = args[0]
             else:

@@ -20,7 +20,7 @@ import scipy.stats
 from hmmlearn.hmm import CategoricalHMM
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import LinearOperator, eigsh
-from sklearn import cluster, exceptions, linear_model, neural_network
+from sklearn import cluster, decomposition, exceptions, linear_model, neural_network
 
 from symml import pipeline
 from symml.api import Fit
@@ -114,6 +114,14 @@ def max_entropy(fit: Fit) -> float:
 
     best = scipy.optimize.brentq(lambda t: tilted(t) @ faces - 4.5, -5, 5, xtol=1e-14)
     return largest((fit.params["p"], tilted(best)))
+
+
+def pca(fit: Fit) -> float:
+    """scikit-learn's PCA: the largest sine of an angle between the two planes."""
+    X = table("digits")[:, :64]
+    peer = decomposition.PCA(2, svd_solver="full").fit(X).components_.T
+    W = fit.params["W"]
+    return float(np.linalg.norm(W - peer @ (peer.T @ W), 2))
 
 
 def logistic_regression(fit: Fit) -> float:

@@ -136,6 +136,23 @@ def test_lloyd(target):
     assert fit.loss == pytest.approx(theirs.inertia_, rel=1e-12)
 
 
+@pytest.mark.parametrize("sense, ends", [("maximize", slice(-2, None)), ("minimize", slice(0, 2))])
+def test_an_eigenproblem(sense, ends):
+    text = f"""model pca
+dims n, d, k = 2
+data X[n, d] centred
+param W[d, k]
+{sense} over W  tr(W' X' X W)  subject to  W' W = I
+"""
+    fit = symml.parse(text).train(target="reference", X=X)
+    centred = X - X.mean(0)
+    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ends]
+    w = fit.params["W"]
+    assert np.linalg.norm(w - vectors @ (vectors.T @ w), 2) < 1e-12
+    rows = pipeline.derivations(Source("p", text), False, None, "matrix", {}, False, "stationary")
+    assert any("an eigenproblem" in row["text"] for row in rows)
+
+
 def test_a_maximum_is_no_minimum():
     text = "model m\ndims n\ndata y[n]\nparam a init 0\nminimize over a  -sum[i] (y[i] - a)^2\ntrain with closed_form"
     with pytest.raises(NumericError, match="no minimum"):
@@ -163,3 +180,10 @@ def test_weights_count_in_closed_forms():
     k = RNG.random(40) + 0.1
     fit = symml.parse(text).train(target="reference", y=COUNTS, k=k)
     assert fit.params["rate"] == pytest.approx(np.average(COUNTS, weights=k), rel=1e-12)
+
+
+def test_constraints_are_never_left_out():
+    text = "model m\ndims n\ndata y[n]\nparam w\nminimize over w  sum[i] (y[i] + w)^2  subject to w >= 0\n"
+    assert symml.parse(text).train(target="reference", y=COUNTS).params["w"] == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(SymmlError, match="double precision"):
+        symml.parse(text).train(dtype="float32", y=COUNTS)

@@ -311,9 +311,9 @@ def initial(plan: Plan, config: Config) -> list[str]:
         if start.kind == "sample":
             body.append(f"x[{at}:at{k + 1}] = 0.0  # rows of {start.source} come here")
         elif start.kind == "identity":
-            side = size(start.tensor.shape[0])
-            body += [f"x[{at}:at{k + 1}] = 0.0", f"for k in range({side}):"]
-            body.append(f"{INDENT}x[{at} + k * ({side} + 1)] = 1.0")
+            rows, columns = map(size, start.tensor.shape)
+            body += [f"x[{at}:at{k + 1}] = 0.0", f"for k in range(min({rows}, {columns})):"]
+            body.append(f"{INDENT}x[{at} + k * ({columns} + 1)] = 1.0")
         elif start.kind == "constant":
             body.append(f"x[{at}:at{k + 1}] = {args[0]}")
         else:
