@@ -102,6 +102,8 @@ def latex(name: str) -> str:
     if not subscript:
         return text
     inner = subscript.replace("_", r"\_")
+    if subscript.isdigit() and "_" in name:
+        return rf"{text}_{{\_{inner}}}"  # w_1 beside w1
     return f"{text}_{{{inner}}}" if len(subscript) == 1 or subscript.isdigit() else rf"{text}_{{\mathrm{{{inner}}}}}"
 
 
@@ -111,4 +113,4 @@ def unicode(name: str) -> str:
     text = GREEK.get(stem, stem)
     if not subscript:
         return text
-    return text + subscript.translate(_SUBSCRIPT) if subscript.isdigit() else f"{text}_{subscript}"
+    return text + subscript.translate(_SUBSCRIPT) if subscript.isdigit() and "_" not in name else f"{text}_{subscript}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from symml import pipeline
+from symml import names, pipeline
 from symml.errors import SymmlError
 from symml.model.letters import parsed, problem, readings
 from symml.source import Source
@@ -55,6 +55,10 @@ def test_entrywise_powers():
 def test_twice_the_same_name_is_the_second_derivative():
     rows = pipeline.derivations(Source("-e", "x'*A*x"), True, "x,x", "matrix", {})
     assert [r["text"] for r in rows] == ["∂²/∂x² = A + Aᵀ"]
+
+
+def test_names_that_differ_print_differently():
+    assert len({names.unicode(n) for n in ("w1", "w_1", "w")}) == len({names.latex(n) for n in ("w1", "w_1", "w")}) == 3
 
 
 def test_a_reading_is_told():
