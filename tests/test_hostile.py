@@ -258,7 +258,7 @@ def hostile_pages() -> dict[str, list[Page]]:
         "13": [
             Page(
                 "param a[1], b[1], c[1], d[1]\nminimize (a[0]+b[0]+c[0]+d[0])^1000\n",
-                ("999", "complex step agrees"),
+                ("⁹⁹⁹", "complex step agrees"),
                 ("derive", "--form", "index"),
             )
         ],
