@@ -37,7 +37,7 @@ def head(result: Result) -> list[str]:
     m, bound = result.kernel.manifest, result.bound
     sizes = ", ".join(f"{name} = {size}" for name, size in bound.dims.items())
     parts = "; " + ", ".join(f"{name} {len(rows)}" for name, rows in bound.parts.items()) if bound.parts else ""
-    lines = [f"{m['model']}   {sizes}{parts}"]
+    lines = [f"{m['model']}   {sizes}{parts}".rstrip()]
     c = m["certificate"]
     if c["curvature"] != "unknown":
         lines.append(f"{c['curvature']} in ({', '.join(c['over'])}): {c['reason']}")

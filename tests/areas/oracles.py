@@ -116,6 +116,50 @@ def max_entropy(fit: Fit) -> float:
     return largest((fit.params["p"], tilted(best)))
 
 
+def shrunk(fit: Fit, share: float) -> float:
+    """scikit-learn's ElasticNet (share 1: Lasso): the relative difference of the objectives."""
+    values = table("diabetes")
+    X, y = standardised(values[:, :-1]), values[:, -1] - values[:, -1].mean()
+    peer = linear_model.ElasticNet(alpha=5, l1_ratio=share, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(X, y)
+
+    def objective(w: np.ndarray) -> float:
+        penalty = share * np.abs(w).sum() + (1 - share) / 2 * w @ w
+        return float(((X @ w - y) ** 2).sum() / (2 * len(y)) + 5 * penalty)
+
+    return abs(fit.loss / objective(peer.coef_) - 1) + abs(objective(fit.params["w"]) / fit.loss - 1)
+
+
+def lasso(fit: Fit) -> float:
+    """scikit-learn's Lasso: the objective."""
+    return shrunk(fit, 1.0)
+
+
+def elastic_net(fit: Fit) -> float:
+    """scikit-learn's ElasticNet: the objective."""
+    return shrunk(fit, 0.5)
+
+
+def rosenbrock(fit: Fit) -> float:
+    """The least point of the valley is (1, 1)."""
+    return max(abs(fit.params["x"] - 1), abs(fit.params["y"] - 1))
+
+
+def gradient_descent(fit: Fit) -> float:
+    """The rate that the eigenvalues h of the Hessian predict: of each direction (1 - lr h) is left in a step.
+
+    The largest relative difference of what a step leaves of the objective above its least value, over 50 steps.
+    """
+    values, lr = table("diabetes"), 0.24
+    X, y = standardised(values[:, :-1]), values[:, -1] - values[:, -1].mean()
+    h, V = np.linalg.eigh(X.T @ X / len(y) + 0.1 * np.eye(X.shape[1]))
+    assert lr <= 1 / h[-1]  # the step that L allows
+    best = V @ ((V.T @ X.T @ y / len(y)) / h)
+    least = ((X @ best - y) ** 2).sum() / (2 * len(y)) + 0.05 * best @ best
+    left = [0.5 * h @ ((V.T @ best) * (1 - lr * h) ** k) ** 2 for k in range(51)]
+    measured = np.array(fit.history[:51]) - least
+    return float(np.max(np.abs((measured[1:] / measured[:-1]) / (np.array(left[1:]) / left[:-1]) - 1)))
+
+
 def pca(fit: Fit) -> float:
     """scikit-learn's PCA: the largest sine of an angle between the two planes."""
     X = table("digits")[:, :64]
