@@ -30,14 +30,24 @@ class Unwritten(Exception):
     """A form of the language that stands in no objective."""
 
 
+TYPED = (("²", "^2"), ("³", "^3"), ("√(", "sqrt("), ("‖₁", "‖_1"), ("‖_∞", "‖_inf"))
+
+
 def written(e: tree.Expr) -> Both | None:
     """The expression as (LaTeX, text); None where its text does not read as the same expression again."""
     try:
         latex, text = _at(e, SUM)
-        again = parse_expression(Source("page", text.replace("²", "^2").replace("³", "^3").replace("√(", "sqrt(")))
+        again = parse_expression(Source("page", _typed(text)))
     except (Unwritten, SymmlError):
         return None
     return (latex, text) if _same(again, e) else None
+
+
+def _typed(text: str) -> str:
+    """Signs that are printed as the page may type them."""
+    for shown, typed in TYPED:
+        text = text.replace(shown, typed)
+    return text
 
 
 def _same(a: object, b: object) -> bool:

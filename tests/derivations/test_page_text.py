@@ -25,12 +25,13 @@ BODIES = {
     "-(a - (b - c))^2/(2 a)": "−(a − (b − c))²/(2 a)",
     "log(a b) / (c / b)": "log(a b)/(c/b)",
     "a exp(-b c) - |a - b|^3": "a exp(−b c) − |a − b|³",
+    "||x||_1 + ||x||_inf - a": "‖x‖₁ + ‖x‖_∞ − a",
 }
 
 
 @pytest.mark.parametrize("body", BODIES)
 def test_brackets_stand_where_they_must(body):
-    assert written(objective(page(f"param a, b, c\nminimize {body}")))[1] == BODIES[body]
+    assert written(objective(page(f"dims n\ndata x[n]\nparam a, b, c\nminimize {body}")))[1] == BODIES[body]
 
 
 def test_a_text_that_says_something_else_is_not_shown(monkeypatch):
