@@ -3,7 +3,7 @@
 _, program, along = hessian_times(derivative, (w, b))   outputs `slope` = <gradient, v> and d_w, d_b = Hessian v
 hessian(derivative, w, b)                    output "hessian"[w's axes, b's axes], stored without its tied axes
 jacobian(program, "p", w)                    output "jacobian"[p's axes, w's axes]: d p_i / d w_j
-transposed_times(program, "p", w)            outputs d_w = J' u;    times(program, "p", (w,))  output "jvp" = J v
+transposed_times(program, "p", (w,))         outputs d_w = J' u;    J v is that of tangent.py
 """
 
 from __future__ import annotations
@@ -60,15 +60,6 @@ def transposed_times(program: Program, output: str, wrt: Iterable[Tensor]) -> tu
     program = prune(program, output)
     back = adjoint(replace(program, inputs=(*program.inputs, u)), {y: u}, wrt)
     return simplify(prune(back, *(f"d_{t.name}" for t in wrt))), u
-
-
-def times(program: Program, output: str, wrt: Iterable[Tensor]) -> tuple[Program, tuple[Tensor, ...]]:
-    """J v as the output `jvp`, of the shape of `output`, and the tensors v, one for each of `wrt`: reverse of reverse."""
-    wrt = tuple(wrt)
-    back, u = transposed_times(program, output, wrt)
-    first, along = slope_along(back, wrt)
-    forward = gradient(first, "slope", (u,))
-    return simplify(prune(replace(forward, outputs={"jvp": forward.outputs[f"d_{u.name}"]}), "jvp")), along
 
 
 def jacobian(program: Program, output: str, wrt: Tensor) -> Columns:

@@ -21,7 +21,8 @@ from symml import names
 from symml.analysis import Analysis, differentiate
 from symml.calculus.columns import Columns
 from symml.calculus.reverse import gradient
-from symml.calculus.second import hessian, hessian_times, jacobian, slope_along, times, transposed_times
+from symml.calculus.second import hessian, hessian_times, jacobian, slope_along, transposed_times
+from symml.calculus.tangent import tangent
 from symml.derivations.lefts import Left, by_parameters, of_quantity, written
 from symml.derivations.request import Request
 from symml.derivations.sections import equation
@@ -146,12 +147,12 @@ def jvp(request: Request) -> Iterator[dict]:
     """`--jvp NAME`: J v."""
     q = _quantity(request)
     for t in q.wrt:
-        program, (v,) = times(q.forward, q.key, (t,))
+        program, (v,) = tangent(q.forward, (q.key,), (t,))
         program, v = _called(program, v, "v")
         j = jacobian(q.forward, q.key, t)
         _checked(check_jacobian(q.forward, q.key, j.program, t))
-        proof = _product(program, "jvp", v, j.program, "jacobian", leading=False)
-        yield from _row(f"Jacobian of {q.key} in {t.name} times v", ("J v", "J v"), program, "jvp", proof)
+        proof = _product(program, f"t_{q.key}", v, j.program, "jacobian", leading=False)
+        yield from _row(f"Jacobian of {q.key} in {t.name} times v", ("J v", "J v"), program, f"t_{q.key}", proof)
 
 
 @_guarded

@@ -10,7 +10,8 @@ import pytest
 import sympy
 
 from symml import pipeline
-from symml.calculus.second import hessian, jacobian, times
+from symml.calculus.second import hessian, jacobian
+from symml.calculus.tangent import tangent
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Program, Statement, flat
 from symml.proof.complex_step import check_jacobian
@@ -63,14 +64,14 @@ def test_jacobians_of_definitions(page, name, wrt):
     forward, t = definition(a, name), next(t for t in a.model.over if t.name == wrt)
     found = jacobian(forward, name, t)
     assert check_jacobian(forward, name, found.program, t).ok
-    product, along = times(forward, name, (t,))
+    product, along = tangent(forward, (name,), (t,))
     values, dims = sample(product, np.random.default_rng(2))
     j = evaluate(found.program, {k: values.get(k) for k in found.program.inputs}, dims)[
         found.program.outputs["jacobian"]
     ]
     v = values[along[0]]
     np.testing.assert_allclose(
-        evaluate(product, values, dims)[product.outputs["jvp"]], np.tensordot(j, v, v.ndim), rtol=1e-9, atol=1e-12
+        evaluate(product, values, dims)[product.outputs[f"t_{name}"]], np.tensordot(j, v, v.ndim), rtol=1e-9, atol=1e-12
     )
 
 
