@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from symml.analysis import Analysis
+from symml.calculus.reverse import gradient
 from symml.derivations.feasibility import curvatures
 from symml.derivations.request import Request
 from symml.derivations.sections import equation, note, side
@@ -20,7 +21,7 @@ from symml.ir.show import BodyPrinter, letters
 from symml.latex.printing import LATEX, TEXT, Style
 from symml.methods.convexity import Certificate, certify
 from symml.methods.hessian import Form, NoForm, certify_hessian, form
-from symml.methods.lipschitz import Part, bound
+from symml.methods.lipschitz import Part, bound, majorised
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune
 
@@ -84,7 +85,7 @@ def _smoothness(a: Analysis) -> Iterator[dict]:
     for t in a.model.over:
         try:
             f = form(a.forward, a.derivative, (t,))
-            parts = bound(f)
+            parts = bound(_majorant(a, f, t))
             nearest = _nearest(a, f, parts)
         except NoForm as stop:
             yield note(
@@ -105,6 +106,12 @@ def _smoothness(a: Analysis) -> Iterator[dict]:
             "gradient",
             f"a step of {step} never raises the objective" if len(told) == 1 or certificate(a).convex else "",
         )
+
+
+def _majorant(a: Analysis, f: Form, t: Tensor) -> Form:
+    """The form of a loss whose Hessian is nowhere less: the loss itself, or one without log-sum-exp."""
+    above = majorised(a.forward, (t,))
+    return f if above is a.forward else form(above, gradient(above, "loss", (t,)), (t,))
 
 
 def _sum(a: Analysis, parts: list[Part], style: Style) -> str:

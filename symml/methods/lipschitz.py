@@ -4,22 +4,26 @@
 
 A part is a number, a size or a hyper-parameter times the largest eigenvalue of X' X, of a symmetric matrix, or of I; what
 depends on the unknowns is bounded by what its function can be. NoForm where a part is none of these.
+
+    majorised(forward, wrt)  ->  the program with log-sum-exp(z) as 1/4 ||z||^2, whose Hessian is nowhere less
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 from sympy import Expr
 
+from symml.calculus.reverse import gradient
 from symml.ir.functions import sigmoid
-from symml.ir.program import Access, Index, Statement, Tensor, direct_accesses, indices, substitute
+from symml.ir.program import Access, Index, Program, Statement, Tensor, direct_accesses, indices, substitute
 from symml.methods import intervals
-from symml.methods.convexity import Fact, interval_of
+from symml.methods.convexity import Fact, curvature_of, facts_of, interval_of
 from symml.methods.hessian import Form, NoForm, parts_at
 from symml.methods.terms import Term
+from symml.rewrite.dead import prune
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,29 @@ def bound(f: Form) -> list[Part]:
         else:
             found += _pair(f, t, held, moving)
     return _collected(found)
+
+
+def majorised(forward: Program, wrt: tuple[Tensor, ...]) -> Program:
+    """The loss with each log-sum-exp of affine maps z, where it counts with a constant weight >= 0, as 1/4 ||z||^2: the
+    Hessian diag(s) - s s' is at most I/2 (Boehning, "Multinomial logistic regression algorithm", 1992, lemma 2)."""
+    program = prune(forward, "loss")
+    bent = facts_of(program, wrt)
+    found = {
+        s.out: s
+        for s in program.statements
+        if isinstance(s, Statement) and s.reduce == "logsumexp" and s.covers and curvature_of(bent, s.body) == "affine"
+    }
+    if not found:
+        return forward
+    held = tuple(found)
+    kept = tuple(s for s in program.statements if s not in found.values())
+    slopes = gradient(replace(program, inputs=(*program.inputs, *held), statements=kept), "loss", held)
+    moving, signs = facts_of(slopes, (*wrt, *held)), facts_of(slopes, ())
+    slope = {t: slopes.outputs[f"d_{t.name}"] for t in held}
+    plain = {t for t, d in slope.items() if moving[d].curvature == "constant" and signs[d].interval[0] >= 0}
+    return program.mapped(
+        lambda s: replace(s, reduce="sum", body=s.body**2 / 4) if s is found.get(s.out) and s.out in plain else s
+    )
 
 
 def _collected(parts: list[Part]) -> list[Part]:
@@ -72,13 +99,12 @@ def _pair(f: Form, t: Term, held: list[Access], moving: frozenset[Tensor]) -> li
     (a,), (b,) = direct, [x for x in held if x not in direct]
     rest, found = t.body / (a * b), []
     for s in _definition(f, b, t):
-        if any(k not in indices(s.body) for k in s.reduced):
-            raise NoForm(f"{t} is no square")
+        times = sympy.Mul(*(k.size for k in s.reduced if k not in indices(s.body)))
         for part in parts_at(s, b):
             inner = [x for x in direct_accesses(part) if x.tensor in moving]
             if len(inner) != 1:
                 raise NoForm(f"{t} is no square")
-            found.append(_one(f, a, inner[0], rest * part / inner[0], t))
+            found.append(_one(f, a, inner[0], times * rest * part / inner[0], t))
     return found
 
 

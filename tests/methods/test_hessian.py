@@ -114,12 +114,16 @@ def test_feasible_sets():
     ]
 
 
+CLASSES = "dims n, d, c\ndata X[n, d]\nparam W[d, c], b[c]\n"
 LIPSCHITZ = [
     (f"{ROWS}minimize 1/n sum[i] (log(1 + exp(X[i]' w)) - y[i] X[i]' w) + lam/2 ||w||^2", "L = 1/(4n) λmax(XᵀX) + λ"),
     (f"{ROWS}minimize 1/n ||X w - y||^2", "L = 2/n λmax(XᵀX)"),
     ("dims n\ndata A[n, n] in psd\nparam x[n]\nminimize 1/2 x' A x", "L = λmax(A)"),
     ("dims n\ndata y[n] in {0, 1}\nparam b\nminimize 1/n sum[i] (log(1 + exp(b)) - y[i] b)", "L = 1/4"),
     ("dims n, d\ndata X[n, d]\nparam w[d], b\nminimize 1/n sum[i] log(1 + exp(X[i]' w + b))", "L_b = 1/4"),
+    (f"{CLASSES}minimize 1/n sum[i] log(sum[k] exp(sum[j] X[i, j] W[j, k] + b[k]))", "L_W = 1/(2n) λmax(XᵀX)"),
+    (f"{CLASSES}minimize 1/n sum[i] log(sum[k] exp(sum[j] X[i, j] W[j, k] + b[k]))", "L_b = 1/2"),
+    (f"{CLASSES}minimize b[0]^2 log(sum[i, k] exp(sum[j] X[i, j] W[j, k]))", "no Lipschitz constant in b was found"),
     (f"{ROWS}minimize sum[i] exp(X[i]' w)", "no Lipschitz constant in w was found"),
 ]
 
