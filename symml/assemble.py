@@ -23,7 +23,6 @@ from symml.ir.evaluate import evaluate
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import Dim, Domain, Program, Tensor, direct_accesses, flat
 from symml.loops.plan import Function, Plan, Start
-from symml.loops.schedule import schedule
 from symml.methods import likelihood
 from symml.model.feasible import own_sets
 from symml.model.library import names, page
@@ -33,13 +32,12 @@ from symml.model.optimizer import optimizer
 from symml.model.schedules import inside, scheduled
 from symml.proof.complex_step import check_gradient, check_jacobian
 from symml.rewrite.dead import prune
-from symml.rewrite.numeric.engine import numeric
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.source import Span
 from symml.syntax.words import nearest
 from symml.targets.numba_cpu.wrap import size_entry
-from symml.training.compose import all_dims, couples_rows, minibatch, outputs_as_functions, update_program
+from symml.training.compose import all_dims, couples_rows, executable, minibatch, outputs_as_functions, update_program
 from symml.training.conditions import Condition
 from symml.training.definite import definite
 from symml.training.solvers import EXACT, LBFGS, SOLVERS, Problem, Solver, by_form, exact, named
@@ -66,11 +64,11 @@ def plan(a: Analysis, options: Options | None = None) -> Plan:
     solver = _solver(a, method, options) if optimizer is None else None
     derivative, batch = _batch_derivative(a, optimizer)
     wanted = [k for k in a.program.outputs if k == "predict" or k.startswith("report ")]
-    others = {k: numeric(simplify(stabilise(prune(a.program, k)))) for k in wanted}
-    functions = [Function("value_and_grad", "gradient", schedule(numeric(derivative)), "loss")]
+    others = {k: simplify(stabilise(prune(a.program, k))) for k in wanted}
+    functions = [Function("value_and_grad", "gradient", executable(derivative), "loss")]
     functions += outputs_as_functions(others, {r.name.id: r.part.id if r.part else "" for r in model.reports})
     if (part := _validation_part(model, optimizer)) is not None:
-        functions.append(Function("validation_loss", "value", schedule(numeric(a.forward)), "loss", part))
+        functions.append(Function("validation_loss", "value", executable(a.forward), "loss", part))
     functions += solver.functions if solver else ()
     dims = all_dims([a.program, derivative, *others.values(), *(solver.programs if solver else ())], model.over)
     return Plan(
@@ -157,7 +155,7 @@ def errors_plan(a: Analysis) -> tuple[Plan, dict]:
         "penalty": reading.penalty,
         "squares": reading.squares and [int(s) if s.is_Integer else s.name for s in reading.squares],
     }
-    objective = Function("objective", "value", schedule(numeric(a.forward)), "loss")
+    objective = Function("objective", "value", executable(a.forward), "loss")
     return replace(small, functions=(*small.functions, objective)), {"errors": facts}
 
 
@@ -176,7 +174,7 @@ def sandwich_plan(a: Analysis) -> tuple[Plan, dict]:
         proof = check_jacobian(parts, "rows", jacobian(parts, "rows", t).program, t)
         if not proof.ok:
             raise NumericError(f"the derived scores of the rows in '{t.name}' are wrong: {proof}")
-    scores = Function("scores", "vector", schedule(numeric(moved)), outputs=("t_rows",), along=along)
+    scores = Function("scores", "vector", executable(moved), outputs=("t_rows",), along=along)
     return replace(
         whole, functions=(*whole.functions, scores), dims=all_dims([a.program, a.derivative, moved], a.model.over)
     ), facts
@@ -192,7 +190,7 @@ def curvature_plan(a: Analysis) -> tuple[Plan, dict]:
         proof = check_gradient(first, second, "slope", t)
         if not proof.ok:
             raise NumericError(f"the derived Hessian of '{t.name}' is wrong: {proof}")
-    functions = (Function("hessian_times", "gradient", schedule(numeric(second)), "slope"),)
+    functions = (Function("hessian_times", "gradient", executable(second), "slope"),)
     whole = plan(a)
     small = replace(whole, functions=functions, algorithm="", optimizer=None, update=None, batch=None, files=())
     facts = {"errors": {"along": [t.name for t in along]}}

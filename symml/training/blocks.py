@@ -13,11 +13,11 @@ import numpy as np
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Library, Node, Program, Scan, Statement, Tensor, outs, read_instead
 from symml.loops.plan import Function
-from symml.loops.schedule import schedule
 from symml.methods.closed_forms import ClosedForm, Unsolved, solve
 from symml.names import Names, number
 from symml.proof.samples import sample
 from symml.rewrite.simplify import simplify
+from symml.training.compose import executable
 
 
 @dataclass(frozen=True)
@@ -105,4 +105,4 @@ def _elsewhere(node: Node, table: Mapping[Tensor, Tensor]) -> Node:
 
 def update_function(turns: Turns, params: tuple[Tensor, ...]) -> Function:
     """update(x, out, data, work): all blocks as a round leaves them, in the order of the parameters."""
-    return Function("update", "vector", schedule(turns.program), outputs=tuple(f"new {t.name}" for t in params))
+    return Function("update", "vector", executable(turns.program), outputs=tuple(f"new {t.name}" for t in params))

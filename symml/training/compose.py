@@ -1,5 +1,6 @@
-"""Pieces of a fit from Programs: the batch program, the optimiser's loops.
+"""Pieces of a fit from Programs: the loops of a finished one, the batch program, the optimiser's loops.
 
+loops = executable(program)
 batch, m = minibatch(program, n)
 """
 
@@ -31,6 +32,13 @@ from symml.loops.plan import Function
 from symml.loops.program import LoopProgram
 from symml.loops.schedule import schedule
 from symml.names import Names, number
+from symml.rewrite.numeric.engine import numeric
+
+
+def executable(program: Program, in_place: Mapping[Tensor, Tensor] | None = None) -> LoopProgram:
+    """The loops of a finished Program, its bodies in their numeric form; `in_place` says which new tensor takes the buffer
+    of which input. Every function of a fit comes from here."""
+    return schedule(numeric(program), in_place)
 
 
 def minibatch(program: Program, row: Dim) -> tuple[Program, Dim]:
@@ -71,18 +79,18 @@ def couples_rows(program: Program, row: Dim) -> Node | None:
 
 def update_program(optimizer: Optimizer) -> LoopProgram:
     """The optimiser as loops: new values overwrite the old ones' buffers."""
-    return schedule(optimizer.program, {new: old for old, new in optimizer.updates.items()})
+    return executable(optimizer.program, {new: old for old, new in optimizer.updates.items()})
 
 
 def outputs_as_functions(forward: Mapping[str, Program], parts: Mapping[str, str]) -> list[Function]:
     """`predict` and each `report NAME` as functions, in order; `parts` says on which rows a report runs."""
     functions = []
     if "predict" in forward:
-        functions.append(Function("predict", "array", schedule(forward["predict"]), "predict"))
+        functions.append(Function("predict", "array", executable(forward["predict"]), "predict"))
     for name, part in parts.items():
         key = f"report {name}"
         functions.append(
-            Function(f"report_{len(functions) - ('predict' in forward)}", "value", schedule(forward[key]), key, part)
+            Function(f"report_{len(functions) - ('predict' in forward)}", "value", executable(forward[key]), key, part)
         )
     return functions
 

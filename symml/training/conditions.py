@@ -14,10 +14,10 @@ from symml.calculus.second import hessian_times
 from symml.calculus.tangent import tangent
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.loops.plan import Function
-from symml.loops.schedule import schedule
 from symml.names import Names
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
+from symml.training.compose import executable
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ def functions(program: Program, wrt: tuple[Tensor, ...], conditions: Iterable[Co
     outputs = tuple(c.output for c in conditions)
     lagrangian, multipliers = _lagrangian(program, outputs)
     _, times, along = hessian_times(simplify(gradient(lagrangian, "lagrangian", wrt)), wrt)
-    made = [Function("lagrangian_times", "gradient", schedule(times), "slope", along=along)]
+    made = [Function("lagrangian_times", "gradient", executable(times), "slope", along=along)]
     residuals = prune(program, *outputs)
     moved, moves = tangent(residuals, outputs, wrt) if outputs else (residuals, along)
     affine = not any(t in moved.inputs for t in wrt)
     names = tuple(f"t_{k}" for k in outputs)
     made += [
-        Function("conditions", "vector", schedule(residuals), outputs=outputs),
-        Function("condition_tangent", "vector", schedule(moved), outputs=names, along=moves),
+        Function("conditions", "vector", executable(residuals), outputs=outputs),
+        Function("condition_tangent", "vector", executable(moved), outputs=names, along=moves),
     ]
     programs = [times, residuals, moved]
     d = prune(times, *(f"d_{t.name}" for t in wrt))

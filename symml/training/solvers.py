@@ -18,7 +18,6 @@ from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.loops.plan import Function
-from symml.loops.schedule import schedule
 from symml.methods import epigraph, proximal, squares
 from symml.methods.closed_forms import Unsolved
 from symml.names import Names
@@ -27,6 +26,7 @@ from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.source import Span
 from symml.training.blocks import Turns, in_turn, update_function
+from symml.training.compose import executable
 from symml.training.conditions import Condition, functions
 
 FAR = 1e300  # an end that is not there
@@ -195,7 +195,7 @@ def _interior_point(p: Problem, method: str) -> Solver:
     conditions = (*equal, *(c for c in conditions if not c.equal))
     found = functions(program, wrt, conditions)
     objective = simplify(gradient(prune(program, "loss"), "loss", wrt)) if unknowns else p.derivative
-    made_ = (Function("objective", "gradient", schedule(objective), "loss"), *found.functions)
+    made_ = (Function("objective", "gradient", executable(objective), "loss"), *found.functions)
     made_ = tuple(replace(f, params=wrt) for f in made_)
     facts = {
         "conditions": [{"name": c.output.split()[-1], "text": c.text, "equal": c.equal} for c in conditions],
@@ -226,8 +226,8 @@ def _proximal(s: proximal.Split, wrt: tuple[Tensor, ...], method: str) -> Solver
     weights = prune(replace(s.program, statements=tuple(statements), outputs=outputs), *outputs)
     second, files = _second_derivatives(derivative, times, along, wrt) if method == "coordinate_descent" else ((), ())
     made = (
-        Function("smooth", "gradient", schedule(derivative), "smooth"),
-        Function("weights", "vector", schedule(weights), outputs=tuple(outputs)),
+        Function("smooth", "gradient", executable(derivative), "smooth"),
+        Function("weights", "vector", executable(weights), outputs=tuple(outputs)),
         *second,
     )
     squared = squares.read(s.program, "smooth", wrt)
@@ -246,8 +246,8 @@ def _second_derivatives(
     """The Hessian as one array where there is one parameter (X'X is a product of matrices), else its columns; and the files."""
     if len(wrt) == 1:
         whole = hessian(derivative, wrt[0], wrt[0]).program
-        return (Function("second_derivatives", "vector", schedule(whole), outputs=("hessian",)),), ()
-    return (Function("lagrangian_times", "gradient", schedule(times), "slope", along=along),), ("by_columns",)
+        return (Function("second_derivatives", "vector", executable(whole), outputs=("hessian",)),), ()
+    return (Function("lagrangian_times", "gradient", executable(times), "slope", along=along),), ("by_columns",)
 
 
 def _trust_region(p: Problem) -> Solver:
@@ -264,8 +264,8 @@ def _trust_region(p: Problem) -> Solver:
     bounds = prune(replace(p.bounds, statements=tuple(statements), outputs=ends), *ends)
     _, times, along = hessian_times(p.derivative, p.wrt)
     made = (
-        Function("bounds", "vector", schedule(bounds), outputs=tuple(ends)),
-        Function("lagrangian_times", "gradient", schedule(times), "slope", along=along),
+        Function("bounds", "vector", executable(bounds), outputs=tuple(ends)),
+        Function("lagrangian_times", "gradient", executable(times), "slope", along=along),
     )
     reason = (
         f"second derivatives{', bounds of parameters' if p.conditions else ''}; the Hessian times a vector is derived"
@@ -304,8 +304,8 @@ def _scaled_qr(p: Problem, checked: squares.Squares) -> Solver:
 
 def _residual_functions(found: squares.Squares, moved: Program, along: tuple[Tensor, ...]) -> tuple[Function, ...]:
     return (
-        Function("residuals", "vector", schedule(found.program), outputs=found.names),
-        Function("tangent", "vector", schedule(moved), outputs=tuple(f"t_{k}" for k in found.names), along=along),
+        Function("residuals", "vector", executable(found.program), outputs=found.names),
+        Function("tangent", "vector", executable(moved), outputs=tuple(f"t_{k}" for k in found.names), along=along),
     )
 
 

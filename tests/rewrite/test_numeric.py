@@ -71,6 +71,7 @@ FORMULAS = (
     "log(x + 1) - log(x)",
     "(x + 1)^(1/3) - x^(1/3)",
     "1/sqrt(x) - 1/sqrt(x + 1)",
+    "a/sqrt(a x + 1) - sqrt(a x)/x",
     "(x + a)^2 - x^2",
     "(x + 1)^3 - x^3",
     "x^2 - y^2",

@@ -134,8 +134,8 @@ def _weighted(c: Expr, f: Expr, a: Expr, b: Expr, inner: Inner) -> Expr:
 
 def _powers(s: Expr, t: Expr, inner: Inner) -> Expr | None:
     """c a^r - c b^r for a fraction r; r = 1/2 and -1/2 by the conjugate"""
-    for (c, f), (e, g) in itertools.product(split(s, Pow), split(t, Pow)):
-        if c != -e or f.exp != g.exp or not isinstance(f.exp, Rational) or f.exp.is_Integer:
+    for (c, f), (e, g) in itertools.product(_fractional(s), _fractional(t)):
+        if c != -e or f.exp != g.exp:
             continue
         a, b, r = inner(f.base), inner(g.base), f.exp
         d = inner(gap(f.base, g.base)[0])
@@ -144,6 +144,12 @@ def _powers(s: Expr, t: Expr, inner: Inner) -> Expr | None:
             return inner(c) * (both if d.is_number else select(equal(d, 0), Integer(0), both))
         return inner(c) * select(is_small(d, b), power(b, r) * expm1(r * log1p(d / b)), power(a, r) - power(b, r))
     return None
+
+
+def _fractional(term: Expr) -> list[tuple[Expr, Expr]]:
+    """(coefficient, a^r) for each power with a fraction r; sqrt(a w)/w, as a derivative leaves it, is a/sqrt(a w) too."""
+    found = [(c, f) for c, f in split(term, Pow) if isinstance(f.exp, Rational) and not f.exp.is_Integer]
+    return found + [(c * f.base, f.base**-HALF) for c, f in found if f.exp == HALF and f.base.is_Mul]
 
 
 def pairs(e: Expr, inner: Inner) -> Expr | None:
