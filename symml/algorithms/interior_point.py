@@ -325,7 +325,8 @@ def assemble(H, J, dual, c, multipliers, slack, equal, barrier, K, right):
             a = J[i, j]
             if a != 0.0:
                 right[j] -= a * push
-                K[j, :n] += (ratio * a) * J[i]
+                for k in range(n):
+                    K[j, k] += (ratio * a) * J[i, k]
 
 
 def solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):

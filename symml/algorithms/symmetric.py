@@ -29,7 +29,8 @@ def factor(U, pivots):
             for j in range(k + 1, n):
                 w = U[k, j] / d
                 if w != 0.0:
-                    U[j, j:] -= w * U[k, j:]
+                    for i in range(j, n):
+                        U[j, i] -= w * U[k, i]
             for j in range(k + 1, n):
                 U[k, j] /= d
             pivots[k] = other
@@ -41,7 +42,8 @@ def factor(U, pivots):
             for j in range(k + 2, n):
                 first = t / off * (a * U[k, j] - U[k + 1, j])
                 second = t / off * (b * U[k + 1, j] - U[k, j])
-                U[j, j:] -= U[k, j:] * first + U[k + 1, j:] * second
+                for i in range(j, n):
+                    U[j, i] -= U[k, i] * first + U[k + 1, i] * second
                 U[k, j], U[k + 1, j] = first, second
             pivots[k] = pivots[k + 1] = -other - 1
         k += size

@@ -32,16 +32,24 @@ class Config:
     def decorator(self) -> str:
         """The decorator of kernels: fast reductions."""
         check = ", boundscheck=True" if self.boundscheck else ""
-        return f'@njit(cache=True, error_model="numpy", fastmath={{"reassoc", "contract"}}{check})'
+        return (
+            f'@njit(cache=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={{"reassoc", "contract"}}{check})'
+        )
 
     @property
     def strict_decorator(self) -> str:
         """The decorator of algorithms: no reassociation, so that plain Python gives the same bits."""
         check = ", boundscheck=True" if self.boundscheck else ""
-        return f'@njit(cache=True, error_model="numpy"{check})'
+        return f'@njit(cache=True, no_cfunc_wrapper=True, error_model="numpy"{check})'
 
 
 def inlined(decorator: str) -> str:
     """The same decorator for a function that becomes a part of its callers: a loop around it vectorises, and no call,
     no reference count is left of it in a step of training."""
     return decorator.removesuffix(")") + ", forceinline=True)"
+
+
+def internal(decorator: str) -> str:
+    """The same decorator for a function that Python never calls: what turns Python's arguments into numba's, a good part
+    of its compile time, is left out."""
+    return decorator.removesuffix(")") + ", no_cpython_wrapper=True)"

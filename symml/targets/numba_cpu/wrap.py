@@ -19,7 +19,7 @@ from symml.ir.program import Dim, Tensor
 from symml.loops.plan import Function, Plan
 from symml.loops.program import LoopProgram, defined_by, statements_of
 from symml.targets.numba_cpu.bodies import Bodies
-from symml.targets.numba_cpu.config import Config, inlined
+from symml.targets.numba_cpu.config import Config, inlined, internal
 from symml.targets.numba_cpu.printer import INDENT, Printer, size
 
 HERE = Path(__file__).parent
@@ -47,7 +47,7 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
             functions.append(_text(config.strict_decorator, _by_tensor(plan)))
     algorithms = [philox(config)]
     for name in (*plan.files, *([plan.algorithm] if plan.algorithm else [])):
-        algorithms.append(decorated((ALGORITHMS / f"{name}.py").read_text(), config.strict_decorator))
+        algorithms.append(decorated((ALGORITHMS / f"{name}.py").read_text(), config.strict_decorator, entry=name))
     functions.append(_text(config.strict_decorator, initial(plan, config)))
     head = ["import math", "", "import numpy as np", *primitives(used), "", f"real = np.{config.dtype}"]
     return "\n".join(head) + "\n\n\n" + "\n\n\n".join([*algorithms, *functions]) + "\n", manifest
@@ -374,9 +374,9 @@ def philox(config: Config) -> str:
     return decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator, inlined(config.strict_decorator))
 
 
-def decorated(text: str, decorator: str, numbers: str = "") -> str:
+def decorated(text: str, decorator: str, numbers: str = "", entry: str = "") -> str:
     """A file of algorithms/ without its imports and docstring, each function compiled; `numbers` is the decorator of those
-    that store into no array, where it differs."""
+    that store into no array, where it differs. Where `entry` is given, Python calls that function alone."""
     tree = ast.parse(text)
     lines = text.splitlines()
     out: list[str] = []
@@ -387,7 +387,8 @@ def decorated(text: str, decorator: str, numbers: str = "") -> str:
             continue
         part = lines[node.lineno - 1 : node.end_lineno]
         if isinstance(node, ast.FunctionDef):
-            out += ["", "", decorator if _stores(node) else numbers or decorator]
+            chosen = decorator if _stores(node) else numbers or decorator
+            out += ["", "", chosen if entry in ("", node.name) else internal(chosen)]
         out += part
     return "\n".join(out).strip("\n")
 
