@@ -27,6 +27,7 @@ UNBOUNDED = 8
 SUFFICIENT = 1e-4
 TRIALS = 30
 POLISHED = 12
+HUGE = 1e10  # of multipliers beside the right side: equalities that repeat each other
 FAR = 1e12  # of the objective or of x: there is no least value
 
 
@@ -101,7 +102,7 @@ def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance):
         return CONVERGED
     if f < -FAR * max(1.0, abs(scalars[7])) and scalars[5] <= 1e-6 * max(1.0, top(x)):
         return UNBOUNDED
-    if scalars[5] > 1e-6 and (stuck(J, c, equal, spare) or top(multipliers) > 1e14):
+    if scalars[5] > 1e-6 and (stuck(J, c, equal, spare) or excluding(J, c, multipliers, equal)):
         return INFEASIBLE
     return RUNNING
 
@@ -172,17 +173,17 @@ def newton_step(x, g, c, J, H, active, rows, found, trial):
     biggest = 0.0
     for i in range(n):
         biggest = max(biggest, abs(K[i, i]))
-    for attempt in range(2):  # a shift holds what does not change, and conditions that say the same
+    for shift in (0.0, 1e-11, 1e-8):  # a shift holds what does not change, and conditions that say the same
         for i in range(size):
             for j in range(size):
                 U[i, j] = K[i, j]
-            U[i, i] += attempt * 1e-11 * max(1.0, biggest) * (1.0 if i < n else -1.0)
-        negative = factor(U, pivots)
-        if negative == held:
-            break
-    if negative != held:
+            U[i, i] += shift * max(1.0, biggest) * (1.0 if i < n else -1.0)
+        if factor(U, pivots) == held:
+            solve_symmetric(K, U, pivots, right, step, rest)
+            if top(step[n:]) <= HUGE * max(1.0, top(right)):
+                break
+    else:
         return False
-    solve_symmetric(K, U, pivots, right, step, rest)
     for j in range(n):
         trial[j] = x[j] + step[j]
     for k in range(held):
@@ -293,6 +294,25 @@ def stuck(J, c, equal, spare):
     return violation <= 1e-9 * size
 
 
+def excluding(J, c, multipliers, equal):
+    """Do large multipliers say that the conditions exclude each other: J' m = 0 where m' c > 0, both next to m?
+
+    Multipliers without end say so by themselves, unless m' c = 0: then equalities only repeat each other."""
+    size, total, off, largest = top(multipliers), 0.0, 0.0, 0.0
+    if size <= 1e9:
+        return False
+    for i in range(c.shape[0]):
+        gap = c[i] if i < equal else max(c[i], 0.0)
+        total += multipliers[i] * gap
+        off = max(off, abs(gap))
+    for j in range(J.shape[1]):
+        along = 0.0
+        for i in range(c.shape[0]):
+            along += J[i, j] * multipliers[i]
+        largest = max(largest, abs(along))
+    return total > 1e-3 * size * off and (largest <= 1e-8 * size or size > 1e14)
+
+
 def lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance):
     """A smaller barrier once the problem with this one is solved well enough."""
     for _ in range(60):
@@ -347,7 +367,7 @@ def solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):
             for i in range(n):
                 K[i, i] += shift
             solve_symmetric(K, U, pivots, right, step, spare)
-            if finite(step):
+            if finite(step) and (attempt > 0 or top(step[n:]) <= HUGE * max(1.0, top(right))):
                 return True
             for i in range(n):
                 K[i, i] -= shift

@@ -307,16 +307,17 @@ def _sorted(terms: Terms, p: Tensor) -> _Sorted:
             found.rest.append(t)
         elif _is_linear(terms, t, held, p):
             found.linear.append(t)
-        elif (
-            len(held) == 1
-            and held[0].tensor is p
-            and len(set(held[0].idx)) == len(t.loops) == len(p.shape)
-            and set(held[0].idx) == set(t.loops)
-        ):
+        elif len(held) == 1 and held[0].tensor is p and _entry_by_entry(held[0], t.loops):
             found.own.append(t)
         else:
             found.deep.append(t)
     return found
+
+
+def _entry_by_entry(a: Access, loops: tuple[Index, ...]) -> bool:
+    """Whether the loops run once over every entry of the tensor."""
+    once = set(a.idx) == set(loops) and len(set(a.idx)) == len(loops) == len(a.tensor.shape)
+    return once and all(k.size == size for k, size in zip(a.idx, a.tensor.shape, strict=True))
 
 
 def _is_linear(terms: Terms, t: Term, held: list[Access], p: Tensor) -> bool:
@@ -368,7 +369,7 @@ def _slope(state: _State, p: Tensor, linear: list[Term], k: tuple[Index, ...]) -
     direct, through = sympy.Integer(0), []
     for t in linear:
         (a,) = [a for a in direct_accesses(t.body) if a.tensor in state.terms.moving((p,))]
-        if a.tensor is p and set(a.idx) == set(t.loops) and len(set(a.idx)) == len(t.loops) == len(p.shape):
+        if a.tensor is p and _entry_by_entry(a, t.loops):
             direct += substitute(t.body.diff(a), dict(zip(a.idx, k, strict=True)))
         else:
             through.append(t)

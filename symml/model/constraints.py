@@ -39,7 +39,8 @@ CLOSING = {"(": ")", "[": "]"}
 
 @dataclass(frozen=True)
 class Constraint:
-    """One relation; `text` as the page says it, `param` the parameter whose declaration says it ("": subject to)."""
+    """One relation; `text` as the page says it, `param` the parameter whose declaration says it ("": subject to); `ranges`:
+    what its indices run over, where the page says it."""
 
     name: str
     sense: str
@@ -49,6 +50,7 @@ class Constraint:
     right: tree.Expr | None
     strict: bool = False
     param: str = ""
+    ranges: tuple[tree.Binder, ...] = ()
 
     @property
     def output(self) -> str:
@@ -91,11 +93,15 @@ def read(
         said = _Said(t.name, f"{t.name} {domain_text(t.domain)}", t.span, t.name)
         found += _members(subject, t, t.domain, said, letters)
     for k, node in enumerate(objective.constraints, start=1):
-        text, atoms = _text(node), []
-        for part in _conjuncts(node):
-            atoms += _relations(part, known, dims, _Said(f"c{k}", text, node.span), letters)
+        relation, ranges = (node.relation, node.ranges) if isinstance(node, tree.Each) else (node, ())
+        text, atoms = _text(relation) + _ranged(ranges), []
+        for part in _conjuncts(relation):
+            atoms += _relations(part, known, dims, _Said(f"c{k}", text, relation.span), letters)
+        atoms = [replace(a, ranges=ranges) for a in atoms]
         if len(atoms) > 1:
-            atoms = [replace(a, name=f"{a.name}{_letter(j)}", text=_part(a)) for j, a in enumerate(atoms)]
+            atoms = [
+                replace(a, name=f"{a.name}{_letter(j)}", text=_part(a) + _ranged(ranges)) for j, a in enumerate(atoms)
+            ]
         found += atoms
     return tuple(found)
 
@@ -233,6 +239,11 @@ def _text(node: tree.Expr) -> str:
     return _between(node.first.span, node.rest[-1][1].span) if isinstance(node, tree.Compare) else ""
 
 
+def _ranged(ranges: tuple[tree.Binder, ...]) -> str:
+    """`for` and what follows it."""
+    return f" for {_between(ranges[0].span, ranges[-1].span)}" if ranges else ""
+
+
 def _first(node: tree.Expr) -> tree.Expr:
     while isinstance(node, tree.Logic | tree.Compare):
         node = node.args[0] if isinstance(node, tree.Logic) else node.first
@@ -273,7 +284,7 @@ def tightened(
     found: dict[str, Domain] = {}
     known = {t.name: t for t in params}
     for c in constraints:
-        if c.sense != "at_most" or c.param:
+        if c.sense != "at_most" or c.param or c.ranges:
             continue
         for node, other, is_upper in ((c.left, c.right, True), (c.right, c.left, False)):
             t = _whole(node, known, taken)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import sympy
 from sympy import Expr
 
-from symml.errors import SpecError
+from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import canonical, equal, maximum, minimum
 from symml.ir.program import (
     Access,
@@ -31,7 +31,8 @@ from symml.ir.program import (
     substitute,
 )
 from symml.model.constraints import Constraint, Region
-from symml.model.infer import index_range
+from symml.model.infer import index_range, shape_of
+from symml.model.sets import ranges
 from symml.model.values import Value, broadcast, elementwise
 from symml.names import Names
 from symml.syntax import tree
@@ -46,15 +47,60 @@ IDENTITY = "I"
 def residual(low: Lowering, c: Constraint) -> Tensor:
     """The tensor that is 0, at most 0, or positive semidefinite at a feasible point."""
     sides = [side for side in (c.left, c.right) if side is not None]
-    env = {k.id: Index(k.id, index_range(k, sides, low)) for k in _free(low, sides)}
+    over, env = _ranges(low, c, sides)
     value = _difference(low, c, env)
     rest = fresh_indices(value.shape, "pqrijklm" if env else "ijklmpqr")
-    loops = (*env.values(), *rest)
+    loops = (*over, *rest)
     body = canonical(value.at(rest))
     assert not indices(body) - set(loops)
     tensor = Tensor(low.names.claim(c.name), tuple(k.size for k in loops), span=c.span)
     low.statements.append(Statement(tensor, loops, "=", "none", loops, body, span=c.span))
     return tensor
+
+
+def _ranges(low: Lowering, c: Constraint, sides: list[tree.Expr]) -> tuple[tuple[Index, ...], Mapping[str, Expr]]:
+    """The indices of a relation and what its letters mean: as `for` says, else as far as the entries exist."""
+    said = tree.Reduction("sum", c.ranges, None, sides[0], span=c.span)
+    over, env, guard = (r := ranges(low, said, {})).over, dict(r.env), r.guard
+    if guard is not None:
+        raise UnsupportedError("a constraint for a subset is not supported yet", c.ranges[0].span)
+    for name in (n for binder in c.ranges for n in binder.names):
+        if not any(isinstance(part, tree.Name) and part.id == name.id for side in sides for part in tree.walk(side)):
+            raise SpecError(f"nothing in the constraint depends on '{name.id}'", name.span)
+    for name in _free(low, sides):
+        if name.id in env:
+            continue
+        steps = _steps(low, name.id, sides)
+        size = index_range(name, sides, low) if not steps else steps[0][0]
+        before, after = (max([0, *(sign * step for _, step in steps)]) for sign in (-1, 1))
+        k = Index(name.id, size - before - after)
+        if before or after:
+            if any(other != size for other, _ in steps) or not low.require(k.size - 1, name.span):
+                raise SpecError(f"no values of index '{name.id}' are in range", name.span)
+            low.parts.add(k)
+        over, env[name.id] = (*over, k), k + before
+    return over, env
+
+
+def _steps(low: Lowering, name: str, sides: Iterable[tree.Expr]) -> list[tuple[Expr, int]]:
+    """(size of the axis, steps from the index) of each `x[k - 1]`, `x[k + 2]`; none where the index stands alone everywhere."""
+    found = []
+    for node in (part for side in sides for part in tree.walk(side) if isinstance(part, tree.Index)):
+        for k, size in zip(node.indices, shape_of(node.base, low) or (), strict=False):
+            step = _step(k, name)
+            if step is not None:
+                found.append((size, step))
+    return found if any(step for _, step in found) else []
+
+
+def _step(k: tree.Expr, name: str) -> int | None:
+    """How far `t + 1` is from t; None where it is no such sum."""
+    if isinstance(k, tree.Name):
+        return 0 if k.id == name else None
+    if not (isinstance(k, tree.Binary) and k.op in ("+", "-") and isinstance(k.right, tree.Number)):
+        return None
+    whole = isinstance(k.left, tree.Name) and k.left.id == name and isinstance(k.right.value, int)
+    return (k.right.value if k.op == "+" else -k.right.value) if whole else None
 
 
 def _free(low: Lowering, sides: Iterable[tree.Expr]) -> list[tree.Name]:
@@ -181,6 +227,8 @@ def _recognised(r: _Reading, c: Constraint, t: Tensor) -> _Found | None:
     slope = s.body.diff(a)
     if not slope.is_number or slope == 0 or set(a.idx) != set(s.loops) or len(a.idx) != len(s.loops):
         return None
+    if any(k.size != size for k, size in zip(a.idx, a.tensor.shape, strict=True)):
+        return None  # of a part of its entries
     figure = sympy.expand(a - s.body / slope)
     if a.tensor in r.over:
         kind = "fixed" if c.sense == "equal" else "upper" if slope > 0 else "lower"

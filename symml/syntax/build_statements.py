@@ -227,6 +227,11 @@ class BuildStatements(Build):
         value, *constraints = _nodes(rest, tree.Expr)
         return tree.Objective(str(sense), over, value, tuple(constraints), span=self.span(sense))
 
+    def constraint(self, parts: list) -> tree.Expr:
+        """A relation; with `for`, for each value of its indices."""
+        ranges = self.grouped_binders([p for p in parts if isinstance(p, tuple)])
+        return tree.Each(parts[0], ranges, span=self.span(parts[0], *ranges)) if ranges else parts[0]
+
     def solve(self, parts: list) -> tree.Solve:
         colon = next(k for k, p in enumerate(parts) if isinstance(p, Token) and p.type == "COLON")
         return tree.Solve(tuple(_nodes(parts[:colon], tree.Name)), tuple(_nodes(parts[colon:])), span=self.span(*parts))

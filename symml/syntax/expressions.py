@@ -142,6 +142,14 @@ class Range(Expr):
 
 
 @dataclass(frozen=True)
+class Each(Expr):
+    """`x[t] <= x[t+1] for t in 0..n-2`: a relation that holds for every value of its indices."""
+
+    relation: Expr
+    ranges: tuple[Binder, ...]
+
+
+@dataclass(frozen=True)
 class Text(Expr):
     """A string literal."""
 

@@ -18,6 +18,7 @@ from symml.syntax.expressions import Binder as Binder
 from symml.syntax.expressions import Call as Call
 from symml.syntax.expressions import Cases as Cases
 from symml.syntax.expressions import Compare as Compare
+from symml.syntax.expressions import Each as Each
 from symml.syntax.expressions import Expr as Expr
 from symml.syntax.expressions import Index as Index
 from symml.syntax.expressions import Interval as Interval

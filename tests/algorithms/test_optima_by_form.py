@@ -1,0 +1,82 @@
+"""Problems of well-known forms, each with an independent optimum: transport, monotone and convex regression ..."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog, lsq_linear
+
+from symml import pipeline
+from symml.errors import SymmlError
+from symml.source import Source
+
+REFERENCE = pipeline.Options(target="reference")
+STEPS = "dims n\ndata y[n]\nparam x[n]\nminimize ||x - y||^2  subject to  "
+Y = np.array([2.0, 4, 3, 5, 4.5, 6, 2])
+
+
+def solved(page: str, **data):
+    arrays = {name: np.array(value, float) for name, value in data.items()}
+    found = pipeline.train(Source("p.symml", f"model m\n{page}\n"), REFERENCE, arrays, 0)
+    assert found.outcome["status"] == "converged" and found.outcome["kkt"] <= 1e-8
+    return found
+
+
+def test_transport():
+    """Equalities that repeat each other: all of the rows say the total, and so do all of the columns."""
+    rng = np.random.default_rng(2)
+    cost, a, b = rng.uniform(1, 5, (3, 4)), np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.4, 0.3, 0.2])
+    page = "dims n, m\ndata C[n, m], a[n], b[m]\nparam P[n, m] >= 0\nminimize over P  sum[i, j] C[i, j] P[i, j]\n"
+    found = solved(f"{page}subject to sum[j] P[i, j] = a[i]; sum[i] P[i, j] = b[j]", C=cost, a=a, b=b)
+    rows = np.vstack([np.kron(np.eye(3), np.ones(4)), np.kron(np.ones(3), np.eye(4))])
+    truth = linprog(cost.ravel(), A_eq=rows, b_eq=np.r_[a, b], method="highs")
+    assert abs(found.outcome["loss"] - truth.fun) <= 1e-7
+
+
+def test_equalities_that_exclude_each_other_are_told():
+    """The same system with totals that differ: the rank alone is no excuse."""
+    page = "param x[3]\nminimize ||x||^2  subject to  x[0] + x[1] = 1; x[1] + x[2] = 1; x[0] + 2 x[1] + x[2] = {}"
+    assert abs(solved(page.format(2)).outcome["loss"] - 2 / 3) <= 1e-8
+    with pytest.raises(SymmlError, match="no point"):
+        solved(page.format(3))
+
+
+@pytest.mark.parametrize("relation", ["x[t] <= x[t+1]", "x[t-1] <= x[t]", "x[t] <= x[t+1] for t in 0..n-2"])
+def test_monotone_regression(relation):
+    """Neighbours by shifted indices, ranged as far as there are entries, or as the page says; scipy's dual by bounds."""
+    rows = np.diff(np.eye(7), axis=0)
+    u = lsq_linear(rows.T, -Y, (0, np.inf), method="bvls", tol=1e-14).x
+    np.testing.assert_allclose(solved(STEPS + relation, y=Y).x, Y + rows.T @ u, atol=1e-9)
+
+
+def test_convex_regression():
+    rows = np.diff(np.eye(7), 2, axis=0)
+    u = lsq_linear(rows.T, -Y, (0, np.inf), method="bvls", tol=1e-14).x
+    np.testing.assert_allclose(solved(STEPS + "2 x[t] <= x[t-1] + x[t+1]", y=Y).x, Y + rows.T @ u, atol=1e-9)
+
+
+def test_a_bound_of_some_entries():
+    """It is none of the whole parameter."""
+    found = solved(STEPS + "x[t] <= 2 for t in 1..2; x[t] >= 7 for t in n-1..n-1", y=Y)
+    np.testing.assert_allclose(found.x, [2, 2, 2, 5, 4.5, 6, 7], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("relation", "told"),
+    [
+        ("x[t] <= 2 for t in 5..2", "empty"),
+        ("x[t] <= 2 for s in 0..2", "nothing in the constraint depends on 's'"),
+        ("x[t] <= y[t+1] for t in 0..n-1", "outside"),
+    ],
+)
+def test_ranges_that_make_no_sense(relation, told):
+    with pytest.raises(SymmlError, match=told):
+        solved(STEPS + relation, y=Y)
+
+
+def test_the_dual_of_a_problem_with_neighbours():
+    """x is taken out entry by entry, over what its shifted places collect; compared with the Lagrangian before it is shown."""
+    rows = pipeline.derivations(
+        Source("p.symml", f"model m\n{STEPS}x[t] <= x[t+1]\n"), False, None, "matrix", {}, product="dual"
+    )
+    assert "to 2e-16" in str(rows) or "to 1e-16" in str(rows)
