@@ -131,7 +131,9 @@ def build(source: Source, options: Options) -> tuple[str, dict]:
 
 def _assembled(source: Source, options: Options) -> tuple[str, dict, Plan]:
     """Source, manifest and Plan of a kernel."""
-    from symml.assemble import curvature_plan, errors_plan, manifest, plan, sandwich_plan
+    from symml.assemble.curvature import curvature_plan, errors_plan, sandwich_plan
+    from symml.assemble.manifest import manifest
+    from symml.assemble.plan import plan
 
     a = analyse(source)
     plans = {"errors": errors_plan, "sandwich": sandwich_plan, "curvature": curvature_plan}
@@ -299,7 +301,7 @@ def _kept(
 
 def _explain(source: Source, options: Options, k: Kernel, error: DivergedError) -> None:
     """Put the first statement that left the finite numbers, its place and the reason into an error."""
-    from symml import assemble
+    from symml.assemble.plan import interpreted
     from symml.runtime import launch
     from symml.training.blame import first_non_finite
 
@@ -307,7 +309,7 @@ def _explain(source: Source, options: Options, k: Kernel, error: DivergedError) 
     names_ = [h["name"] for h in k.manifest["hypers"]]
     hypers = dict(zip(names_, launch.hypers(k, error.hypers), strict=True))
     values = {**error.arrays, **error.params, **hypers}
-    programs = assemble.interpreted(a, values, error.dims, error.state, error.scalars, error.x)
+    programs = interpreted(a, values, error.dims, error.state, error.scalars, error.x)
     written = first_non_finite(*next(programs), options.dtype)
     for program, given, dims in programs:
         found = first_non_finite(program, given, dims, options.dtype)
@@ -458,7 +460,7 @@ def show(source: Source, stage: str, options: Options) -> str:
         return "\n".join(f"{s.span.line:4d}  {s!r}" for s in parse(source).statements)
     if stage == "source":
         return build(source, options)[0]
-    from symml.assemble import plan
+    from symml.assemble.plan import plan
     from symml.ir import show as programs
     from symml.loops.show import loop_program
 

@@ -9,7 +9,8 @@ import pytest
 import sympy
 from check import EXAMPLES, NAMES, page
 
-from symml import assemble, pipeline
+from symml import pipeline
+from symml.assemble.plan import plan
 from symml.errors import SymmlError
 from symml.targets import whitelist
 
@@ -28,7 +29,7 @@ def test_sympy_never_sees_a_string(name, monkeypatch):
         monkeypatch.setattr(module, "sympify", guarded)
     a = pipeline.analyse(pipeline.read(EXAMPLES / f"{name}.symml"))
     pipeline.formulas(a)
-    assemble.plan(a)
+    plan(a)
     with pytest.raises(AssertionError):
         sympy.sympify("1 + 1")
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from check import page, standalone
 
-from symml import assemble, pipeline
+from symml import pipeline
+from symml.assemble.plan import plan
 from symml.errors import SpecError, SymmlErrors, UnsupportedError
 from symml.model import library
 from symml.runtime import drive, launch
@@ -432,5 +433,5 @@ WRONG = {
 @pytest.mark.parametrize("method", WRONG)
 def test_wrong_options_are_refused(method):
     with pytest.raises((SpecError, SymmlErrors), match=WRONG[method]) as caught:
-        assemble.plan(pipeline.analyse(page(BODY + method)))
+        plan(pipeline.analyse(page(BODY + method)))
     assert caught.value.span is not None and caught.value.span.line == 6

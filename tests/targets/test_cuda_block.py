@@ -18,7 +18,7 @@ from trust import compiled, oracle
 from trust.generator import text as generated
 
 from symml import pipeline
-from symml.assemble import plan
+from symml.assemble.plan import plan
 from symml.errors import SymmlError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.functions import absolute
