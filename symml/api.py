@@ -159,6 +159,7 @@ class Model:
         dtype: str = "float64",
         target: str = "cpu",
         hyper: Mapping[str, float] | None = None,
+        threads: int | None = None,
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
         every: float = pipeline.EVERY,
@@ -166,10 +167,11 @@ class Model:
     ) -> Fit:
         """Train on the page's files, or on arrays and data frames given by name: `train(X=..., y=...)`.
 
-        dtype: float64 or float32; target: cpu or reference; hyper: values of hyper-parameters by name; checkpoint: a
-        folder where the run is kept every some seconds; resume: the folder of a run to go on with, to the same bits.
+        dtype: float64 or float32; target: cpu or reference; hyper: values of hyper-parameters by name; threads: how many
+        share passes over large data (all usable cores; any number gives the same bits); checkpoint: a folder where the
+        run is kept every some seconds; resume: the folder of a run to go on with, to the same bits.
         """
-        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {})
+        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {}, threads=threads)
         return Fit(
             pipeline.train(self.source, options, data, seed, keeping=pipeline.keeping(checkpoint, resume, every))
         )
@@ -182,11 +184,12 @@ class Model:
         dtype: str = "float64",
         target: str = "cpu",
         hyper: Mapping[str, float] | None = None,
+        threads: int | None = None,
         **data: object,
     ) -> Fits:
         """Fits of resamples of the training rows with one kernel: `.params["w"]` is (fits, ...), with
         `.standard_errors()` and `.intervals(0.95)`."""
-        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {})
+        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {}, threads=threads)
         return pipeline.bootstrap(self.source, options, data, seed, fits)
 
     def path(
@@ -199,11 +202,12 @@ class Model:
         dtype: str = "float64",
         target: str = "cpu",
         hyper: Mapping[str, float] | None = None,
+        threads: int | None = None,
         **data: object,
     ) -> Fits:
         """A fit for each value of the hyper-parameter `name`, with one kernel; `warm`: each begins where the one
         before ended. `.params["w"]` is (values, ...); `.reports` and `.outcomes` hold one mapping a value."""
-        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {})
+        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {}, threads=threads)
         return pipeline.path(self.source, options, data, seed, name, list(values), warm)
 
     def restore(self, folder: str | Path, target: str = "cpu") -> Fit:

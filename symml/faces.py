@@ -89,7 +89,8 @@ def figures(result: Result) -> list[str]:
     if m["method"]["reason"]:
         lines.append(f"{m['method']['name']}: {m['method']['reason']}")
     steps = f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}"
-    lines.append(f"{steps}   {o['status']}   {_time(o['seconds'])}")
+    threads = f"   {o['threads']} threads" if o.get("threads", 1) > 1 else ""
+    lines.append(f"{steps}   {o['status']}   {_time(o['seconds'])}{threads}")
     lines += multiplier_lines(m["method"]["facts"].get("conditions", ()), o.get("multipliers", {}))
     if o.get("best_epoch"):
         part, least = m["functions"]["validation_loss"]["part"], o["validation"][o["best_epoch"] - 1]

@@ -39,13 +39,19 @@ EVERY = 30.0  # seconds between two checkpoints
 @dataclass(frozen=True)
 class Options:
     """What a user may choose for a fit; `purpose` says what the kernel holds: a fit, or the Hessian for its errors or for
-    its curvature."""
+    its curvature. `threads`: None takes all usable cores; `chunks`: passes over rows are cut, which large data ask for."""
 
     target: str = "cpu"
     dtype: str = "float64"
     boundscheck: bool = False
     purpose: str = "fit"
     hypers: Mapping[str, float] = field(default_factory=dict)
+    threads: int | None = None
+    chunks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise SpecError(f"{self.threads} threads do nothing", fix="give 1 or more")
 
 
 # formulas; analysis.py has the stages before them
@@ -154,7 +160,7 @@ def _module_source(plan_: Plan, options: Options, train: Train | None) -> tuple[
     from symml.targets.numba_cpu.config import Config
     from symml.targets.numba_cpu.wrap import module_source
 
-    return module_source(plan_, Config(options.dtype, options.boundscheck))
+    return module_source(plan_, Config(options.dtype, options.boundscheck, options.chunks))
 
 
 def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
@@ -168,9 +174,8 @@ def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
         from symml.runtime.launch_cuda import require_device
 
         require_device()
-    folder = cache.entry(
-        cache.key(source.text, options.target, options.dtype, str(options.boundscheck), options.purpose)
-    )
+    named = (source.text, options.target, options.dtype, str(options.boundscheck), options.purpose)
+    folder = cache.entry(cache.key(*named, *["chunks"] * options.chunks))
     found = cache.load(folder)
     if found is None:
         with cache.locked(folder):
@@ -181,6 +186,22 @@ def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
 
     whitelist.check(text)
     return Kernel(facts, load_module(folder / "kernel.py", text), options.dtype), found is not None
+
+
+def _for_sizes(
+    source: Source, options: Options, found: tuple[Kernel, bool], dims: Mapping[str, int]
+) -> tuple[Kernel, bool]:
+    """The kernel itself, or that of large data: its passes over rows are cut in chunks, which threads share."""
+    from symml.runtime.crew import usable_threads
+    from symml.runtime.launch import cut_manifest, is_large
+
+    k, cached = found
+    if options.target == "cuda" or not is_large(k.manifest, dims):
+        return found
+    if options.target == "cpu":
+        other, again = kernel(source, replace(options, chunks=True))
+        k, cached = replace(k, module=other.module), cached and again
+    return replace(k, manifest=cut_manifest(k.manifest), threads=options.threads or usable_threads()), cached
 
 
 def _reference(source: Source, options: Options) -> Kernel:
@@ -199,7 +220,7 @@ def emit(source: Source, options: Options) -> str:
     from symml.targets import whitelist
     from symml.targets.module.wrap import standalone
 
-    text, facts = build(source, options)
+    text, facts = build(source, replace(options, chunks=options.target == "cpu"))
     if facts["split"] and any(d["sparse"] for d in facts["data"]):
         raise UnsupportedError("a standalone module does not split sparse rows yet", fix="train with symml run")
     module = standalone(text, facts, options.dtype, options.target)
@@ -275,6 +296,7 @@ def prepared(
 
     k, cached = kernel(source, options)
     bound = bind(k.manifest, values, Path(source.name).parent, options.dtype)
+    k, cached = _for_sizes(source, options, (k, cached), bound.dims)
     chosen = seed if seed is not None else int(k.manifest["method"]["options"].get("seed", 0))
     return k, cached, bound, chosen
 
@@ -390,10 +412,11 @@ def errors(result: Result, kind: str, target: str = "cpu") -> Uncertainty:
     missing = [d["name"] for d in result.kernel.manifest["data"] if d["name"] not in held and not d["sparse"]]
     if missing:
         raise DataError(f"the fit does not hold its data '{missing[0]}'", fix="train it, rather than restore it")
-    k, _ = kernel(
-        Source("page.symml", result.page),
-        Options(target=target, purpose="sandwich" if kind == "sandwich" else "errors"),
+    page = Source("page.symml", result.page)
+    options = Options(
+        target=target, purpose="sandwich" if kind == "sandwich" else "errors", threads=result.kernel.threads
     )
+    k, _ = _for_sizes(page, options, kernel(page, options), result.bound.dims)
     p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
     return uncertainty.uncertainty(k, p, kind)
 
@@ -402,7 +425,9 @@ def sharpness(result: Result, target: str = "cpu") -> Sharpness:
     """The extreme eigenvalues of the Hessian at a fit, over the rows it was trained on."""
     from symml.runtime import launch, sharpness
 
-    k, _ = kernel(Source("page.symml", result.page), Options(target=target, purpose="curvature"))
+    page = Source("page.symml", result.page)
+    options = Options(target=target, purpose="curvature", threads=result.kernel.threads)
+    k, _ = _for_sizes(page, options, kernel(page, options), result.bound.dims)
     p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
     return sharpness.sharpness(k, p)
 

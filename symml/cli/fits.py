@@ -22,6 +22,7 @@ from symml.cli.options import (
     Seed,
     Spec,
     Target,
+    Threads,
     data_files,
     fit_options,
     number,
@@ -56,6 +57,7 @@ def run(
     seed: Seed = None,
     data: DataFiles = (),
     given: Hypers = (),
+    threads: Threads = None,
     checkpoint: Checkpoint = None,
     resume: Resume = None,
     every: Every = pipeline.EVERY,
@@ -67,7 +69,7 @@ def run(
     """Do what the page asks: formulas, training, report, predictions; saved under runs/NAME."""
     keeping = pipeline.keeping(checkpoint, resume, every)
     try:
-        result = _trained(spec, fit_options(target, dtype, list(given)), seed, list(data), as_json, keeping)
+        result = _trained(spec, fit_options(target, dtype, list(given), threads), seed, list(data), as_json, keeping)
     except NumericError as error:
         faces.keep_finite(out, error)
         raise
@@ -91,6 +93,7 @@ def train(
     seed: Seed = None,
     data: DataFiles = (),
     given: Hypers = (),
+    threads: Threads = None,
     checkpoint: Checkpoint = None,
     resume: Resume = None,
     every: Every = pipeline.EVERY,
@@ -100,7 +103,7 @@ def train(
 ) -> None:
     """Train and print the figures; nothing is written."""
     keeping = pipeline.keeping(checkpoint, resume, every)
-    result = _trained(spec, fit_options(target, dtype, list(given)), seed, list(data), as_json, keeping)
+    result = _trained(spec, fit_options(target, dtype, list(given), threads), seed, list(data), as_json, keeping)
     found = pipeline.errors(result, errors) if errors else None
     if as_json:
         typer.echo(json.dumps(faces.document(result, found)))
@@ -156,13 +159,14 @@ def bootstrap(
     seed: Seed = None,
     data: DataFiles = (),
     given: Hypers = (),
+    threads: Threads = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Fit resamples of the rows with one kernel: standard errors and percentile intervals of the parameters."""
     if not 0.0 < level < 1.0:
         raise SpecError(f"the level of an interval lies between 0 and 1, not at {level:g}", fix="--level 0.95")
-    options = fit_options(target, dtype, list(given))
+    options = fit_options(target, dtype, list(given), threads)
     with progress(as_json) as watch:
         found = pipeline.bootstrap(pipeline.read(spec), options, data_files(list(data)), seed, fits, watch)
     if as_json:
@@ -183,12 +187,13 @@ def path(
     seed: Seed = None,
     data: DataFiles = (),
     given: Hypers = (),
+    threads: Threads = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Fit a page for each value of a hyper-parameter with one kernel."""
     along = [number(hyper, text.strip()) for text in values.split(",")]
-    options = fit_options(target, dtype, list(given))
+    options = fit_options(target, dtype, list(given), threads)
     source, files = pipeline.read(spec), data_files(list(data))
     with progress(as_json) as watch:
         found = pipeline.path(source, options, files, seed, hyper, along, not cold, watch)

@@ -39,15 +39,23 @@ Errors = Annotated[
         show_default=False,
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads that share passes over large data; all usable cores. Any number gives the same bits.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
-def fit_options(target: str, dtype: str, given: list[str]) -> pipeline.Options:
-    """Target, number type and hyper-parameters of a fit; SpecError for a word that is not known."""
+def fit_options(target: str, dtype: str, given: list[str], threads: int | None = None) -> pipeline.Options:
+    """Target, number type, hyper-parameters and threads of a fit; SpecError for a word that is not known."""
     for value, known, what in ((target, pipeline.TARGETS, "target"), (dtype, ("float64", "float32"), "dtype")):
         if value not in known:
             raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
-    return pipeline.Options(target=target, dtype=dtype, hypers={k: number(k, v) for k, v in pairs(given)})
+    hypers = {k: number(k, v) for k, v in pairs(given)}
+    return pipeline.Options(target=target, dtype=dtype, hypers=hypers, threads=threads)
 
 
 def pairs(given: list[str]) -> list[tuple[str, str]]:

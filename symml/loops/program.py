@@ -69,12 +69,17 @@ Item = Nest | Gemm | Call | Steps | Rounds
 
 @dataclass(frozen=True)
 class Region:
-    """Items in order; with `stream` they run block by block over its rows."""
+    """Items in order; with `stream` they run block by block over its rows.
+
+    `cut`: the rows may be cut in chunks that run side by side. Each chunk adds up its rows by itself, the first one to
+    what is there; then the sums are added in the order of the chunks.
+    """
 
     items: tuple[Item, ...]
     stream: Dim | None = None
     block: int = 0
     zeroed: tuple[Tensor, ...] = ()
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,12 @@ def _meaning(item: Item) -> Iterable[Node]:
 def statements_of(region: Region) -> list[Statement]:
     """All statements of a region, those inside of scans and iterations too."""
     return list(flat(nodes_of(region)))
+
+
+def row_sums(region: Region) -> tuple[Tensor, ...]:
+    """What a streaming region adds up over its rows, in order."""
+    outs_ = dict.fromkeys(s.out for s in statements_of(region))
+    return tuple(t for t in outs_ if not (t.shape and t.shape[0] == region.stream))
 
 
 def read_by(p: LoopProgram) -> set[Tensor]:

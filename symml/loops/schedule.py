@@ -2,7 +2,8 @@
 
 1. The stream: the dim whose leading axis the data share. stage(statement) = the most complete of its inputs, plus one
    after a finished sum over the stream; one region for each stage. Streaming pays where passes over the data are
-   bound by memory; a program with matrix products is left to BLAS.
+   bound by memory; a program with matrix products is left to BLAS. Where a region's sums over rows can be added up chunk
+   by chunk, it may be cut: threads then take chunks, and the order of the sums does not depend on how many they are.
 2. A contraction of two matrices over one index is a Gemm, unless a literal size is below GEMM_LEAST.
 3. The lane of a nest is the loop with the cheapest accesses (LANE_COST: unit stride, invariant, strided).
 4. A sum that shares work with a map is done beside it (beside.py). A map joins the nest before it when they run over the
@@ -35,7 +36,7 @@ from symml.ir.program import (
     reindex,
 )
 from symml.loops.beside import beside_maps
-from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, statements_of
+from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, row_sums, statements_of
 
 BLOCK = 64
 GEMM_LEAST = 8
@@ -134,7 +135,9 @@ def _scattered(statements: Iterable[Statement], done: frozenset[Tensor] = frozen
 def _stream_region(statements: list[Statement], dim: Dim, done: frozenset[Tensor]) -> Region:
     """Sums over the rows accumulate from block to block; what is added into first starts at zero."""
     adding = [replace(s, mode="+=") if any(k.size == dim for k in s.reduced) else s for s in statements]
-    return Region(tuple(fuse([nest(s) for s in adding])), dim, BLOCK, _scattered(adding, done))
+    region = Region(tuple(fuse([nest(s) for s in adding])), dim, BLOCK, _scattered(adding, done))
+    sums = [s for s in adding if s.out in row_sums(region)]
+    return replace(region, cut=bool(sums) and all(s.mode == "+=" and not s.out.integer for s in sums))
 
 
 def _local(regions: list[Region], temporaries: list[Tensor], stream: Dim | None) -> list[Tensor]:

@@ -19,6 +19,8 @@ from symml.algorithms.philox import BOOTSTRAP, SHUFFLE, philox, shuffle, unit
 from symml.errors import DataError, NumericError
 from symml.runtime import cache
 from symml.runtime.bind import LARGEST_ARRAY, Bound, rows_taken
+from symml.runtime.chunks import chunk_limit, chunk_places
+from symml.runtime.crew import Crew
 from symml.runtime.domains import check_domain
 from symml.runtime.drive import INFEASIBILITY, NO_MINIMUM, STATUS, run_lbfgs, run_minibatch
 from symml.runtime.prepare import sampled_rows
@@ -29,11 +31,12 @@ Between = Callable[[Mapping[str, np.ndarray]], None]
 
 @dataclass(frozen=True)
 class Kernel:
-    """A module of functions and the manifest that says how to call them."""
+    """A module of functions and the manifest that says how to call them; `threads` share a pass over many rows."""
 
     manifest: Mapping
     module: object
     dtype: str
+    threads: int = 1
 
 
 def load_module(path: Path, source: str) -> types.ModuleType:
@@ -115,9 +118,43 @@ def buffers(function: Mapping, dims: Mapping[str, int]) -> tuple[np.ndarray, ...
     return tuple(np.zeros(shape(dims, b["shape"]), b["dtype"]) for b in function["work"])
 
 
+def workplace(crew: Crew, name: str, dims: Mapping[str, int]) -> tuple[np.ndarray, ...]:
+    """The work arrays of one of the kernel's functions; where its rows are cut, also what its chunks need, and helpers
+    stand ready."""
+    function, module = crew.kernel.manifest["functions"][name], crew.kernel.module
+    own = buffers(function, dims)
+    if not function.get("cut"):
+        return own
+    chunks = function["chunks"]
+    rows = (getattr(module, f"{name}_rows{k}", None) for k in range(chunks["regions"]))
+    more = chunk_places(chunks, dims, [f for f in rows if f is not None])  # the reference has none
+    crew.join(more[-1], more[0].shape[0])
+    return (*own, *more)
+
+
+def is_large(manifest: Mapping, dims: Mapping[str, int]) -> bool:
+    """Is there a pass over rows that is worth cutting?"""
+    every = (f.get("chunks") for f in manifest["functions"].values())
+    return any(chunk_limit(chunks, dims) > 1 for chunks in every if chunks)
+
+
+def cut_manifest(manifest: Mapping) -> dict:
+    """The manifest of the module whose functions cut their rows."""
+    functions = {name: {**f, "cut": bool(f.get("chunks"))} for name, f in manifest["functions"].items()}
+    return {**manifest, "functions": functions}
+
+
 def data_tuple(kernel: Kernel, function: Mapping, arrays: Mapping, dims: Mapping, values: Mapping) -> tuple:
     """(sizes, hyper, array, ...)"""
     return (sizes(kernel, dims), hypers(kernel, values), *(arrays[name] for name in function["data"]))
+
+
+def arguments(
+    crew: Crew, name: str, arrays: Mapping, dims: Mapping[str, int], values: Mapping[str, float]
+) -> tuple[tuple, tuple]:
+    """The data and the work arrays of one of the kernel's functions, for which helpers stand ready."""
+    function = crew.kernel.manifest["functions"][name]
+    return data_tuple(crew.kernel, function, arrays, dims, values), workplace(crew, name, dims)
 
 
 def parameters(kernel: Kernel, x: np.ndarray, dims: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -189,7 +226,8 @@ class Problem:
     hypers: Mapping[str, float]
     seed: int
     x: np.ndarray
-    validate: Callable[[np.ndarray], float] | None = None
+    validate: Callable[[Crew], Callable[[np.ndarray], float] | None] | None = None
+    crew: Crew | None = None
 
     @property
     def rowed(self) -> frozenset[str]:
@@ -221,7 +259,7 @@ def problem(
         _sample(kernel, x, arrays, dims, seed)
     else:
         x[:] = start
-    return Problem(kernel, arrays, dims, values, seed, x, _validation(kernel, bound, values))
+    return Problem(kernel, arrays, dims, values, seed, x, lambda crew: _validation(crew, bound, values))
 
 
 def resample(p: Problem, rows: np.ndarray) -> Problem:
@@ -247,15 +285,14 @@ def _sample(kernel: Kernel, x: np.ndarray, arrays: Mapping, dims: Mapping, seed:
         at += count
 
 
-def _validation(kernel: Kernel, bound: Bound, values: Mapping[str, float]) -> Callable[[np.ndarray], float] | None:
+def _validation(crew: Crew, bound: Bound, values: Mapping[str, float]) -> Callable[[np.ndarray], float] | None:
     """The loss on the part of the split that chooses the best parameters, as a function of them."""
-    m = kernel.manifest
+    m = crew.kernel.manifest
     function = m["functions"].get("validation_loss")
     if function is None:
         return None
-    arrays, dims = _part(m, bound, function["part"])
-    data, work = data_tuple(kernel, function, arrays, dims, values), buffers(function, dims)
-    return lambda x: float(kernel.module.validation_loss(x, data, work))
+    given = arguments(crew, "validation_loss", *_part(m, bound, function["part"]), values)
+    return lambda x: float(crew.kernel.module.validation_loss(x, *given))
 
 
 def _part(m: Mapping, bound: Bound, part: str) -> tuple[Mapping[str, np.ndarray], dict[str, int]]:
@@ -285,8 +322,9 @@ def train(
 
     if saved is not None:
         _fitting(saved, p.x)
-    with np.errstate(all="ignore"):  # what is not finite is met below, with its place
-        outcome = (_stochastic if m["optimizer"] else _full_batch)(p, watch, seen, saved)
+    with np.errstate(all="ignore"), Crew(p.kernel) as crew:  # what is not finite is met below, with its place
+        outcome = (_stochastic if m["optimizer"] else _full_batch)(replace(p, crew=crew), watch, seen, saved)
+        outcome = {**outcome, "threads": crew.threads}
     if outcome["status"] == "diverged" or not np.isfinite(p.x).all():
         step = outcome["steps"]
         raise DivergedError(p, last, step, batch_rows(p, step) if m["batch"] else None)
@@ -372,6 +410,7 @@ def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mappin
     noise = {d["name"]: d["dims"] for d in m["noise"]}
     cut = {n for n in p.rowed if m["batch"]} | {n for n, d in noise.items() if m["batch"] and d[:1] == [m["row"]]}
     own = [np.zeros((size, *a.shape[1:]), a.dtype) if n in cut else a.copy() if n in noise else a for n, a in arrays]
+    batch, work = (data[0].copy(), data[1], *own), workplace(p.crew, "value_and_grad", dims)
     state, scalars = optimizer_arrays(p)
     return run_minibatch(
         p.kernel.module.minibatch if m["batch"] else p.kernel.module.descent,
@@ -379,14 +418,14 @@ def _stochastic(p: Problem, watch: Watch | None, between: Between, saved: Mappin
         state,
         scalars,
         data,
-        (data[0].copy(), data[1], *own),
-        buffers(function, dims),
+        batch,
+        work,
         size,
         rows,
         epochs,
         p.seed,
         watch,
-        p.validate,
+        p.validate(p.crew),
         m["method"]["patience"],
         saved,
         between,
@@ -409,10 +448,9 @@ def report(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, flo
 
 def figure(kernel: Kernel, number: int, x: np.ndarray, bound: Bound, values: Mapping[str, float], part: str) -> float:
     """One of the reported numbers on a part of the split."""
-    function = kernel.manifest["functions"][f"report_{number}"]
-    arrays, dims = _part(kernel.manifest, bound, part)
-    run = getattr(kernel.module, f"report_{number}")
-    return run(x, data_tuple(kernel, function, arrays, dims, values), buffers(function, dims))
+    name = f"report_{number}"
+    with Crew(kernel) as crew:
+        return getattr(kernel.module, name)(x, *arguments(crew, name, *_part(kernel.manifest, bound, part), values))
 
 
 def predict(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, float]) -> np.ndarray:
@@ -422,9 +460,8 @@ def predict(kernel: Kernel, x: np.ndarray, bound: Bound, values: Mapping[str, fl
     out = np.zeros(
         shape(bound.dims, function["out"]["shape"]), np.int64 if function["out"]["integer"] else kernel.dtype
     )
-    kernel.module.predict(
-        x, data_tuple(kernel, function, bound.arrays, bound.dims, values), buffers(function, bound.dims), out
-    )
+    with Crew(kernel) as crew:
+        kernel.module.predict(x, *arguments(crew, "predict", bound.arrays, bound.dims, values), out)
     label = function["out"].get("label")
     if not function["out"]["integer"] or label not in bound.labels:
         return out

@@ -14,6 +14,7 @@ import numpy as np
 
 from symml.algorithms.lanczos import lanczos
 from symml.errors import NumericError
+from symml.runtime.crew import Crew
 from symml.runtime.launch import Kernel, Problem
 from symml.runtime.uncertainty import times_vector
 
@@ -38,9 +39,10 @@ class Sharpness:
 
 def sharpness(kernel: Kernel, p: Problem) -> Sharpness:
     """The extreme eigenvalues of the Hessian at p.x; NumericError where it is not finite."""
-    times = times_vector(kernel, p)
-    start = np.random.default_rng(0).normal(size=p.x.shape[0])
-    if not np.isfinite(times(start)).all():
-        raise NumericError("the Hessian is not finite at the fit", fix="there is no sharpness here")
-    least, largest, products, residual = lanczos(times, start, MOST, TOLERANCE)
+    with Crew(kernel) as crew:
+        times = times_vector(crew, p)
+        start = np.random.default_rng(0).normal(size=p.x.shape[0])
+        if not np.isfinite(times(start)).all():
+            raise NumericError("the Hessian is not finite at the fit", fix="there is no sharpness here")
+        least, largest, products, residual = lanczos(times, start, MOST, TOLERANCE)
     return Sharpness(float(least), float(largest), int(products), float(residual))

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from symml.errors import DataError
-from symml.runtime.launch import Between, Problem, Watch, buffers, data_tuple, shape
+from symml.runtime.launch import Between, Problem, Watch, arguments, shape
 from symml.runtime.solve import (
     LARGEST_JACOBIAN,
     MOST_UNKNOWNS,
@@ -33,8 +33,7 @@ OTHERS = "name another method: train with trust_region for bounds of parameters,
 
 def given(p: Problem, name: str) -> tuple[tuple, tuple]:
     """The data and the buffers of one of the kernel's functions."""
-    function = p.kernel.manifest["functions"][name]
-    return data_tuple(p.kernel, function, p.arrays, p.dims, p.hypers), buffers(function, p.dims)
+    return arguments(p.crew, name, p.arrays, p.dims, p.hypers)
 
 
 def least_squares(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:

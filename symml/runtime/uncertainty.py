@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from symml.errors import DataError, NumericError, SpecError
-from symml.runtime.launch import Kernel, Problem, buffers, data_tuple, parameters, shape
+from symml.runtime.crew import Crew
+from symml.runtime.launch import Kernel, Problem, arguments, buffers, data_tuple, parameters, shape
 
 KINDS = ("likelihood", "squares", "sandwich")
 LARGEST = 5000  # parameters: the Hessian of more is not made
@@ -63,7 +64,8 @@ def uncertainty(kernel: Kernel, p: Problem, kind: str) -> Uncertainty:
         raise SpecError("the objective is not one sum or mean of squares", fix="--errors likelihood, if it is one")
     if size > LARGEST:
         raise DataError(f"the Hessian of {size} parameters is not made; the limit is {LARGEST}")
-    hessian, gradient, value = _at(kernel, p)
+    with Crew(kernel) as crew:
+        hessian, gradient, value = _at(crew, p)
     if kind == "likelihood":
         times = math.prod(shape(p.dims, facts["times"]))
         found = errors(hessian, gradient, lambda rank: 1 / times)
@@ -115,9 +117,9 @@ def errors(
     return Errors(np.where(lost, np.nan, deviation), covariance, directions, left, condition)
 
 
-def times_vector(kernel: Kernel, p: Problem) -> Callable[[np.ndarray], np.ndarray]:
-    """v -> (Hessian at p.x) v, on flat vectors."""
-    along, call = _product(kernel, p)
+def times_vector(crew: Crew, p: Problem) -> Callable[[np.ndarray], np.ndarray]:
+    """v -> (Hessian at p.x) v, on flat vectors, as long as the crew is there."""
+    along, call = _product(crew, p)
 
     def times(v: np.ndarray) -> np.ndarray:
         along[:] = v
@@ -128,33 +130,33 @@ def times_vector(kernel: Kernel, p: Problem) -> Callable[[np.ndarray], np.ndarra
     return times
 
 
-def _product(kernel: Kernel, p: Problem) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
+def _product(crew: Crew, p: Problem) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
     """The vector that is multiplied, and the call that fills its product with the Hessian and returns <gradient, vector>."""
+    kernel = crew.kernel
     x, along = p.x.astype(np.float64), np.zeros(p.x.shape[0])
     views, at = {}, 0
     for name, t in zip(kernel.manifest["errors"]["along"], kernel.manifest["params"], strict=True):
         sizes = shape(p.dims, t["shape"])
         views[name] = along[at : at + math.prod(sizes)].reshape(sizes)
         at += math.prod(sizes)
-    f = kernel.manifest["functions"]["hessian_times"]
-    arguments = data_tuple(kernel, f, {**_doubles(p), **views}, p.dims, p.hypers), buffers(f, p.dims)
-    return along, lambda out: kernel.module.hessian_times(x, out, *arguments)
+    given = arguments(crew, "hessian_times", {**_doubles(p), **views}, p.dims, p.hypers)
+    return along, lambda out: kernel.module.hessian_times(x, out, *given)
 
 
 def _doubles(p: Problem) -> dict[str, np.ndarray]:
     return {k: a if a.dtype.kind == "i" else a.astype(np.float64) for k, a in p.arrays.items()}
 
 
-def _at(kernel: Kernel, p: Problem) -> tuple[np.ndarray, np.ndarray, float]:
+def _at(crew: Crew, p: Problem) -> tuple[np.ndarray, np.ndarray, float]:
     """Hessian, gradient and objective, column by column: the function's value along e_j is the gradient's entry j."""
-    size, (along, product) = p.x.shape[0], _product(kernel, p)
+    size, (along, product) = p.x.shape[0], _product(crew, p)
     hessian, gradient = np.zeros((size, size)), np.zeros(size)
     for k in range(size):
         along[:] = 0.0
         along[k] = 1.0
         gradient[k] = product(hessian[k])
-    f, x = kernel.manifest["functions"]["objective"], p.x.astype(np.float64)
-    value = kernel.module.objective(x, data_tuple(kernel, f, _doubles(p), p.dims, p.hypers), buffers(f, p.dims))
+    given = arguments(crew, "objective", _doubles(p), p.dims, p.hypers)
+    value = crew.kernel.module.objective(p.x.astype(np.float64), *given)
     return hessian, gradient, float(value)
 
 

@@ -63,29 +63,34 @@ def _evaluated(*args: object) -> dict[Tensor, np.ndarray]:
 
 
 def _function(f: Function, plan: Plan):
-    def gradient(x, v, g, data):
-        outputs = _evaluated(f.program, *_values(f, plan, x, data, v))
+    def outputs_of(x, v, data, work):
+        """By the chunks that `work` has room for behind the buffers."""
+        more = work[len(f.program.workspace) :]
+        return _evaluated(f.program, *_values(f, plan, x, data, v), more[0].shape[0] if more else 1)
+
+    def gradient(x, v, g, data, work):
+        outputs = outputs_of(x, v, data, work)
         g[:] = np.concatenate([np.ravel(outputs[f"d_{t.name}"]) for t in f.params or plan.params])
         return float(outputs[f.output])
 
     def value_and_grad(x, g, data, work):
-        return gradient(x, None, g, data)
+        return gradient(x, None, g, data, work)
 
     def value_and_grad_along(x, v, g, data, work):
-        return gradient(x, v, g, data)
+        return gradient(x, v, g, data, work)
 
     def vector(x, out, data, work):
         vector_along(x, None, out, data, work)
 
     def vector_along(x, v, out, data, work):
-        outputs = _evaluated(f.program, *_values(f, plan, x, data, v))
+        outputs = outputs_of(x, v, data, work)
         out[:] = np.concatenate([np.ravel(outputs[name]) for name in f.outputs] or [np.zeros(0)])
 
     def value(x, data, work):
-        return float(_evaluated(f.program, *_values(f, plan, x, data))[f.output])
+        return float(outputs_of(x, None, data, work)[f.output])
 
     def array(x, data, work, out):
-        out[...] = _evaluated(f.program, *_values(f, plan, x, data))[f.output]
+        out[...] = outputs_of(x, None, data, work)[f.output]
 
     if f.along:
         return {"gradient": value_and_grad_along, "vector": vector_along}[f.kind]

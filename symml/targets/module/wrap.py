@@ -13,6 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent.parent
 SHARED = ("runtime/prepare.py", "runtime/drive.py")
 SOLVING = ("runtime/solve.py",)
+CHUNKS = ("runtime/chunks.py",)
 INDENT = "    "
 NEEDS = {
     "cpu": "Needs numpy, numba and, for matrix products, scipy.",
@@ -28,6 +29,7 @@ def standalone(kernel: str, manifest: Mapping, dtype: str, target: str = "cpu") 
         + kernel.strip().replace("import math\n", "import math\nimport time\n", 1)
     ]
     shared = SHARED if manifest["method"]["algorithm"] in ("lbfgs", "minibatch", "descent") else (*SHARED, *SOLVING)
+    shared = (*shared, *CHUNKS) if any(f.get("cut") for f in manifest["functions"].values()) else shared
     parts += [_functions(PACKAGE / name) for name in shared]
     parts += [_prepare(manifest), _fit(manifest, dtype)]
     if "predict" in manifest["functions"]:
@@ -209,8 +211,9 @@ def _transforming(m: Mapping) -> list[str]:
     return lines
 
 
-def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[str]:
+def _tuple(name: str, m: Mapping, dtype: str, prefix: str = "") -> list[str]:
     """Lines that make `inputs` and `work` of a function from `arrays` and `sizes`, all four names with a prefix."""
+    function = m["functions"][name]
     integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] in ("label", "length")}
     integer |= {g["name"] + end for g in m["graphs"] for end in ("_tail", "_head")}
     drawn = {d["name"]: d for d in m["noise"]}
@@ -221,6 +224,9 @@ def _tuple(function: Mapping, m: Mapping, dtype: str, prefix: str = "") -> list[
         for n in function["data"]
     )
     work = "".join(f"np.zeros(({_sizes(b['shape'], prefix)}), np.{b['dtype']}), " for b in function["work"])
+    if function.get("cut"):
+        rows = "".join(f"{name}_rows{k}, " for k in range(function["chunks"]["regions"]))
+        work += f"*chunk_places({function['chunks']!r}, {prefix}sizes, ({rows})), "
     sizes = f"np.array([{prefix}sizes.get(d, 0) for d in DIMS], np.int64)"
     return [f"{prefix}inputs = ({sizes}, np.array(hyper, np.float64){arrays})", f"{prefix}work = ({work})"]
 
@@ -253,7 +259,7 @@ def _fit(m: Mapping, dtype: str) -> str:
             f"size = min({int(m['method']['options']['batch'])}, sizes[{row!r}])",
             f"sizes[{m['batch']!r}] = size",
         ]
-    lines += _tuple(function, m, dtype)
+    lines += _tuple("value_and_grad", m, dtype)
     lines += [f"x = np.zeros({count}, np.{dtype})", "initialise(x, inputs[0], inputs[1], seed)"]
     lines += _sampling(m)
     lines += _run_batches(m, function, rowed) if m["optimizer"] else _SOLVING[m["method"]["algorithm"]](m, dtype)
@@ -382,7 +388,7 @@ _SOLVING = {
 
 def _call_of(m: Mapping, dtype: str, name: str) -> list[str]:
     """Lines that make NAME_given, the data and the buffers of one of the kernel's functions."""
-    inputs, work = _tuple(m["functions"][name], m, dtype)
+    inputs, work = _tuple(name, m, dtype)
     return [
         inputs.replace("inputs = ", f"{name}_inputs = ", 1),
         f"{name}_given = ({name}_inputs, {work.removeprefix('work = ')})",
@@ -410,7 +416,7 @@ def _validation(m: Mapping, rowed: list[str], dtype: str) -> list[str]:
     return [
         f"held_arrays = {{name: a[rows[{part}]] if name in {tuple(rowed)!r} else a for name, a in arrays.items()}}",
         f"held_sizes = {{**sizes, {m['row']!r}: rows[{part}].shape[0]}}",
-        *_tuple(function, m, dtype, "held_"),
+        *_tuple("validation_loss", m, dtype, "held_"),
         "",
         "def validate(x):",
         f"{INDENT}return float(validation_loss(x, held_inputs, held_work))",
@@ -481,7 +487,7 @@ def _predict(m: Mapping, dtype: str) -> str:
     lines = [
         f"arrays, sizes, labels, _, _ = prepare({{k: v for k, v in data.items() if k in {_given(m, function)!r}}}, model)",
         f"sizes = {{**{kept}, **sizes}}",
-        *_tuple(function, m, dtype),
+        *_tuple("predict", m, dtype),
         f"out = np.zeros(({_sizes(out['shape'])}), np.{'int64' if out['integer'] else dtype})",
         "kernel_predict(model['x'], inputs, work, out)",
     ]

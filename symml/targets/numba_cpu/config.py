@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
-    """dtype: float64 or float32; `boundscheck` is for tests."""
+    """dtype: float64 or float32; `boundscheck` is for tests; `chunks`: passes over rows are cut for threads."""
 
     dtype: str = "float64"
     boundscheck: bool = False
+    chunks: bool = False
 
     @property
     def suffix(self) -> str:
@@ -53,3 +54,8 @@ def internal(decorator: str) -> str:
     """The same decorator for a function that Python never calls: what turns Python's arguments into numba's, a good part
     of its compile time, is left out."""
     return decorator.removesuffix(")") + ", no_cpython_wrapper=True)"
+
+
+def beside(decorator: str) -> str:
+    """The same decorator for what threads run side by side: without the lock of the interpreter."""
+    return decorator.removesuffix(")") + ", nogil=True)"

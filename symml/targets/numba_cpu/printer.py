@@ -46,8 +46,12 @@ class Printer:
         lines = [line for t in outside for line in self._zero(t)]
         if region.stream is None:
             return lines + [line for item in region.items for line in self.item(item)]
-        n = f"n_{region.stream.name}"
-        lines += [f"for start in range(0, {n}, {region.block}):", f"{INDENT}rows = min({region.block}, {n} - start)"]
+        return lines + self.blocks(region, p, "0", f"n_{region.stream.name}")
+
+    def blocks(self, region: Region, p: LoopProgram, first: str, last: str) -> list[str]:
+        """A streaming region on the rows from `first` to before `last`, block by block."""
+        lines = [f"for start in range({first}, {last}, {region.block}):"]
+        lines += [f"{INDENT}rows = min({region.block}, {last} - start)"]
         self.extents = {region.stream: "rows"}
         rowed = {
             t

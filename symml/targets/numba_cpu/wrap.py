@@ -8,7 +8,7 @@ with `n_`, so no name of a page can meet a name of Python or of this module.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from symml.ir.program import Dim, Tensor
 from symml.loops.plan import Function, Plan
 from symml.loops.program import LoopProgram, defined_by, statements_of
 from symml.targets.numba_cpu.bodies import Bodies
-from symml.targets.numba_cpu.config import Config, inlined, internal
+from symml.targets.numba_cpu.chunks import ChunkPrinter, places
+from symml.targets.numba_cpu.config import Config, beside, inlined, internal
 from symml.targets.numba_cpu.printer import INDENT, Printer, size
 
 HERE = Path(__file__).parent
@@ -34,11 +35,10 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     plan = replace(plan, functions=tuple(retiled(f, config.block) for f in plan.functions))
     stepped = plan.optimizer is not None  # a step may take less than a microsecond: calls would be a part of that
     for f in plan.functions:
-        lines, entry = _function(f, plan, config, used)
-        functions.append(
-            _text(inlined(config.decorator) if stepped and f.kind == "gradient" else config.decorator, lines)
-        )
-        manifest[f.name] = entry
+        chunks, lines, manifest[f.name] = _function(f, plan, config, used)
+        functions += [_text(internal(beside(config.decorator)), text) for text in chunks]
+        inside = stepped and f.kind == "gradient" and not chunks
+        functions.append(_text(inlined(config.decorator) if inside else config.decorator, lines))
     if stepped:
         functions.append(_text(inlined(config.strict_decorator), _gather(plan)))
     if plan.update is not None:
@@ -49,7 +49,8 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     for name in (*plan.files, *([plan.algorithm] if plan.algorithm else [])):
         algorithms.append(decorated((ALGORITHMS / f"{name}.py").read_text(), config.strict_decorator, entry=name))
     functions.append(_text(config.strict_decorator, initial(plan, config)))
-    head = ["import math", "", "import numpy as np", *primitives(used), "", f"real = np.{config.dtype}"]
+    carray = ["from numba import carray"] * ("pointer" in used)
+    head = ["import math", "", "import numpy as np", *carray, *primitives(used), "", f"real = np.{config.dtype}"]
     return "\n".join(head) + "\n\n\n" + "\n\n\n".join([*algorithms, *functions]) + "\n", manifest
 
 
@@ -60,15 +61,24 @@ def _text(decorator: str, lines: list[str]) -> str:
 # functions
 
 
-def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[list[str], dict]:
+def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[list[list[str]], list[str], dict]:
+    """The functions of its chunks, the function, its entry of the manifest."""
     p = f.program
     storage, head = _storage(f, plan, p)
     tail = _outputs(f, plan, storage, head)
-    printer = Printer(storage, config)
-    body = printer.program(p)
+    batched = plan.batch is not None and any(r.stream == plan.batch for r in p.regions)
+    found = None if batched else places(p, plan.dims)
+    cut = found is not None and config.chunks
+    facts = {**entry(f, config.dtype), "chunks": found and found.entry(config.dtype, _shape), "cut": cut}
+    printer = ChunkPrinter(f.name, storage, config, found) if cut else Printer(storage, config)
+    body, chunks = printer.program(p), []
+    if cut:
+        head = _storage(f, plan, p, found.names)[1]
+        tail = _outputs(f, plan, _storage(f, plan, p)[0], head)
+        chunks = printer.rows
     used |= printer.used
     lines = [f"def {f.name}({f.arguments}):", *(INDENT + line for line in (*head, *body, *tail))]
-    return lines, entry(f, config.dtype)
+    return chunks, lines, facts
 
 
 def retiled(f: Function, rows: int) -> Function:
@@ -113,8 +123,8 @@ def size_entry(s: Expr) -> str | int | dict:
     return {"": int(constant), **{dim.name: int(factor) for factor, dim in terms}}
 
 
-def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str], list[str]]:
-    """The variable of each tensor and the lines that bind them."""
+def _storage(f: Function, plan: Plan, p: LoopProgram, more: Sequence[str] = ()) -> tuple[dict[Tensor, str], list[str]]:
+    """The variable of each tensor and the lines that bind them; `more` stands behind the buffers in `work`."""
     storage: dict[Tensor, str] = {}
     head = sizes(plan, [t.name for t in f.data], "data")
     for k, t in enumerate(plan.hypers):
@@ -127,8 +137,8 @@ def _storage(f: Function, plan: Plan, p: LoopProgram) -> tuple[dict[Tensor, str]
     head += _views("x", f.params or plan.params, storage, "v_{}") + _views("v", f.along, storage, "v_{}")
     for t in p.workspace:
         storage[t] = f"v_{t.name}"
-    if p.workspace:
-        head.append("(" + "".join(f"v_{t.name}, " for t in p.workspace) + ") = work")
+    if p.workspace or more:
+        head.append("(" + "".join(f"{name}, " for name in (*(f"v_{t.name}" for t in p.workspace), *more)) + ") = work")
     for t in p.workspace:
         if plan.batch in t.shape[1:]:  # the last batch may be smaller: what is used of the buffer is contiguous
             shape = [size(n) for n in t.shape]
@@ -327,7 +337,7 @@ def initial(plan: Plan, config: Config) -> list[str]:
 
 def primitives(used: set[str]) -> list[str]:
     """The imports and the source of the primitives that are used, with what they need, in file order."""
-    found = [_used_of(HERE / name, used) for name in ("primitives.py", "linalg.py")]
+    found = [_used_of(HERE / name, used) for name in ("primitives.py", "linalg.py", "calls.py")]
     imports = dict.fromkeys(line for lines, _ in found for line in lines)
     return [*(imports or ["from numba import njit"]), *(line for _, lines in found for line in lines)]
 
