@@ -52,4 +52,7 @@ def address_of(function):
     """Where a compiled function of two int64 stands, which is compiled, or loaded, if need be."""
     function.compile("int64(int64, int64)")
     (found,) = function.overloads.values()
-    return found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name)
+    place = found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name)
+    if not place:
+        raise RuntimeError("a function that is called by its address was compiled without its C form")
+    return place

@@ -56,6 +56,6 @@ def internal(decorator: str) -> str:
     return decorator.removesuffix(")") + ", no_cpython_wrapper=True)"
 
 
-def beside(decorator: str) -> str:
-    """The same decorator for what threads run side by side: without the lock of the interpreter."""
-    return decorator.removesuffix(")") + ", nogil=True)"
+def addressed(decorator: str) -> str:
+    """The same decorator for a function that is called by its address alone."""
+    return internal(decorator.replace("no_cfunc_wrapper=True, ", ""))

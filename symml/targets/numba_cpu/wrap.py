@@ -20,7 +20,7 @@ from symml.loops.plan import Function, Plan
 from symml.loops.program import LoopProgram, defined_by, statements_of
 from symml.targets.numba_cpu.bodies import Bodies
 from symml.targets.numba_cpu.chunks import ChunkPrinter, places
-from symml.targets.numba_cpu.config import Config, beside, inlined, internal
+from symml.targets.numba_cpu.config import Config, addressed, inlined, internal
 from symml.targets.numba_cpu.printer import INDENT, Printer, size
 
 HERE = Path(__file__).parent
@@ -36,7 +36,7 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     stepped = plan.optimizer is not None  # a step may take less than a microsecond: calls would be a part of that
     for f in plan.functions:
         chunks, lines, manifest[f.name] = _function(f, plan, config, used)
-        functions += [_text(internal(beside(config.decorator)), text) for text in chunks]
+        functions += [_text(addressed(config.decorator), text) for text in chunks]
         inside = stepped and f.kind == "gradient" and not chunks
         functions.append(_text(inlined(config.decorator) if inside else config.decorator, lines))
     if stepped:
