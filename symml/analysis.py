@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symml.errors import FileError, SpecError
+from symml.errors import FileError, SpecError, SymmlError, SymmlErrors
 from symml.source import Source
 
 if TYPE_CHECKING:
@@ -49,16 +49,12 @@ def canonical(source: Source) -> str:
 
 def load(source: Source) -> tuple[Model, Program]:
     """Text to checked Model and lowered Program."""
-    from symml.model.check import check
     from symml.model.feasible import regions
     from symml.model.limits import check_limits
-    from symml.model.lower import lower
     from symml.rewrite.present import present_only
     from symml.rewrite.roles import stored_only
-    from symml.syntax.parse import parse
 
-    model = check(parse(source))
-    program = lower(model)
+    model, program = _lowered(source)
     check_limits(program)
     if model.masks or model.ragged:
         program = present_only(program, model.masks, model.ragged)
@@ -66,6 +62,33 @@ def load(source: Source) -> tuple[Model, Program]:
         program, found = regions(program, model)
         model = replace(model, regions=found)
     return model, stored_only(program, model.stored) if model.stored else program
+
+
+def _lowered(source: Source) -> tuple[Model, Program]:
+    """Text to Model and Program as they are written; SymmlErrors holds the mistakes of all three stages, each stage going on
+    with the statements that the one before could read."""
+    from symml.model.check import read_model
+    from symml.model.echoes import heard, lost
+    from symml.model.lower import lower
+    from symml.syntax.parse import parse_sound
+
+    page, errors = parse_sound(source)
+    names = lost(page, errors)
+    if names is None:
+        raise SymmlErrors(errors)
+    try:
+        model, found, unread = read_model(page, names)
+        errors += found
+        if model is not None:
+            program = lower(model, unread)
+            if not errors:
+                return model, program
+    except SymmlErrors as several:
+        errors += heard(page, unread, several.errors) if errors else several.errors
+    except SymmlError:  # no page of a model
+        if not errors:
+            raise
+    raise SymmlErrors(errors)
 
 
 def analyse(source: Source) -> Analysis:

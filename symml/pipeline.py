@@ -435,9 +435,9 @@ def sharpness(result: Result, target: str = "cpu") -> Sharpness:
 def is_system(source: Source) -> bool:
     """Does a page move states, as a map or a flow?"""
     from symml.model.check import is_system
-    from symml.syntax.parse import parse
+    from symml.syntax.parse import parse_sound
 
-    return is_system(parse(source))
+    return is_system(parse_sound(source)[0])
 
 
 def checked(source: Source) -> dict:

@@ -1,6 +1,7 @@
 """Tree to Model: declarations become data, statements are sorted, every mistake is collected.
 
-check(tree)  ->  Model          SymmlErrors holds all mistakes of the file
+check(tree)          ->  Model          SymmlErrors holds all mistakes of the declarations
+read_model(tree)     ->  Model or None, errors, the names without a meaning because of mistakes
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from symml.ir.program import Dim, Domain, Tensor
 from symml.model.constants import number
 from symml.model.constraints import read, tightened
 from symml.model.declare import declare
+from symml.model.echoes import heard
 from symml.model.iteration import of_equation, tolerance
 from symml.model.later import refused
 from symml.model.method import choices, split_rows, train
@@ -27,6 +29,17 @@ GRAPH_FLAGS = ("undirected", "self_loops")
 
 def check(page: tree.Tree) -> Model:
     """The Model of a page; raises SymmlErrors with every mistake of its declarations."""
+    model, errors, _ = read_model(page)
+    if errors or model is None:
+        raise SymmlErrors(errors)
+    return model
+
+
+def read_model(
+    page: tree.Tree, lost: frozenset[str] = frozenset()
+) -> tuple[Model | None, list[SymmlError], frozenset[str]]:
+    """What the sound statements of a page declare (None where that is no model); every mistake of the others that is no
+    echo of the `lost` names; and these with the names that the others claimed."""
     kind = next((s for s in page.statements if isinstance(s, tree.Head) and s.kind != "model"), None)
     if kind is not None:
         raise UnsupportedError(
@@ -49,16 +62,16 @@ def check(page: tree.Tree) -> Model:
             sheet.errors.append(refused(node))
         else:
             sheet.attempt(lambda node=node, handler=handler: handler(sheet, node))
-    model = None
-    if not sheet.errors:
-        sheet.attempt(lambda: None)
-        try:
-            model = _model(page, sheet)
-        except SymmlError as error:
-            sheet.errors.append(error)
-    if sheet.errors or model is None:
-        raise SymmlErrors(sheet.errors)
-    return model
+    errors = heard(page, lost, sheet.errors) if lost else list(sheet.errors)
+    known = (sheet.dims, sheet.data, sheet.params, sheet.hypers, sheet.definitions, sheet.graphs, sheet.iterations)
+    unread = lost | (frozenset(sheet.places) - {k for table in known for k in table})
+    try:
+        return _model(page, sheet, unread), errors, unread
+    except SymmlErrors as several:
+        errors += heard(page, unread, several.errors) if unread else several.errors
+    except SymmlError as error:
+        errors += heard(page, unread, [error]) if unread else [error]
+    return None, errors, unread
 
 
 def is_system(page: tree.Tree) -> bool:
@@ -162,12 +175,12 @@ _STATEMENTS: dict[type, Callable[[Sheet, tree.Statement], None]] = {
 }
 
 
-def _model(page: tree.Tree, sheet: Sheet) -> Model:
+def _model(page: tree.Tree, sheet: Sheet, unread: frozenset[str]) -> Model:
     """What needs the whole page: the split, the parameters that are trained, the method."""
     objective = sheet.single.get(tree.Objective)
     split = split_rows(sheet)
     choices(sheet, split)
-    over = _over(sheet, objective)
+    over = _over(sheet, objective, unread)
     constraints = read(objective, over, sheet.dims, sheet.places)
     tighter = tightened(over, constraints, sheet.places)
     params = {name: replace(p, tensor=tighter.get(p.tensor, p.tensor)) for name, p in sheet.params.items()}
@@ -200,16 +213,17 @@ def _model(page: tree.Tree, sheet: Sheet) -> Model:
     return model
 
 
-def _over(sheet: Sheet, objective: tree.Objective | None) -> tuple[Tensor, ...]:
+def _over(sheet: Sheet, objective: tree.Objective | None, unread: frozenset[str]) -> tuple[Tensor, ...]:
+    """The parameters that are trained; an `unread` name may be one."""
     if objective is None:
         return ()
     if not objective.over:
         return tuple(p.tensor for p in sheet.params.values())
     for name in objective.over:
-        if name.id not in sheet.params:
+        if name.id not in sheet.params and name.id not in unread:
             raise SpecError(
                 f"'{name.id}' is not a parameter",
                 name.span,
                 fix=nearest(name.id, sheet.params) or f"declare it: param {name.id}",
             )
-    return tuple(sheet.params[name.id].tensor for name in objective.over)
+    return tuple(sheet.params[name.id].tensor for name in objective.over if name.id in sheet.params)

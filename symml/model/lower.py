@@ -8,7 +8,7 @@ body, so nothing is nested and everything can be shared. Definitions are lowered
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -43,6 +43,7 @@ from symml.syntax import tree
 from symml.syntax.words import nearest
 
 Env = Mapping[str, Expr]
+IN_PLACE = (feasible.IDENTITY, noise.STANDARD)  # names with a meaning in some places
 CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
 
 
@@ -308,12 +309,11 @@ def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
         cut = any(recurrence.is_cut(lowering.definitions[n]) for n in circle)
         if cut and not recurrence.is_cut(lowering.definitions[name]):
             continue  # written out in the recurrence that needs it, which is lowered itself
+        before = frozenset(lowering.broken)
         try:
             lowering.define(name, lowering.definitions[name][0].span)
-        except PoisonedName:
-            errors += [e for node in lowering.definitions[name] for e in unknown_names(lowering, node)]
         except SymmlError as error:
-            errors.append(error)
+            errors += told(lowering, error, lowering.definitions[name], before)
             lowering.broken.update(() if cut else circle)  # a circle is told once
     return errors
 
@@ -331,15 +331,24 @@ def iterate_all(low: Lowering) -> list[SymmlError]:
     return errors
 
 
+def told(low: Lowering, error: SymmlError, nodes: Sequence[tree.Node], broken: Set[str]) -> list[SymmlError]:
+    """A mistake that stopped the lowering of some nodes; where they read a name that was broken before, it may be an echo
+    of that, and only their unknown names are told."""
+    used = {part.id for node in nodes for part in tree.walk(node) if isinstance(part, tree.Name)}
+    if isinstance(error, PoisonedName) or used & broken:
+        return [e for node in nodes for e in unknown_names(low, node)]
+    return [error]
+
+
 def unknown_names(low: Lowering, node: tree.Node) -> list[SymmlError]:
-    """The unknown names of an expression that cannot be lowered because of another mistake elsewhere."""
+    """The unknown names of an expression that cannot be lowered because of another mistake."""
     parts = list(tree.walk(node))
     bound = {name.id for part in parts if isinstance(part, tree.Binder) for name in part.names}
     if isinstance(node, tree.Define):
         bound |= {k.id for k in (node.target, *node.indices) if isinstance(k, tree.Name)}
     errors = []
     for part in parts:
-        if isinstance(part, tree.Name) and part.id not in bound and part.id not in low.definitions:
+        if isinstance(part, tree.Name) and part.id not in bound and part.id not in (*low.definitions, *IN_PLACE):
             try:
                 low.named(part.id, part.span)
             except PoisonedName:
@@ -349,9 +358,9 @@ def unknown_names(low: Lowering, node: tree.Node) -> list[SymmlError]:
     return errors
 
 
-def lower(model: Model) -> Program:
+def lower(model: Model, broken: Iterable[str] = ()) -> Program:
     """The Program of a Model: outputs `loss` (to be minimised), `predict`, `report NAME` for each report, and the residual
-    `constraint NAME` of each constraint."""
+    `constraint NAME` of each constraint. SymmlErrors holds all mistakes but those that follow from `broken` names."""
     tensors = {t.name: t for t in model.inputs}
     low = Lowering(
         model.dims,
@@ -360,6 +369,7 @@ def lower(model: Model) -> Program:
         graphs=model.graphs,
         iterations=model.iterations,
         lacking=bool(model.masks or model.ragged),
+        broken=set(broken),
     )
     errors = [*lower_all(low, model.definitions), *iterate_all(low), *_unknown_parts(model), *_wrong_starts(model)]
     outputs: dict[str, Tensor] = {}
@@ -372,17 +382,13 @@ def lower(model: Model) -> Program:
     for key, node, is_scalar in wanted:
         try:
             outputs[key] = low.output(key, _checked(low, key, node, is_scalar), model.objective)
-        except PoisonedName:
-            errors += unknown_names(low, node)
         except SymmlError as error:
-            errors.append(error)
+            errors += told(low, error, [node], low.broken)
     for c in model.constraints:
         try:
             outputs[c.output] = feasible.residual(low, c)
-        except PoisonedName:
-            errors += [e for side in (c.left, c.right) if side is not None for e in unknown_names(low, side)]
         except SymmlError as error:
-            errors.append(error)
+            errors += told(low, error, [side for side in (c.left, c.right) if side is not None], low.broken)
     if errors:
         raise SymmlErrors(errors)
     return Program((*model.inputs, *low.noise), tuple(low.statements), outputs, tuple(low.requires))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from symml.model.lower import Lowering
 
 
+STANDARD = "StandardNormal"
+
+
 def define(low: Lowering, node: tree.Define) -> Value:
     """The value of a definition by `draw`."""
     (distribution,) = node.value.args if len(node.value.args) == 1 else (None,)
@@ -49,7 +52,7 @@ def define(low: Lowering, node: tree.Define) -> Value:
 
 def _moments(low: Lowering, distribution: tree.Expr, env: dict[str, Index]) -> tuple[sympy.Expr, sympy.Expr]:
     """Mean and deviation of a normal distribution."""
-    if isinstance(distribution, tree.Name) and distribution.id == "StandardNormal":
+    if isinstance(distribution, tree.Name) and distribution.id == STANDARD:
         return sympy.Integer(0), sympy.Integer(1)
     if isinstance(distribution, tree.Call) and distribution.function == "Normal" and len(distribution.args) == 2:
         values = [low.expression(a, env) for a in distribution.args]

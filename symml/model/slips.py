@@ -5,7 +5,7 @@ slips(page)  ->  [SpecError("'G' before a blank is a factor, not a call", ...), 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from symml.errors import SpecError
 from symml.model.builtins import BUILTINS
@@ -19,23 +19,23 @@ Names = Mapping[str, tuple[str, tuple]]
 
 def slips(page: tree.Tree) -> list[SpecError]:
     """Every slip of a page."""
-    declared = _declared(page)
+    given = declared(page.statements)
     found = [*_settings(page)]
     for statement in page.statements:
         if isinstance(statement, tree.Objective):
-            found += _missing_comma(statement, declared)
+            found += _missing_comma(statement, given)
         for node in tree.walk(statement):
             if isinstance(node, tree.Binary):
-                found += [e for rule in _RULES for e in rule(node, declared)]
-            elif isinstance(node, tree.Name) and node.id not in declared and not isinstance(statement, tree.Head):
+                found += [e for rule in _RULES for e in rule(node, given)]
+            elif isinstance(node, tree.Name) and node.id not in given and not isinstance(statement, tree.Head):
                 found += _underscored(node)
     return found
 
 
-def _declared(page: tree.Tree) -> Names:
-    """The names that a page gives a meaning: of what kind, and with what shape."""
+def declared(statements: Iterable[tree.Statement]) -> Names:
+    """The names that statements give a meaning: of what kind, and with what shape."""
     found: dict[str, tuple[str, tuple]] = {}
-    for s in page.statements:
+    for s in statements:
         if isinstance(s, tree.Declare):
             found |= {item.name.id: (s.kind, item.shape) for item in s.items}
         elif isinstance(s, tree.Define | tree.Distributed | tree.Iterate):

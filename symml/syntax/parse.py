@@ -1,6 +1,7 @@
 """Text to Tree. Every statement is parsed by itself, so all mistakes of a file are found at once.
 
 parse(Source("page.symml", "model m\n..."))  ->  Tree          raises SymmlErrors
+parse_sound(source)                          ->  Tree, errors
 parse_expression(Source("-e", "tr(X' A X)"))  ->  Expr
 """
 
@@ -33,6 +34,14 @@ MOST_ERRORS = 100
 
 def parse(source: Source) -> tree.Tree:
     """The Tree of a page."""
+    page, errors = parse_sound(source)
+    if errors:
+        raise SymmlErrors(errors)
+    return page
+
+
+def parse_sound(source: Source) -> tuple[tree.Tree, list[SymmlError]]:
+    """The statements of a page that could be read, and the mistakes in all others."""
     _limit(source)
     errors: list[SymmlError] = []
     found, expected = pieces(source, errors)
@@ -43,9 +52,7 @@ def parse(source: Source) -> tree.Tree:
             break
     if not found and not errors:
         errors.append(SpecError("the page is empty", Span(source, 1, 1), fix="begin with: model NAME"))
-    if errors:
-        raise SymmlErrors(_without_echoes(errors))
-    return tree.Tree(source, tuple(nodes), tuple(expected), span=Span(source, 1, 1))
+    return tree.Tree(source, tuple(nodes), tuple(expected), span=Span(source, 1, 1)), _without_echoes(errors)
 
 
 def _without_echoes(errors: list[SymmlError]) -> list[SymmlError]:
