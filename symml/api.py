@@ -214,9 +214,10 @@ class Model:
         """A saved fit of this page, such as `runs/NAME`; a page that has changed since then is refused."""
         return Fit(pipeline.restore(self.source, Path(folder), target))
 
-    def emit(self, dtype: str = "float64") -> str:
-        """A standalone module with value_and_grad, fit and predict."""
-        return pipeline.emit(self.source, pipeline.Options(dtype=dtype))
+    def emit(self, dtype: str = "float64", large: bool = False) -> str:
+        """A standalone module with value_and_grad, fit and predict; `large`: that of large data, whose sums `train` adds
+        up in chunks, to the same bits."""
+        return pipeline.emit(self.source, pipeline.Options(dtype=dtype, chunks=large))
 
     def _repr_latex_(self) -> str:
         return self.loss()._repr_latex_()

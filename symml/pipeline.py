@@ -216,11 +216,11 @@ def _reference(source: Source, options: Options) -> Kernel:
 
 
 def emit(source: Source, options: Options) -> str:
-    """A standalone module of a page."""
+    """A standalone module of a page; with `options.chunks` that of large data."""
     from symml.targets import whitelist
     from symml.targets.module.wrap import standalone
 
-    text, facts = build(source, replace(options, chunks=options.target == "cpu"))
+    text, facts = build(source, options)
     if facts["split"] and any(d["sparse"] for d in facts["data"]):
         raise UnsupportedError("a standalone module does not split sparse rows yet", fix="train with symml run")
     module = standalone(text, facts, options.dtype, options.target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -209,10 +210,14 @@ def emit(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The module's file; without it, stdout.")] = None,
     target: Target = "cpu",
     dtype: Dtype = "float64",
+    large: Annotated[
+        bool, typer.Option("--large", help="The module of large data, which `run` takes for them: the same bits.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write a standalone module with value_and_grad, fit and predict."""
-    text = pipeline.emit(pipeline.read(spec), fit_options(target, dtype, []))
+    options = replace(fit_options(target, dtype, []), chunks=large and target == "cpu")
+    text = pipeline.emit(pipeline.read(spec), options)
     if out is None:
         typer.echo(text, nl=False)
     else:

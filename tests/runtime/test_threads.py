@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from check import page, standalone
 
+import symml
 from symml import pipeline
 from symml.errors import SpecError
 from symml.runtime import crew_loops, launch
@@ -97,17 +98,38 @@ def test_fits_agree_to_the_bit(large):
 
 def test_a_standalone_module_holds_the_kernel_of_large_data():
     kernel, _ = pipeline.build(page(PAGE), pipeline.Options(chunks=True))
-    assert kernel.removeprefix("import math").strip() in pipeline.emit(page(PAGE), pipeline.Options())
+    told, plain = symml.parse(PAGE).emit(large=True), symml.parse(PAGE).emit()
+    assert kernel.removeprefix("import math").strip() in told and "run_chunks" not in plain
+    assert "added up in chunks" in told and "--large emits the order of large data" in plain
+
+
+STAGES = """dims n, d
+data X[n, d], weight v[n] > 0
+param w[d]
+m[j] = mean[i] X[i, j]
+minimize 1/n sum[i] softplus(sum[j] (X[i, j] - m[j]) w[j]) + sum[j] w[j]^2
+"""
+
+
+def test_a_pass_that_reads_the_sums_of_an_earlier_one():
+    """The total of the weights is a number, the means are an array; both are sums of chunks themselves."""
+    data, found = {"X": DATA["X"], "v": RNG.random(N) + 0.5}, []
+    for target in ("reference", "cpu"):
+        kernel, _, bound, _ = pipeline.prepared(page(STAGES), pipeline.Options(target=target, threads=2), data, 0)
+        assert kernel.manifest["functions"]["value_and_grad"]["chunks"]["regions"] == 2
+        with Crew(kernel) as crew:
+            given, g = launch.arguments(crew, "value_and_grad", bound.arrays, bound.dims, {}), np.zeros(D)
+            found.append((kernel.module.value_and_grad(np.linspace(-0.3, 0.3, D), g, *given), g))
+            assert crew.threads == (2 if target == "cpu" else 1)
+    (told, slope), (value, g) = found
+    assert abs(told - value) < 1e-13 * abs(value) and np.abs(slope - g).max() < 1e-13 * np.abs(g).max()
 
 
 @pytest.mark.full
 def test_a_standalone_module_agrees_to_the_bit(large):
     kernel, bound = large
-    module = standalone(pipeline.emit(page(PAGE), pipeline.Options()))
+    module = standalone(pipeline.emit(page(PAGE), pipeline.Options(chunks=True)))
     assert np.array_equal(module.fit(DATA)["x"], launch.train(launch.problem(kernel, bound, {}, 0))[0])
-    few = {name: a[:300] for name, a in DATA.items()}
-    small, bound = prepared(data=few)
-    assert np.array_equal(module.fit(few)["x"], launch.train(launch.problem(small, bound, {}, 0))[0])
 
 
 def test_a_fork_and_fits_side_by_side_do_not_disturb_each_other(large):

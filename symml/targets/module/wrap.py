@@ -51,9 +51,20 @@ def _docstring(m: Mapping, needs: str) -> str:
         "value_and_grad(x, g, data, work) writes the gradient of the loss at the parameter vector x into g.",
         "fit(data) trains on arrays by name; predict(model, data) applies the result.",
         needs,
+        *_order(m),
     ]
     text = "\n".join(lines)
     return '"""' + text.replace("\\", "\\\\").replace('"', "'") + '\n"""'
+
+
+def _order(m: Mapping) -> list[str]:
+    """Which order of sums the module has, where there are two."""
+    functions = m["functions"].values()
+    if any(f.get("cut") for f in functions):
+        return ["Sums over many rows are added up in chunks, as symml does with large data."]
+    return ["Rows are added up one after the other; --large emits the order of large data."] * any(
+        f.get("chunks") for f in functions
+    )
 
 
 def _functions(path: Path) -> str:

@@ -66,11 +66,16 @@ def places(p: LoopProgram, dims: Sequence[Dim]) -> Places | None:
     if not regions:
         return None
     summed = dict.fromkeys(t for r in regions for t in row_sums(r))
-    touched = dict.fromkeys(t for r in regions for s in statements_of(r) for t in (*reads(s), s.out))
-    arrays = tuple(t for t in touched if t.shape and t not in p.local and t not in summed)
-    given = tuple(t for t in touched if not t.shape and t not in summed)
+    read = dict.fromkeys(t for r in regions for t in _touched(r) if t not in row_sums(r))
+    arrays = tuple(t for t in read if t.shape and t not in p.local)
+    given = tuple(t for t in read if not t.shape)
     parts = tuple(t for t in summed if t.shape)
     return Places(regions, parts, tuple(t for t in summed if not t.shape), given, arrays, tuple(dims))
+
+
+def _touched(region: Region) -> tuple[Tensor, ...]:
+    """What the statements of a region read and write, in order."""
+    return tuple(dict.fromkeys(t for s in statements_of(region) for t in (*reads(s), s.out)))
 
 
 class ChunkPrinter(Printer):
@@ -109,7 +114,7 @@ class ChunkPrinter(Printer):
 
     def _read(self, region: Region) -> tuple[list[Tensor], list[tuple[str, int, Tensor]]]:
         """The numbers that a region reads, and (variable, place of its address, tensor) of the arrays that it touches."""
-        touched = {t for s in statements_of(region) for t in (*reads(s), s.out)}
+        touched = set(_touched(region)) - set(row_sums(region))  # a sum of an earlier region is read as any other
         numbers = [t for t in self.places.given if t in touched]
         first = self.places.at_arrays
         arrays = [(self.storage[t], first + k, t) for k, t in enumerate(self.places.arrays) if t in touched]
