@@ -171,9 +171,9 @@ class Model:
         share passes over large data (all usable cores; any number gives the same bits); checkpoint: a folder where the
         run is kept every some seconds; resume: the folder of a run to go on with, to the same bits.
         """
-        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {}, threads=threads)
+        options = pipeline.Options(target=target, dtype=dtype, hypers=hyper or {}, threads=threads, plain=True)
         return Fit(
-            pipeline.train(self.source, options, data, seed, keeping=pipeline.keeping(checkpoint, resume, every))
+            pipeline.train(self.source, options, data, seed, keeping=pipeline.keeping_of(checkpoint, resume, every))
         )
 
     def bootstrap(

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60  # of a table on the screen
 MOST_ERRORS = 20
+TOLD = {
+    "tuned": "",
+    "plain": "first result, by a plain kernel; the tuned one is compiled behind it (SYMML_PLAIN=0 waits for it)",
+    "reference": "interpreted (reference)",
+}
 ACTIVE = 1e-6  # a multiplier above this says that its constraint holds the solution
 
 
@@ -85,7 +90,7 @@ def figures(result: Result) -> list[str]:
     gradient = f"   KKT residual {o['kkt']:.0e}" if "kkt" in o else gradient
     gradient += f"   duality gap {o['gap']:.0e}" if "gap" in o else ""
     sign = -1 if m["sense"] == "maximize" else 1
-    lines = [cached if result.kernel.module.__class__.__name__ == "module" else "interpreted (reference)"]
+    lines = [TOLD[result.kernel_name] or cached]
     if m["method"]["reason"]:
         lines.append(f"{m['method']['name']}: {m['method']['reason']}")
     steps = f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}"
@@ -188,6 +193,7 @@ def document(result: Result, found: Uncertainty | None = None) -> dict:
         "params_in_data_units": {k: np.asarray(v).tolist() for k, v in result.params_in_data_units.items()},
         "notes": list(result.bound.notes),
         "cached": result.cached,
+        "kernel": result.kernel_name,
         "seconds": {"prepare": result.prepare_seconds, "train": result.train_seconds},
         **({} if found is None else {"errors": error_document(found)}),
     }

@@ -8,7 +8,6 @@ Rooms are imported inside functions, so that a warm run (a cached kernel) loads 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,16 +15,17 @@ from typing import TYPE_CHECKING
 
 from symml.analysis import Analysis, analyse, canonical, differentiate, load, read  # noqa: F401  the stages are in reach here
 from symml.errors import SpecError, UnsupportedError
+from symml.kernels import assembled, build, entry, for_sizes, kernel
 from symml.results import Result
+from symml.runtime.keeping import EVERY, Keeping, keeping_of  # noqa: F401  what a user asks of checkpoints
 from symml.source import Source
 
 if TYPE_CHECKING:
     import numpy as np
     from sympy import Expr
 
-    from symml.loops.plan import Plan
+    from symml.first import Cold
     from symml.methods.convexity import Certificate
-    from symml.model.model import Train
     from symml.runtime.bind import Bound
     from symml.runtime.launch import DivergedError, Kernel, Problem, Watch
     from symml.runtime.many import Fits
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from symml.runtime.uncertainty import Uncertainty
 
 TARGETS = ("reference", "cpu", "cuda")
-EVERY = 30.0  # seconds between two checkpoints
 
 
 @dataclass(frozen=True)
 class Options:
     """What a user may choose for a fit; `purpose` says what the kernel holds: a fit, or the Hessian for its errors or for
-    its curvature. `threads`: None takes all usable cores; `chunks`: passes over rows are cut, which large data ask for."""
+    its curvature. `threads`: None takes all usable cores; `chunks`: passes over rows are cut, which large data ask for.
+    With `plain`, a plain kernel may give the result while the tuned one is not compiled (first.py)."""
 
     target: str = "cpu"
     dtype: str = "float64"
@@ -48,6 +48,7 @@ class Options:
     hypers: Mapping[str, float] = field(default_factory=dict)
     threads: int | None = None
     chunks: bool = False
+    plain: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -123,95 +124,6 @@ def analysis_lines(facts: Mapping, form: str) -> list[str]:
     return analysis_lines(facts, form)
 
 
-# kernels
-
-
-def build(source: Source, options: Options) -> tuple[str, dict]:
-    """The module's source and manifest, from text."""
-    from symml.targets import whitelist
-
-    text, facts, _ = _assembled(source, options)
-    whitelist.check(text)
-    return text, facts
-
-
-def _assembled(source: Source, options: Options) -> tuple[str, dict, Plan]:
-    """Source, manifest and Plan of a kernel."""
-    from symml.assemble.curvature import curvature_plan, errors_plan, sandwich_plan
-    from symml.assemble.manifest import manifest
-    from symml.assemble.plan import plan
-
-    a = analyse(source)
-    plans = {"errors": errors_plan, "sandwich": sandwich_plan, "curvature": curvature_plan}
-    plan_, more = plans[options.purpose](a) if options.purpose in plans else (plan(a, options), {})
-    text, functions = _module_source(plan_, options, a.model.train)
-    rows = formulas(a) if options.purpose == "fit" else []
-    return text, {**manifest(a, plan_, functions, rows, options), **more}, plan_
-
-
-def _module_source(plan_: Plan, options: Options, train: Train | None) -> tuple[str, dict]:
-    """The module of a target: source and manifest of its functions."""
-    if options.target == "cuda":
-        from symml.targets.numba_cuda.config import Config as CudaConfig
-        from symml.targets.numba_cuda.wrap import module_source as cuda_source
-
-        pairs = int(train.options.get("memory", 0)) if train else 0
-        return cuda_source(plan_, CudaConfig(options.dtype, scratch=max(CudaConfig.scratch, pairs)))
-    from symml.targets.numba_cpu.config import Config
-    from symml.targets.numba_cpu.wrap import module_source
-
-    return module_source(plan_, Config(options.dtype, options.boundscheck, options.chunks))
-
-
-def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
-    """The compiled kernel of a page, and whether it came from the cache."""
-    from symml.runtime import cache
-    from symml.runtime.launch import Kernel, load_module
-
-    if options.target == "reference":
-        return _reference(source, options), False
-    if options.target == "cuda":
-        from symml.runtime.launch_cuda import require_device
-
-        require_device()
-    named = (source.text, options.target, options.dtype, str(options.boundscheck), options.purpose)
-    folder = cache.entry(cache.key(*named, *["chunks"] * options.chunks))
-    found = cache.load(folder)
-    if found is None:
-        with cache.locked(folder):
-            text, facts = cache.load(folder) or cache.store(folder, *build(source, options))
-    else:
-        text, facts = found
-    from symml.targets import whitelist
-
-    whitelist.check(text)
-    return Kernel(facts, load_module(folder / "kernel.py", text), options.dtype), found is not None
-
-
-def _for_sizes(
-    source: Source, options: Options, found: tuple[Kernel, bool], dims: Mapping[str, int]
-) -> tuple[Kernel, bool]:
-    """The kernel itself, or that of large data: its passes over rows are cut in chunks, which threads share."""
-    from symml.runtime.crew import usable_threads
-    from symml.runtime.launch import cut_manifest, is_large
-
-    k, cached = found
-    if options.target == "cuda" or not is_large(k.manifest, dims):
-        return found
-    if options.target == "cpu":
-        other, again = kernel(source, replace(options, chunks=True))
-        k, cached = replace(k, module=other.module), cached and again
-    return replace(k, manifest=cut_manifest(k.manifest), threads=options.threads or usable_threads()), cached
-
-
-def _reference(source: Source, options: Options) -> Kernel:
-    from symml.runtime.launch import Kernel
-    from symml.targets.reference import namespace
-
-    _, facts, plan_ = _assembled(source, options)
-    return Kernel(json.loads(json.dumps(facts)), namespace(plan_), options.dtype)
-
-
 # the user's runs
 
 
@@ -228,24 +140,6 @@ def emit(source: Source, options: Options) -> str:
     return module
 
 
-@dataclass(frozen=True)
-class Keeping:
-    """Where a run's checkpoints go, every how many seconds, and the folder of the run to go on with."""
-
-    checkpoint: Path | None = None
-    resume: Path | None = None
-    every: float = EVERY
-
-
-def keeping(checkpoint: str | Path | None, resume: str | Path | None, every: float = EVERY) -> Keeping | None:
-    """What a user asks of checkpoints; None where nothing."""
-    if not every >= 0.0:
-        raise SpecError(f"checkpoints every {every:g} seconds make no sense", fix="a number of seconds from 0 on")
-    if checkpoint is None and resume is None:
-        return None
-    return Keeping(Path(checkpoint) if checkpoint else None, Path(resume) if resume else None, every)
-
-
 def train(
     source: Source,
     options: Options,
@@ -257,10 +151,50 @@ def train(
     """A page trained on its data; `values` (arrays, frames, Paths by name) go before the files of the page."""
     import time
 
+    start = time.perf_counter()
+    cold = _cold(source, options, keeping)
+    if cold is None:
+        k, cached, bound, chosen = prepared(source, options, values, seed)
+    else:
+        bound, chosen = _bound(cold.manifest, source, options, values, seed)
+        found = cold.result(
+            bound,
+            options.hypers,
+            chosen,
+            lambda k: _fitted(source, options, k, False, bound, chosen, start, watch, None),
+        )
+        if found is not None:
+            return found
+        k, cached = for_sizes(source, options, (kernel(source, options)[0], False), bound.dims)
+    return _fitted(source, options, k, cached, bound, chosen, start, watch, keeping)
+
+
+def _cold(source: Source, options: Options, keeping: Keeping | None) -> Cold | None:
+    """A page whose first result may be a plain kernel's: no run that is kept, for it goes on to the same bits."""
+    asked = options.plain and (options.target, options.dtype, options.purpose) == ("cpu", "float64", "fit")
+    if not asked or options.boundscheck or keeping is not None:
+        return None
+    from symml.first import cold
+
+    return cold(entry(source, options), lambda: assembled(source, options))
+
+
+def _fitted(
+    source: Source,
+    options: Options,
+    k: Kernel,
+    cached: bool,
+    bound: Bound,
+    chosen: int,
+    start: float,
+    watch: Watch | None,
+    keeping: Keeping | None,
+) -> Result:
+    """The fit by one kernel; `start` is when its preparation began."""
+    import time
+
     from symml.runtime import launch
 
-    start = time.perf_counter()
-    k, cached, bound, chosen = prepared(source, options, values, seed)
     found = _searched(k, bound, options.hypers, chosen, watch)
     if found is not None:
         options = replace(options, hypers={**options.hypers, **found["chosen"]})
@@ -292,13 +226,19 @@ def prepared(
     source: Source, options: Options, values: Mapping[str, object], seed: int | None
 ) -> tuple[Kernel, bool, Bound, int]:
     """The kernel, whether it was cached, its data and the seed."""
+    found = kernel(source, options)
+    bound, chosen = _bound(found[0].manifest, source, options, values, seed)
+    return *for_sizes(source, options, found, bound.dims), bound, chosen
+
+
+def _bound(
+    m: Mapping, source: Source, options: Options, values: Mapping[str, object], seed: int | None
+) -> tuple[Bound, int]:
+    """The data of a page and the seed of its run."""
     from symml.runtime.bind import bind
 
-    k, cached = kernel(source, options)
-    bound = bind(k.manifest, values, Path(source.name).parent, options.dtype)
-    k, cached = _for_sizes(source, options, (k, cached), bound.dims)
-    chosen = seed if seed is not None else int(k.manifest["method"]["options"].get("seed", 0))
-    return k, cached, bound, chosen
+    bound = bind(m, values, Path(source.name).parent, options.dtype)
+    return bound, seed if seed is not None else int(m["method"]["options"].get("seed", 0))
 
 
 def _kept(
@@ -416,7 +356,7 @@ def errors(result: Result, kind: str, target: str = "cpu") -> Uncertainty:
     options = Options(
         target=target, purpose="sandwich" if kind == "sandwich" else "errors", threads=result.kernel.threads
     )
-    k, _ = _for_sizes(page, options, kernel(page, options), result.bound.dims)
+    k, _ = for_sizes(page, options, kernel(page, options), result.bound.dims)
     p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
     return uncertainty.uncertainty(k, p, kind)
 
@@ -427,7 +367,7 @@ def sharpness(result: Result, target: str = "cpu") -> Sharpness:
 
     page = Source("page.symml", result.page)
     options = Options(target=target, purpose="curvature", threads=result.kernel.threads)
-    k, _ = _for_sizes(page, options, kernel(page, options), result.bound.dims)
+    k, _ = for_sizes(page, options, kernel(page, options), result.bound.dims)
     p = launch.problem(result.kernel, result.bound, result.hypers, 0, start=result.x)
     return sharpness.sharpness(k, p)
 

@@ -34,6 +34,13 @@ class Result:
     page: str
 
     @property
+    def kernel_name(self) -> str:
+        """Whose numbers these are: the `tuned` kernel's, the `plain` one's that stood in for it, or the `reference`."""
+        if self.kernel.plain:
+            return "plain"
+        return "tuned" if self.kernel.module.__class__.__name__ == "module" else "reference"
+
+    @property
     def params(self) -> dict:
         from symml.runtime.launch import parameters
 

@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 os.environ.setdefault("SYMML_CACHE", os.path.join(tempfile.gettempdir(), f"symml-tests-{os.getuid()}"))
+os.environ.setdefault("SYMML_PLAIN", "0")  # what is tested is the tuned kernel; tests of the plain one switch it on
 
 
 def pytest_addoption(parser):

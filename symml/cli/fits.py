@@ -67,7 +67,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Do what the page asks: formulas, training, report, predictions; saved under runs/NAME."""
-    keeping = pipeline.keeping(checkpoint, resume, every)
+    keeping = pipeline.keeping_of(checkpoint, resume, every)
     try:
         result = _trained(spec, fit_options(target, dtype, list(given), threads), seed, list(data), as_json, keeping)
     except NumericError as error:
@@ -102,7 +102,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train and print the figures; nothing is written."""
-    keeping = pipeline.keeping(checkpoint, resume, every)
+    keeping = pipeline.keeping_of(checkpoint, resume, every)
     result = _trained(spec, fit_options(target, dtype, list(given), threads), seed, list(data), as_json, keeping)
     found = pipeline.errors(result, errors) if errors else None
     if as_json:

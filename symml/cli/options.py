@@ -55,7 +55,7 @@ def fit_options(target: str, dtype: str, given: list[str], threads: int | None =
         if value not in known:
             raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
     hypers = {k: number(k, v) for k, v in pairs(given)}
-    return pipeline.Options(target=target, dtype=dtype, hypers=hypers, threads=threads)
+    return pipeline.Options(target=target, dtype=dtype, hypers=hypers, threads=threads, plain=True)
 
 
 def pairs(given: list[str]) -> list[tuple[str, str]]:

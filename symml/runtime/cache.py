@@ -73,16 +73,40 @@ def entry(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Only one process builds an entry; the others wait and then find it. The lock goes with its process."""
+def locked(folder: Path, work: str = "") -> Iterator[None]:
+    """Only one process builds an entry (or does other work on it); the others wait and then find it done. The lock goes
+    with its process."""
     try:
         import fcntl
     except ImportError:  # elsewhere several may build the same entry, one after another
         yield
         return
-    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+    with _lock(folder, work).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def is_locked(folder: Path, work: str = "") -> bool:
+    """Does a process hold the lock?"""
+    try:
+        import fcntl
+
+        with _lock(folder, work).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        pass
+    return False
+
+
+def _lock(folder: Path, work: str) -> Path:
+    return folder.parent / f".{'.'.join(filter(None, (folder.name, work)))}.lock"
+
+
+def holds(folder: Path, function: str) -> bool:
+    """Has a function of the entry been compiled, for whichever types?"""
+    return next(folder.glob(f"{function}.*.bin"), None) is not None
 
 
 def load(folder: Path) -> tuple[str, dict] | None:
@@ -157,8 +181,9 @@ def _forget(newest: Path) -> None:
                 entries.append((path.stat().st_mtime, path))
     for _, path in sorted(entries)[: max(0, len(entries) + 1 - MOST_ENTRIES)]:
         shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            (path.parent / f".{path.name}.lock").unlink()
+        for lock in path.parent.glob(f".{path.name}.*lock"):
+            with contextlib.suppress(OSError):
+                lock.unlink()
 
 
 # compiled functions

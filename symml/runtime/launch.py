@@ -31,12 +31,14 @@ Between = Callable[[Mapping[str, np.ndarray]], None]
 
 @dataclass(frozen=True)
 class Kernel:
-    """A module of functions and the manifest that says how to call them; `threads` share a pass over many rows."""
+    """A module of functions and the manifest that says how to call them; `threads` share a pass over many rows; `plain`: it
+    stands in for a tuned one."""
 
     manifest: Mapping
     module: object
     dtype: str
     threads: int = 1
+    plain: bool = False
 
 
 def load_module(path: Path, source: str) -> types.ModuleType:

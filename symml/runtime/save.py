@@ -84,6 +84,7 @@ def save(folder: Path, result: object) -> Path:
         "columns": bound.columns,
         "report": dict(result.report),
         "hyper": dict(result.hypers),
+        "kernel": result.kernel_name,
         **result.outcome,
     }
     write_whole(folder / "fit.json", json.dumps(facts, indent=1).encode())

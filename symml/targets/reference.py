@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,12 @@ from symml.loops.plan import Function, Plan
 ALGORITHMS = Path(__file__).parent.parent / "algorithms"
 
 
-def namespace(plan: Plan) -> types.SimpleNamespace:
-    """All functions of a plan."""
+def namespace(plan: Plan, before: Callable[[], None] | None = None) -> types.SimpleNamespace:
+    """All functions of a plan; `before` is called before each evaluation, and may end a run by an exception."""
     made: dict[str, object] = {"np": np, "math": math}
     for f in plan.functions:
-        made[f.name] = _function(f, plan)
+        function = _function(f, plan)
+        made[f.name] = function if before is None else _after(before, function)
     if plan.optimizer is not None:
         made["gather"] = _gather(plan, made)
     if plan.update is not None:
@@ -33,6 +34,14 @@ def namespace(plan: Plan) -> types.SimpleNamespace:
         exec(compile((ALGORITHMS / f"{name}.py").read_text(), f"{name}.py", "exec"), made)
     made["initialise"] = _initialise(plan, made)
     return types.SimpleNamespace(**made)
+
+
+def _after(before: Callable[[], None], function: Callable) -> Callable:
+    def both(*args):
+        before()
+        return function(*args)
+
+    return both
 
 
 def _values(

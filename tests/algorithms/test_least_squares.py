@@ -174,6 +174,6 @@ def test_a_run_that_goes_on_ends_on_the_same_bits(tmp_path):
             raise Enough
 
     with pytest.raises(Enough):
-        pipeline.train(source, options, data, 0, stop, pipeline.keeping(tmp_path / "run", None, 0.0))
-    rest = pipeline.train(source, options, data, 0, None, pipeline.keeping(None, tmp_path / "run", 0.0))
+        pipeline.train(source, options, data, 0, stop, pipeline.keeping_of(tmp_path / "run", None, 0.0))
+    rest = pipeline.train(source, options, data, 0, None, pipeline.keeping_of(None, tmp_path / "run", 0.0))
     assert np.array_equal(rest.x, whole.x)

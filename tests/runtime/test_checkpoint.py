@@ -216,35 +216,35 @@ def test_interrupted_and_resumed_from_outside(tmp_path, monkeypatch):
     whole = run()
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match=r"go on with --resume .*ck"):
-        run(keeping=pipeline.keeping(tmp_path / "ck", None), watch=interrupting(30))
+        run(keeping=pipeline.keeping_of(tmp_path / "ck", None), watch=interrupting(30))
     assert signal.getsignal(signal.SIGINT) is before
     assert 0 < checkpoint.newest(tmp_path / "ck").arrays["counters"][0] < 90
-    again = run(keeping=pipeline.keeping(None, tmp_path / "ck"))
+    again = run(keeping=pipeline.keeping_of(None, tmp_path / "ck"))
     assert again.x.tobytes() == whole.x.tobytes() and again.outcome["history"] == whole.outcome["history"]
-    ended = run(keeping=pipeline.keeping(None, tmp_path / "ck"))  # a run that has ended stays as it is
+    ended = run(keeping=pipeline.keeping_of(None, tmp_path / "ck"))  # a run that has ended stays as it is
     assert ended.x.tobytes() == whole.x.tobytes() and ended.outcome["steps"] == 90
 
 
 def test_resume_may_write_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(drive, "PIECE", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        run(keeping=pipeline.keeping(tmp_path / "a", None), watch=interrupting(5))
+        run(keeping=pipeline.keeping_of(tmp_path / "a", None), watch=interrupting(5))
     kept = checkpoint.newest(tmp_path / "a").number
-    run(keeping=pipeline.keeping(tmp_path / "b", tmp_path / "a"))
+    run(keeping=pipeline.keeping_of(tmp_path / "b", tmp_path / "a"))
     assert checkpoint.newest(tmp_path / "a").number == kept
     assert checkpoint.newest(tmp_path / "b").arrays["status"][0] == drive.FINISHED
 
 
 def test_every(tmp_path, monkeypatch):
     monkeypatch.setattr(drive, "PIECE", 0.0)
-    run(keeping=pipeline.keeping(tmp_path / "often", None, 0.0))
-    run(keeping=pipeline.keeping(tmp_path / "seldom", None, 1e9))
+    run(keeping=pipeline.keeping_of(tmp_path / "often", None, 0.0))
+    run(keeping=pipeline.keeping_of(tmp_path / "seldom", None, 1e9))
     assert checkpoint.newest(tmp_path / "often").number == 91
     assert checkpoint.newest(tmp_path / "seldom").number == 2, "its begin and its end"
     with pytest.raises(SpecError, match="make no sense"):
-        pipeline.keeping(tmp_path, None, -1.0)
+        pipeline.keeping_of(tmp_path, None, -1.0)
     with pytest.raises(SpecError, match="make no sense"):
-        pipeline.keeping(tmp_path, None, float("nan"))
+        pipeline.keeping_of(tmp_path, None, float("nan"))
 
 
 def test_the_python_face(tmp_path, monkeypatch):
@@ -279,7 +279,7 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kept") / "ck"
-    run(keeping=pipeline.keeping(folder, None))
+    run(keeping=pipeline.keeping_of(folder, None))
     return folder
 
 
@@ -288,7 +288,7 @@ def test_another_run_is_refused(kept, change):
     how, words = CHANGES[change]
     before = sorted(kept.iterdir())
     with pytest.raises(DataError, match=words) as caught:
-        run(keeping=pipeline.keeping(None, kept), **how)
+        run(keeping=pipeline.keeping_of(None, kept), **how)
     assert "belongs to another run" in str(caught.value) and "undo the change" in caught.value.fix
     assert sorted(kept.iterdir()) == before
 
@@ -296,12 +296,12 @@ def test_another_run_is_refused(kept, change):
 def test_another_version_is_refused(kept, monkeypatch):
     monkeypatch.setattr(checkpoint.metadata, "version", lambda name: "9.9")
     with pytest.raises(DataError, match=r"the version of symml was .* and is 9\.9"):
-        run(keeping=pipeline.keeping(None, kept))
+        run(keeping=pipeline.keeping_of(None, kept))
 
 
 def test_a_used_folder_is_refused(kept):
     with pytest.raises(FileError, match="holds checkpoints already") as caught:
-        run(keeping=pipeline.keeping(kept, None))
+        run(keeping=pipeline.keeping_of(kept, None))
     assert f"--resume {kept}" in caught.value.fix
 
 

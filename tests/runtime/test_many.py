@@ -11,7 +11,7 @@ import pytest
 from check import EXAMPLES, page
 from runs import ADAM, HEAD, LOSS, RNG, N, X, Y
 
-from symml import api, pipeline
+from symml import api, kernels, pipeline
 from symml.errors import DataError
 from symml.runtime import launch, many
 from symml.runtime.bind import bind
@@ -192,7 +192,7 @@ def test_all_fits_are_of_one_compile(tmp_path, monkeypatch, method):
     monkeypatch.setenv("SYMML_CACHE", str(tmp_path))
     built = []
     build = pipeline.build
-    monkeypatch.setattr(pipeline, "build", lambda *args: built.append(args) or build(*args))
+    monkeypatch.setattr(kernels, "build", lambda *args: built.append(args) or build(*args))
     source = page(f"{HEAD.replace('0.01', '0.011')}{LOSS}train with {method}")  # no other test has loaded it
     module = bootstrap(2, source).kernel.module
     compiled = {name: f for name, f in vars(module).items() if hasattr(f, "signatures")}

@@ -158,11 +158,11 @@ def test_finite_runs_are_not_blamed():
 
 def test_the_checkpoint_holds_the_last_finite_state(tmp_path):
     text = f"{SQUARES}train with adam(lr = 1e200, batch = 16, epochs = 4)"
-    error = diverge(text, "reference", keeping=pipeline.keeping(tmp_path / "ck", None))
+    error = diverge(text, "reference", keeping=pipeline.keeping_of(tmp_path / "ck", None))
     kept = checkpoint.newest(tmp_path / "ck")
     assert kept.arrays["x"].tobytes() == error.x.tobytes() and kept.arrays["status"][0] == drive.DIVERGENCE
     again = diverge(
-        text, "reference", keeping=pipeline.keeping(None, tmp_path / "ck")
+        text, "reference", keeping=pipeline.keeping_of(None, tmp_path / "ck")
     )  # gone on with, it stays diverged
     assert (again.step, again.span.place) == (error.step, error.span.place)
 
