@@ -50,8 +50,7 @@ def scaled_qr(x, scalars, counters, data, work, tangent_data, tangent_work, m):
     counters[1] = rank
     scalars[0] = abs(R[0, 0]) / abs(R[rank - 1, rank - 1]) if rank > 0 else 0.0
     y, dy = np.zeros(p), np.zeros(p)
-    f, g = np.zeros(m), np.zeros(p)
-    f[:] = b
+    f, g = b.copy(), np.zeros(p)
     last = math.inf
     r[:] = 0.0
     for k in range(ROUNDS):

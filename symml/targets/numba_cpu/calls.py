@@ -67,7 +67,8 @@ def run_chunks(crew, job, n, limit, block, call):
 @njit(cache=True, error_model="numpy")
 def add_chunks(out, parts, count):
     """The sums of the chunks, added in their order; the first one holds what was there before."""
-    out[:] = parts[0]
+    for k in range(out.shape[0]):
+        out[k] = parts[0, k]
     for chunk in range(1, count):
         for k in range(out.shape[0]):
             out[k] += parts[chunk, k]

@@ -99,7 +99,7 @@ class ChunkPrinter(Printer):
             name = self.storage[t]
             if t.shape:
                 place, flat = f"part_{self.places.parts.index(t)}", name + ".reshape(-1)" * (len(t.shape) > 1)
-                lines.append(f"{place}[0, :] = {flat}")
+                lines += [f"for q in range({place}.shape[1]):", f"{INDENT}{place}[0, q] = {flat}[q]"]
                 after.append(f"add_chunks({flat}, {place}, chunks)")
             else:
                 k = self.places.sums.index(t)

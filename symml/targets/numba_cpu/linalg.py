@@ -1,6 +1,7 @@
 """Operations on whole matrices for numba: LAPACK through numpy. What cannot be done gives NaN, which a run then meets.
 
-Emitted modules hold the functions they use; `out` has the shape of the result.
+Emitted modules hold the functions they use; `out` has the shape of the result. Arrays are copied by loops: numba takes
+more than a second to compile the message of `out[:] = A` about two shapes.
 """
 
 import math
@@ -10,10 +11,17 @@ from numba import njit
 
 
 @njit(cache=True, error_model="numpy")
+def copied(A, out):
+    """out = A, of equal shapes."""
+    for i, value in np.ndenumerate(A):
+        out[i] = value
+
+
+@njit(cache=True, error_model="numpy")
 def solve(A, B, out):
     """out = A^-1 B, by LU."""
     try:
-        out[:] = np.linalg.solve(A, B)
+        copied(np.linalg.solve(A, B), out)
     except Exception:  # a singular matrix
         out[:] = math.nan
 
@@ -28,10 +36,10 @@ def solve_each(A, B, out):
 @njit(cache=True, error_model="numpy")
 def inv(A, out):
     """out = A^-1, by LU."""
-    identity = np.zeros_like(A)
-    for i in range(A.shape[0]):
-        identity[i, i] = 1
-    solve(A, identity, out)
+    try:
+        copied(np.linalg.inv(A), out)
+    except Exception:  # a singular matrix
+        out[:] = math.nan
 
 
 @njit(cache=True, error_model="numpy")
@@ -58,7 +66,7 @@ def logabsdet(A):
 def chol(A, out):
     """out out' = A, lower; A is positive definite."""
     try:
-        out[:] = np.linalg.cholesky(A)
+        copied(np.linalg.cholesky(A), out)
     except Exception:  # not positive definite
         out[:] = math.nan
 
@@ -66,7 +74,7 @@ def chol(A, out):
 @njit(cache=True, error_model="numpy")
 def argsort(x, out):
     """The places of the entries in rising order; equal ones keep theirs."""
-    out[:] = np.argsort(x, kind="mergesort")
+    copied(np.argsort(x, kind="mergesort"), out)
 
 
 @njit(cache=True, error_model="numpy")
@@ -92,7 +100,7 @@ def eigvals(A, out):
     """The eigenvalues of the symmetric part, rising."""
     out[:] = math.nan
     if finite(A):
-        out[:] = np.linalg.eigvalsh((A + A.T) / 2)
+        copied(np.linalg.eigvalsh((A + A.T) / 2), out)
 
 
 @njit(cache=True, error_model="numpy")
@@ -102,7 +110,9 @@ def eigvecs(A, out):
     if finite(A):
         V = np.linalg.eigh((A + A.T) / 2)[1]
         for k in range(V.shape[1]):
-            out[:, k] = V[:, k] * column_sign(V, k)
+            sign = column_sign(V, k)
+            for i in range(V.shape[0]):
+                out[i, k] = V[i, k] * sign
 
 
 @njit(cache=True, error_model="numpy")
@@ -111,13 +121,15 @@ def singular(A):
     m, n = A.shape
     u, t, vt = np.linalg.svd(np.ascontiguousarray(A), m < n)
     U, s, V = np.zeros_like(A), np.zeros_like(A[0]), np.zeros((n, n), A.dtype)
-    V[:] = vt.T
+    copied(vt.T, V)
     for k in range(n):
         sign = column_sign(V, k)
-        V[:, k] *= sign
+        for i in range(n):
+            V[i, k] *= sign
         if k < len(t):
             s[k] = t[k]
-            U[:, k] = u[:, k] * sign
+            for i in range(m):
+                U[i, k] = u[i, k] * sign
     return U, s, V
 
 
@@ -126,7 +138,7 @@ def svdvals(A, out):
     """The singular values, falling."""
     out[:] = math.nan
     if finite(A):
-        out[:] = singular(A)[1]
+        copied(singular(A)[1], out)
 
 
 @njit(cache=True, error_model="numpy")
@@ -134,7 +146,7 @@ def svdu(A, out):
     """The left singular vectors, as columns."""
     out[:] = math.nan
     if finite(A):
-        out[:] = singular(A)[0]
+        copied(singular(A)[0], out)
 
 
 @njit(cache=True, error_model="numpy")
@@ -142,7 +154,7 @@ def svdv(A, out):
     """The right singular vectors, as columns."""
     out[:] = math.nan
     if finite(A):
-        out[:] = singular(A)[2]
+        copied(singular(A)[2], out)
 
 
 @njit(cache=True, error_model="numpy")

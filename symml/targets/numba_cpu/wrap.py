@@ -199,7 +199,7 @@ def _outputs(f: Function, plan: Plan, storage: dict[Tensor, str], head: list[str
         if not t.shape:
             tail.append(f"g[{at}] = {storage[d]}")
         elif d in bound or d in f.program.inputs:
-            tail.append(f"g_{t.name}[:] = {bound.get(d) or storage[d]}")
+            tail += _copied(f"g_{t.name}", bound.get(d) or storage[d], t)
         else:
             bound[d] = storage[d] = f"g_{t.name}"
         at = f"at{k + 1}g"
@@ -212,7 +212,7 @@ def _array_output(out: Tensor, storage: dict[Tensor, str], head: list[str]) -> l
     if storage[out] == f"v_{out.name}" and out.kind in ("temp", "definition"):
         storage[out] = "out"
         return []
-    return [f"out[:] = {storage[out]}"]
+    return _copied("out", storage[out], out)
 
 
 def _vector_outputs(outs: list[Tensor], f: Function, storage: dict[Tensor, str], head: list[str]) -> list[str]:
@@ -224,7 +224,7 @@ def _vector_outputs(outs: list[Tensor], f: Function, storage: dict[Tensor, str],
         if not t.shape:
             tail.append(f"out[{at}] = {storage[t]}")
         elif t in bound:
-            tail.append(f"o_{t.name}[:] = {storage[t]}")
+            tail += _copied(f"o_{t.name}", storage[t], t)
         else:
             storage[t] = f"o_{t.name}"
             bound.add(t)
@@ -240,7 +240,7 @@ def _gather(plan: Plan) -> list[str]:
     lines = ["def gather(data, order, start, stop, batch, seed, step):"]
     lines += [f"{INDENT}sizes, hyper{''.join(f', v_{n}' for n in names)} = data"]
     lines += [f"{INDENT}batch_sizes, _{''.join(f', b_{n}' for n in names)} = batch", f"{INDENT}rows = stop - start"]
-    lines.append(f"{INDENT}batch_sizes[:] = sizes")
+    lines += [f"{INDENT}for q in range(sizes.shape[0]):", f"{INDENT * 2}batch_sizes[q] = sizes[q]"]
     if plan.batch is not None:
         at = next(k for k, t in enumerate(plan.dims) if t.name == plan.batch.name)
         lines += [f"{INDENT}batch_sizes[{at}] = rows"]
@@ -254,6 +254,14 @@ def _gather(plan: Plan) -> list[str]:
         f", b_{t.name}[:rows]" if t in cut else f", b_{t.name}" if t in plan.noise else f", v_{t.name}" for t in f.data
     )
     return [*lines, f"{INDENT}return batch_sizes, hyper{views}"]
+
+
+def _copied(target: str, source: str, t: Tensor) -> list[str]:
+    """target = source, entry by entry: numba takes more than a second to compile what `target[:] = source` says of shapes."""
+    letters = [f"q{axis}" for axis in range(len(t.shape))]
+    loops = [f"{INDENT * k}for {q} in range({source}.shape[{k}]):" for k, q in enumerate(letters)]
+    places = ", ".join(letters)
+    return [*loops, f"{INDENT * len(letters)}{target}[{places}] = {source}[{places}]"]
 
 
 def _row_copied(t: Tensor) -> list[str]:
