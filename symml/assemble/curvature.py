@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from symml.assemble.plan import plan
 from symml.calculus.second import hessian_times, jacobian
+from symml.calculus.stopped import stopped
 from symml.calculus.tangent import tangent
 from symml.errors import NumericError, UnsupportedError
 from symml.loops.plan import Function, Plan
@@ -69,6 +70,9 @@ def curvature_plan(a: Analysis) -> tuple[Plan, dict]:
     if a.model.constraints:
         c = a.model.constraints[0]
         raise UnsupportedError(f"curvature under constraints ('{c.text}') is not supported yet", c.span)
+    held = stopped(a.raw, a.model.over)
+    if held is not None:
+        raise UnsupportedError("curvature is of an objective without stop( ) of what is trained", held.span)
     first, second, along = hessian_times(a.derivative, a.model.over)
     for t in a.model.over:
         proof = check_gradient(first, second, "slope", t)

@@ -13,6 +13,7 @@ import numpy as np
 from symml.assemble.method import method_of
 from symml.assemble.starts import starts
 from symml.calculus.reverse import gradient
+from symml.calculus.stopped import stopped
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.optimizer import Optimizer
@@ -43,6 +44,8 @@ def plan(a: Analysis, options: Options | None = None) -> Plan:
     if model.constraints and optimizer is not None:
         c = model.constraints[0]
         raise UnsupportedError(f"'{method}' does not keep '{c.text}'", c.span, fix="leave the method out")
+    if optimizer is None:
+        _compared(a, method)
     solver = _solver(a, method, options) if optimizer is None else None
     derivative, batch = _batch_derivative(a, optimizer)
     wanted = [k for k in a.program.outputs if k == "predict" or k.startswith("report ")]
@@ -70,6 +73,17 @@ def plan(a: Analysis, options: Options | None = None) -> Plan:
         facts=solver.facts if solver else {},
         unknowns=solver.unknowns if solver else (),
     )
+
+
+def _compared(a: Analysis, method: str) -> None:
+    """A method that compares values of the objective needs its slope, which is not what `stop` leaves."""
+    held = stopped(a.raw, a.model.over)
+    if held is not None:
+        raise UnsupportedError(
+            f"'{method}' follows the objective, whose slope is another where stop( ) holds what is trained",
+            held.span,
+            fix="train with a method that follows the gradient alone, such as adam(lr = 1e-3) or sgd(lr = 1e-2)",
+        )
 
 
 def _starts_inside(a: Analysis, solver: Solver | None) -> bool:

@@ -16,7 +16,7 @@ from sympy import Expr
 
 from symml import names
 from symml.calculus.reverse import gradient
-from symml.ir.functions import BY_CLASS, PIECEWISE_CONSTANT
+from symml.ir.functions import BY_CLASS, NO_SLOPE
 from symml.ir.program import (
     Access,
     Index,
@@ -85,7 +85,7 @@ def _split(s: Statement, steps: tuple[Index, ...], numbers: set[Tensor]) -> list
 
 def _arguments(body: Expr) -> list[Expr]:
     """The sums that smooth functions are taken of, in a stable order."""
-    smooth = [e for e in body.atoms(*BY_CLASS) if len(e.args) == 1 and not isinstance(e, PIECEWISE_CONSTANT)]
+    smooth = [e for e in body.atoms(*BY_CLASS) if len(e.args) == 1 and not isinstance(e, NO_SLOPE)]
     return sorted({e.args[0] for e in smooth if e.args[0].is_Add}, key=str)
 
 

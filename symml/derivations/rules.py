@@ -15,7 +15,7 @@ import sympy
 from sympy import Expr, Symbol
 
 from symml.calculus.reverse import Sent
-from symml.ir.functions import BY_CLASS, PIECEWISE_CONSTANT
+from symml.ir.functions import BY_CLASS, NO_SLOPE
 from symml.ir.program import Access, Index, Iterate, Library, Statement, Tensor, accesses, indices
 from symml.latex.index_form import formula_text
 
@@ -128,7 +128,7 @@ def _of_body(e: Expr, a: Access, node: Statement, active: frozenset[Tensor]) -> 
         return [POWER if not (e.exp.is_number and e.exp < 0) else QUOTIENT, *below]
     if e.is_Add:
         return list(dict.fromkeys(r for t in e.args for r in _of_body(t, a, node, active)))
-    if e.func in BY_CLASS and not isinstance(e, PIECEWISE_CONSTANT):
+    if e.func in BY_CLASS and not isinstance(e, NO_SLOPE):
         below = [r for t in e.args for r in _of_body(t, a, node, active)]
         return [chain(e), *below]
     return []

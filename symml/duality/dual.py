@@ -19,6 +19,7 @@ import sympy
 from sympy import Expr
 
 from symml.calculus.reverse import gradient
+from symml.calculus.stopped import stopped
 from symml.duality import quadratic
 from symml.duality.conjugates import Minimum, minimised, piece
 from symml.duality.lagrangian import Lagrangian, build
@@ -117,6 +118,8 @@ class _State:
 
 def dual(model: Model, program: Program) -> Dual:
     """The dual of a page's problem; NoClosedForm says where it stops."""
+    if stopped(program, model.over) is not None:
+        raise NoClosedForm("stop( ): what it holds fixed depends on an unknown")
     lag = build(model, program, closed=True)
     bounds = {p: lag.multipliers[c.name] for c in lag.kept if (p := _bounded(lag, c, model.over)) is not None}
     terms = _start(lag, model, set(bounds.values()))

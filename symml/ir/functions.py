@@ -156,6 +156,21 @@ class there(Function):
     is_positive = True
 
 
+class stop(Function):
+    """u, of derivative 0: what is held fixed while the rest is differentiated."""
+
+    nargs = 1
+    is_real = True
+
+    @classmethod
+    def eval(cls, u: Expr) -> Expr | None:
+        """A number is no more than itself, and what is held is not held twice."""
+        return u if u.is_number or isinstance(u, stop) else None
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return Integer(0)
+
+
 class maximum(Function):
     """The larger of two; at a tie the derivative belongs to the first."""
 
@@ -355,6 +370,9 @@ FUNCTIONS: Mapping[str, Row] = MappingProxyType(
             "select",
             elementary=lambda test, a, b: sympy.Piecewise((a, sympy.Ne(test, 0)), (b, True)),
         ),
+        "stop": Row(  # a complex step ends here, as the derivative does
+            stop, np.real, lambda u: u, r"\operatorname{stop}", "stop", elementary=lambda u: u
+        ),
     }
 )
 
@@ -362,6 +380,7 @@ BY_CLASS: Mapping[type, str] = MappingProxyType(
     {row.symbol: name for name, row in FUNCTIONS.items() if isinstance(row.symbol, type)}
 )
 PIECEWISE_CONSTANT = (step, floor, signum, less, less_equal, equal)
+NO_SLOPE = (*PIECEWISE_CONSTANT, stop)
 KINKED = (relu, absolute, maximum, minimum)
 
 

@@ -22,6 +22,7 @@ from sympy import Dummy, Expr
 from symml.calculus.columns import Columns, counted, shared
 from symml.calculus.reverse import adjoint
 from symml.calculus.second import hessian
+from symml.calculus.stopped import stopped
 from symml.errors import UnsupportedError
 from symml.ir.functions import KINKED, PIECEWISE_CONSTANT, equal
 from symml.ir.program import (
@@ -87,6 +88,8 @@ def solve(derivative: Program, forward: Program, block: Tensor, region: str = ""
 
     derivative: has d_NAME of the block; forward: the loss; region: the kind of set the block lies in, "" for all of R^n.
     """
+    if stopped(forward, (block,)) is not None:
+        return Unsolved(block, f"stop( ) holds what depends on {block.name}: it would not be least there")
     whole = prune(derivative, f"d_{block.name}")
     held, kept = _held(whole, block)
     if region == "simplex":

@@ -22,7 +22,7 @@ WORDS: dict[type, str] = {
     tree.Interval: "an interval here",
     tree.Text: "a text here",
 }
-FUNCTIONS = ("stop", "sample")
+FUNCTIONS = ("sample",)
 
 
 def refused(node: tree.Node) -> SpecError:

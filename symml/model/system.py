@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
-from symml.ir.program import Dim, Program, Tensor
+from symml.ir.functions import stop
+from symml.ir.program import Dim, Program, Tensor, flat
 from symml.model.check import declared_dim
 from symml.model.constants import number
 from symml.model.declare import declare
@@ -129,6 +130,9 @@ def _lowered(page: tree.Tree, sheet: _Sheet) -> System:
             errors += unknown_names(low, move.value)
         except SymmlError as error:
             errors.append(error)
+    held = next((s for s in flat(low.statements) if s.body.has(stop)), None)
+    if held is not None:
+        errors.append(SpecError("a system has no gradient to stop", held.span, fix="leave stop( ) out"))
     if errors:
         raise SymmlErrors(errors)
     inputs = (*sheet.states.values(), *hypers)

@@ -19,7 +19,7 @@ import sympy
 from sympy import Expr
 
 from symml.ir.evaluate import Arithmetic, evaluate
-from symml.ir.functions import FUNCTIONS, KINKED, PIECEWISE_CONSTANT
+from symml.ir.functions import FUNCTIONS, KINKED, NO_SLOPE
 from symml.ir.ops import OPS
 from symml.ir.program import Dim, Iterate, Library, Program, Tensor
 from symml.proof.complex_step import BOUND, Proof, chosen_entries, least_scale, relative
@@ -76,7 +76,7 @@ def arithmetic(point: Point) -> Arithmetic:
     def function(name: str) -> Callable:
         row = FUNCTIONS[name]
         plain = row.elementary or row.symbol
-        decided = row.symbol in PIECEWISE_CONSTANT
+        decided = row.symbol in NO_SLOPE
 
         def value(*args: Expr) -> Expr:
             if (decided or row.symbol in KINKED) and not all(map(_real, args)):

@@ -16,6 +16,7 @@ from itertools import pairwise
 import mpmath
 import numpy as np
 
+from symml.calculus.stopped import stopped
 from symml.ir.evaluate import NUMPY, Arithmetic, evaluate
 from symml.ir.functions import BY_CLASS, KINKED
 from symml.ir.program import Dim, Iterate, Program, Tensor, flat
@@ -67,8 +68,11 @@ class _Line:
 
 
 def check_kinks(forward: Program, derivative: Program, output: str, wrt: Tensor, seed: int = 3) -> Proof | None:
-    """The derived gradient beside and at up to three kinks; None where the program has none that a parameter reaches."""
+    """The derived gradient beside and at up to three kinks; None where the program has none that a
+    parameter reaches, or where `stop` makes the derivative no slope."""
     if not _has_kinks(forward) or any(isinstance(n, Iterate) for n in forward.statements):
+        return None
+    if stopped(forward, (wrt,)) is not None:  # differences see what it holds move
         return None
     rng, worst, points = np.random.default_rng(seed), 0.0, 0
     values, dims = sample(derivative, rng, small_sizes(derivative, forward))

@@ -16,6 +16,7 @@ from itertools import permutations
 import sympy
 from sympy import Expr
 
+from symml.ir.functions import NO_SLOPE
 from symml.ir.program import Access, Index, Program, Statement, Tensor, direct_accesses, indices, refresh, substitute
 
 MOST_TERMS = 16
@@ -71,7 +72,7 @@ def _expanded(s: Statement, open_: Definitions) -> list[Statement] | None:
             d = definitions[0]
             return [replace(s, body=s.body.xreplace({a: substitute(d.body, dict(zip(d.lhs, a.idx, strict=True)))}))]
         c = sympy.diff(s.body, a)
-        if c.has(a):
+        if c.has(a) or any(f.has(a) for f in s.body.atoms(*NO_SLOPE)):
             continue
         made = [_put_in(s, a, c, refresh(d)) for d in definitions]
         if any(m is None for m in made):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from symml.calculus.stopped import released
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import (
     Dim,
@@ -38,7 +39,7 @@ from symml.rewrite.numeric.engine import numeric
 def executable(program: Program, in_place: Mapping[Tensor, Tensor] | None = None) -> LoopProgram:
     """The loops of a finished Program, its bodies in their numeric form; `in_place` says which new tensor takes the buffer
     of which input. Every function of a fit comes from here."""
-    return schedule(numeric(program), in_place)
+    return schedule(numeric(released(program)), in_place)
 
 
 def minibatch(program: Program, row: Dim) -> tuple[Program, Dim]:

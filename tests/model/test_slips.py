@@ -63,7 +63,7 @@ LATER = [
     ("define f(x[d]) = ||x||^2", 8, "'define'"),
     ("h[i] = cases\n  y[i]  if y[i] > 0\n  0  otherwise\nminimize over b  b h[0]", 8, "definition by cases"),
     ("z ~ Normal(0, 1)", 1, "'~'"),
-    ("minimize over b  stop(b) b", 18, "'stop'"),
+    ("minimize over b  sample(b) b", 18, "'sample'"),
     ("infer with nuts(chains = 4)", 1, "'infer with'"),
     ("tree over X depth 8\n  p[c] = count(y = c) / count", 1, "a tree"),
     ('data Z[n, d] from "a.csv" columns "a".."b"', 35, "columns by name"),

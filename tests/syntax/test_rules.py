@@ -234,7 +234,7 @@ WRONG = [
     (21, "z ~", 1, 4, "the right-hand side is missing"),
     (21, "p = p + 1\nminimize over w  p", 1, 1, "definitions in a circle"),
     (21, "tree over X depth", 1, 18, "a number"),
-    (22, "p = stop(b)", 1, 5, "not supported yet"),
+    (22, "p = sample(b)", 1, 5, "not supported yet"),
     (23, "data wieght u[n]", 1, 6, "did you mean 'weight'?"),
     (23, "data X[n, d] missing allowed allowed[n]", 1, 30, "names are separated by commas"),
 ]  # fmt: skip
