@@ -16,6 +16,7 @@ from symml.derivations.convexity import certificate
 from symml.derivations.feasibility import curvatures, feasible_set
 from symml.derivations.request import Request
 from symml.derivations.sections import Side, equation, note, side
+from symml.derivations.verified import added
 from symml.duality.check import check
 from symml.duality.dual import Condition, Dual, dual
 from symml.duality.structure import with_symmetries
@@ -43,7 +44,13 @@ def product(request: Request) -> list[dict]:
             return [note("dual", f"the inner minimisation has no closed form: stopped at {stop}")]
         if not proof.ok:
             raise NumericError(str(proof), a.model.objective.span)
-        return [*_splits(d), *_steps(d), *_problem(d, str(proof)), *_verdict(a, d)]
+        told = proof.at_length if request.verify else str(proof)
+        return [
+            *_splits(d, request.verify),
+            *_steps(d, request.verify),
+            *_problem(d, told, request.verify),
+            *_verdict(a, d),
+        ]
 
 
 def _shown(terms: Terms, loops: tuple[Index, ...], body: Expr, turn: bool = False) -> Side:
@@ -54,17 +61,17 @@ def _shown(terms: Terms, loops: tuple[Index, ...], body: Expr, turn: bool = Fals
     return side(program, program.outputs["shown"], turn=turn)
 
 
-def _splits(d: Dual) -> Iterator[dict]:
+def _splits(d: Dual, verify: bool) -> Iterator[dict]:
     for s in d.splits:
         found = _shown(s.terms, s.loops, s.body)
         left = (LATEX.name(s.unknown.name), TEXT.name(s.unknown.name))
         told = tuple(f"{text} \\quad ({style.name(s.multiplier.name)})" if style is LATEX else
                      f"{text}   with the multiplier {style.name(s.multiplier.name)}"
                      for style, text in ((LATEX, found.latex), (TEXT, found.text)))  # fmt: skip
-        yield equation("named parts", left, told, "", found.where, s.unknown.name)
+        yield from added([equation("named parts", left, told, "", found.where, s.unknown.name)], verify, found)
 
 
-def _steps(d: Dual) -> Iterator[dict]:
+def _steps(d: Dual, verify: bool) -> Iterator[dict]:
     """Where the Lagrangian is least in each unknown."""
     for s in d.steps:
         name = TEXT.name(s.unknown.name)
@@ -74,13 +81,13 @@ def _steps(d: Dual) -> Iterator[dict]:
         found = _shown(s.terms, s.loops, s.at)
         left = (LATEX.name(s.unknown.name), name)
         row = equation("inner minimisation", left, (found.latex, found.text), "", found.where, s.unknown.name)
-        yield {**row, "rule": s.how, "proof": s.how}
+        yield from added([{**row, "rule": s.how, "proof": s.how}], verify, found)
     if d.scale is not None:
         told = f"{TEXT.name(d.scale.multiplier.name)} takes its best value, which normalises the exponential"
         yield note("inner minimisation", told)
 
 
-def _problem(d: Dual, proof: str) -> Iterator[dict]:
+def _problem(d: Dual, proof: str, verify: bool) -> Iterator[dict]:
     names = [m.name for m in d.multipliers]
     goal = "maximise" if d.sign > 0 else "minimise"
     signed = Terms(d.value.inputs, d.value.definitions, tuple(Term(t.loops, d.sign * t.body) for t in d.value.terms))
@@ -90,9 +97,9 @@ def _problem(d: Dual, proof: str) -> Iterator[dict]:
         rf"\text{{{goal} over }} {', '.join(map(LATEX.name, names))}: \quad {found.latex}",
         f"{goal} over {', '.join(map(TEXT.name, names))}   {found.text}",
     )
-    yield equation("dual", ("", ""), left, proof, found.where, "dual")
+    yield from added([equation("dual", ("", ""), left, proof, found.where, "dual")], verify, found)
     for c in d.conditions:
-        yield _condition(d, c)
+        yield _condition(d, c, verify)
     for m in d.multipliers:
         if m.domain.kind in ("interval", "psd"):
             latex, text = (r"\ge", "≥") if m.domain.kind == "interval" else (r"\succeq", "⪰")
@@ -100,12 +107,12 @@ def _problem(d: Dual, proof: str) -> Iterator[dict]:
             yield equation("subject to", ("", ""), sides, "", (), m.name)
 
 
-def _condition(d: Dual, c: Condition) -> dict:
+def _condition(d: Dual, c: Condition, verify: bool) -> dict:
     body = sympy.factor_terms(c.body) if c.sense == "equal" else c.body
     found = _shown(d.value, c.loops, body, turn=True)
     latex, text = (TURNED if found.turned else SENSES)[c.sense]
     sides = (f"{found.latex} {latex} 0", f"{found.text} {text} 0")
-    return equation("subject to", ("", ""), sides, "", found.where, c.unknown.name)
+    return added([equation("subject to", ("", ""), sides, "", found.where, c.unknown.name)], verify, found)[0]
 
 
 def _verdict(a: Analysis, d: Dual) -> Iterator[dict]:

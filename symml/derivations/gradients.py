@@ -16,8 +16,7 @@ from symml.latex.derivation import BOUND, formula
 from symml.latex.index_form import to_sympy
 from symml.latex.tree import Leaf, Node
 from symml.proof.complex_step import Proof, check_gradient
-from symml.proof.kinks import check_kinks
-from symml.proof.report import prove
+from symml.proof.report import every
 from symml.proof.samples import sample
 
 
@@ -69,8 +68,7 @@ def native(a: Analysis, name: str) -> Expr:
 def proofs(a: Analysis, name: str) -> tuple[Proof, ...]:
     """What a gradient was compared with: complex step, plain sympy, and mpmath at kinks where it has some."""
     t = next(t for t in a.model.over if t.name == name)
-    at_kinks = check_kinks(a.raw, a.derivative, "loss", t)
-    return (*prove(a.raw, a.derivative, "loss", t), *([at_kinks] if at_kinks else []))
+    return every(a.raw, a.derivative, "loss", t)
 
 
 def _printed(row: dict) -> Proof:

@@ -16,6 +16,7 @@ from symml.derivations.convexity import certificate
 from symml.derivations.feasibility import curvatures, feasible_set
 from symml.derivations.request import Request
 from symml.derivations.sections import Side, equation, negated, note, side
+from symml.derivations.verified import added
 from symml.duality.lagrangian import SIGN, Lagrangian, build
 from symml.duality.structure import acts_from_the_left, is_affine, is_symmetric, with_symmetries
 from symml.errors import NumericError
@@ -23,6 +24,7 @@ from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.latex.printing import LATEX, TEXT
 from symml.model.constraints import Constraint
 from symml.proof.complex_step import check_gradient
+from symml.proof.report import every, summary
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
@@ -35,22 +37,23 @@ def product(request: Request) -> list[dict]:
     with np.errstate(all="ignore"):
         a = request.analysis
         marked = with_symmetries(a.program)
-        return conditions(a if marked is a.program else differentiate(a.model, marked))
+        return conditions(a if marked is a.program else differentiate(a.model, marked), request.verify)
 
 
-def conditions(a: Analysis) -> list[dict]:
+def conditions(a: Analysis, verify: bool = False) -> list[dict]:
     """Every row; NumericError where a stationarity formula disagrees with the complex step of the Lagrangian."""
     lag = build(a.model, a.program)
     sides = {c.name: side(lag.program, lag.program.outputs[c.output]) for c in lag.kept}
-    rows = [lagrangian_row(a, lag, sides), *_stationarity(a, lag)]
-    rows += [_feasibility(c, sides[c.name]) for c in lag.kept]
+    rows = [lagrangian_row(a, lag, sides, verify), *_stationarity(a, lag, verify)]
+    rows += [row for c in lag.kept for row in added([_feasibility(c, sides[c.name])], verify, sides[c.name])]
     rows += [note("primal feasibility", c.text) for c in a.model.constraints if c not in lag.kept]
     rows += _multipliers(lag)
-    rows += [_slackness(lag, c, sides[c.name]) for c in lag.kept if c.sense != "equal"]
+    bounds = [c for c in lag.kept if c.sense != "equal"]
+    rows += [row for c in bounds for row in added([_slackness(lag, c, sides[c.name])], verify, sides[c.name])]
     return [*rows, *_structure(a, lag), *_verdict(a)]
 
 
-def lagrangian_row(a: Analysis, lag: Lagrangian, sides: dict[str, Side]) -> dict:
+def lagrangian_row(a: Analysis, lag: Lagrangian, sides: dict[str, Side], verify: bool = False) -> dict:
     """L as the objective and a term for each constraint, each side of which was compared by itself."""
     loss = a.forward.outputs["loss"]
     objective = side(a.forward, loss) if lag.sign > 0 else negated(a.forward, loss)
@@ -62,7 +65,8 @@ def lagrangian_row(a: Analysis, lag: Lagrangian, sides: dict[str, Side]) -> dict
             term = _paired(m, s, style)
             whole[style] += (" + " if sign > 0 else MINUS[style]) + term
     where = [*objective.where, *(w for s in sides.values() for w in s.where)]
-    return equation("Lagrangian", ("L", "L"), (whole[LATEX], whole[TEXT]), "", where)
+    row = equation("Lagrangian", ("L", "L"), (whole[LATEX], whole[TEXT]), "", where)
+    return added([row], verify, objective, *sides.values())[0]
 
 
 def _paired(m: Tensor, s: Side, style: object) -> str:
@@ -76,7 +80,7 @@ def _paired(m: Tensor, s: Side, style: object) -> str:
     return f"{name}, {text}".join(style.inner)
 
 
-def _stationarity(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
+def _stationarity(a: Analysis, lag: Lagrangian, verify: bool) -> Iterator[dict]:
     """dL/dx = 0 for each parameter, in the symmetric part where it varies among symmetric matrices."""
     raw = prune(lag.program, "lagrangian")
     forward = simplify(stabilise(raw))
@@ -90,7 +94,9 @@ def _stationarity(a: Analysis, lag: Lagrangian) -> Iterator[dict]:
             program, d = _symmetric_part(derivative, d)
         s = side(program, d, turn=False)
         left = (rf"\frac{{\partial L}}{{\partial {LATEX.name(t.name)}}}", f"∂L/∂{TEXT.name(t.name)}")
-        yield equation("stationarity", left, (f"{s.latex} = 0", f"{s.text} = 0"), str(proof), s.where, t.name)
+        told = summary(every(raw, derivative, "lagrangian", t)) if verify else str(proof)
+        row = equation("stationarity", left, (f"{s.latex} = 0", f"{s.text} = 0"), told, s.where, t.name)
+        yield from added([row], verify, s)
 
 
 def _symmetric_part(program: Program, t: Tensor) -> tuple[Program, Tensor]:

@@ -23,16 +23,19 @@ from symml.calculus.columns import Columns
 from symml.calculus.reverse import gradient
 from symml.calculus.second import hessian, hessian_times, jacobian, slope_along, transposed_times
 from symml.calculus.tangent import tangent
+from symml.derivations import verified
 from symml.derivations.lefts import Left, by_parameters, of_quantity, written
 from symml.derivations.request import Request
 from symml.derivations.sections import equation
 from symml.derivations.tensors import Naming, naming, rows, shown
 from symml.duality.structure import with_symmetries
-from symml.errors import NumericError, SpecError
+from symml.errors import SpecError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices, read_instead
 from symml.latex.derivation import formula
 from symml.proof.complex_step import BOUND, Proof, check_gradient, check_jacobian, relative
+from symml.proof.higher import Claim
+from symml.proof.kinks import check_kinks
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
@@ -46,9 +49,10 @@ Both = tuple[str, str]  # LaTeX, text
 
 @dataclass(frozen=True)
 class Asked:
-    """What a Request is about: `forward` with the output `key`, which is the loss or a quantity of the page."""
+    """What a Request is about: `forward` with the output `key`, which is the loss or a quantity of the page; `raw` as written."""
 
     request: Request
+    raw: Program
     forward: Program
     key: str
 
@@ -96,7 +100,9 @@ def _blocks(request: Request, groups: Iterable[Sequence[Tensor]]) -> Iterator[di
         found, proof = _derivative(request.analysis.derivative, group)
         what = "Hessian" if len(group) == 2 else f"derivative of order {len(group)}"
         section = f"{what} in {', '.join(t.name for t in group)}"
-        yield from _block(section, by_parameters(group), found, proof, names_, request.form)
+        (key,) = found.program.outputs
+        more = verified.entries(Claim(request.analysis.raw, "loss", found.program, key), tuple(group))
+        yield from _block(request, section, by_parameters(group), found, _told(request, [proof], more), names_)
 
 
 def _derivative(derivative: Program, group: Sequence[Tensor]) -> tuple[Columns, Proof]:
@@ -105,7 +111,7 @@ def _derivative(derivative: Program, group: Sequence[Tensor]) -> tuple[Columns, 
     before, key, found = derivative, f"d_{first.name}", hessian(derivative, first, second)
     found_key, last = "hessian", second
     for t in more:
-        _checked(check_jacobian(before, key, found.program, last, found_key))
+        verified.told([check_jacobian(before, key, found.program, last, found_key)])
         before, key, found_key, last = found.program, found_key, "jacobian", t
         found = jacobian(before, key, t)
     return found, check_jacobian(before, key, found.program, last, found_key)
@@ -120,7 +126,15 @@ def jacobians(request: Request) -> Iterator[dict]:
         found = jacobian(q.forward, q.key, t)
         proof = check_jacobian(q.forward, q.key, found.program, t)
         left = of_quantity(q.key, q.forward.outputs[q.key].shape, t)
-        yield from _block(f"Jacobian of {q.key} in {t.name}", left, found, proof, names_, request.form)
+        more = _of_jacobian(q, found, t)
+        yield from _block(
+            request, f"Jacobian of {q.key} in {t.name}", left, found, _told(request, [proof], more), names_
+        )
+
+
+def _of_jacobian(q: Asked, j: Columns, t: Tensor) -> Iterator[Proof | None]:
+    yield from verified.entries(Claim(q.raw, q.key, j.program, "jacobian"), (t,))
+    yield verified.at_kinks(q.raw, q.key, j, t)
 
 
 @_guarded
@@ -130,15 +144,18 @@ def hvp(request: Request) -> Iterator[dict]:
     for t in (t for t in a.model.over if t.name in request.chosen):
         _, program, (v,) = hessian_times(a.derivative, (t,))
         program, v = _called(prune(program, f"d_{t.name}"), v, "v")
-        h = hessian(a.derivative, t, t)
-        _checked(check_jacobian(a.derivative, f"d_{t.name}", h.program, t, "hessian"))
-        proof = _product(program, f"d_{t.name}", v, h.program, "hessian", leading=False)
+        h, key = hessian(a.derivative, t, t), f"d_{t.name}"
+        by_step = check_jacobian(a.derivative, key, h.program, t, "hessian")
+        proof = _product(program, key, v, h.program, "hessian", leading=False)
+        before, whole = Claim(a.derivative, key, program, key), Claim(a.raw, "loss", program, key)
+        told = _told(request, [proof], verified.along(before, whole, t, v, by_entry=True), [by_step])
         yield from _row(
+            request,
             f"Hessian in {t.name} times v",
             (rf"\nabla^2_{{{names.latex(t.name)}}} \ell\; v", f"∇²_{t.name} v"),
             program,
-            f"d_{t.name}",
-            proof,
+            key,
+            told,
         )
 
 
@@ -149,10 +166,12 @@ def jvp(request: Request) -> Iterator[dict]:
     for t in q.wrt:
         program, (v,) = tangent(q.forward, (q.key,), (t,))
         program, v = _called(program, v, "v")
-        j = jacobian(q.forward, q.key, t)
-        _checked(check_jacobian(q.forward, q.key, j.program, t))
-        proof = _product(program, f"t_{q.key}", v, j.program, "jacobian", leading=False)
-        yield from _row(f"Jacobian of {q.key} in {t.name} times v", ("J v", "J v"), program, f"t_{q.key}", proof)
+        j, key = jacobian(q.forward, q.key, t), f"t_{q.key}"
+        by_step = check_jacobian(q.forward, q.key, j.program, t)
+        proof, c = _product(program, key, v, j.program, "jacobian", leading=False), Claim(q.raw, q.key, program, key)
+        at_kinks = (verified.at_kinks(q.raw, q.key, j, t) for _ in "J")
+        told = _told(request, [proof], (*verified.along(c, c, t, v), *at_kinks) if request.verify else (), [by_step])
+        yield from _row(request, f"Jacobian of {q.key} in {t.name} times v", ("J v", "J v"), program, key, told)
 
 
 @_guarded
@@ -162,23 +181,35 @@ def vjp(request: Request) -> Iterator[dict]:
     for t in q.wrt:
         program, u = transposed_times(q.forward, q.key, (t,))
         program, u = _called(program, u, "u")
-        j = jacobian(q.forward, q.key, t)
-        _checked(check_jacobian(q.forward, q.key, j.program, t))
-        proof = _product(program, f"d_{t.name}", u, j.program, "jacobian", leading=True)
+        j, key = jacobian(q.forward, q.key, t), f"d_{t.name}"
+        by_step = check_jacobian(q.forward, q.key, j.program, t)
+        proof = _product(program, key, u, j.program, "jacobian", leading=True)
+        more = _of_transposed(q, program, j, t, u)
         yield from _row(
+            request,
             f"Jacobian of {q.key} in {t.name}, transposed, times u",
             (r"J^{\top} u", "Jᵀu"),
             program,
-            f"d_{t.name}",
-            proof,
+            key,
+            _told(request, [proof], more, [by_step]),
         )
+
+
+def _of_transposed(q: Asked, program: Program, j: Columns, t: Tensor, u: Tensor) -> Iterator[Proof | None]:
+    yield from verified.pulled(Claim(q.raw, q.key, program, f"d_{t.name}"), t, u)
+    yield verified.at_kinks(q.raw, q.key, j, t)
 
 
 @_guarded
 def directional(request: Request) -> Iterator[dict]:
     """`--directional`: the derivative of the objective along v."""
-    for t, _, program, proof in _along(request, 1):
-        yield from _row(f"derivative along v in {t.name}", _along_v(t), program, "slope", proof)
+    a = request.analysis
+    for term in _along(request, 1):
+        t = term.wrt
+        at_kinks = (check_kinks(a.raw, a.derivative, "loss", t) for _ in "v")
+        more = (p for part in (_of_term(a, term, term.program), at_kinks) for p in part)
+        told = _told(request, [term.proof], more)
+        yield from _row(request, f"derivative along v in {t.name}", _along_v(t), term.program, "slope", told)
 
 
 @_guarded
@@ -187,16 +218,18 @@ def taylor(request: Request) -> Iterator[dict]:
     n = _whole(request.argument, 1, MOST_ORDER)
     a = request.analysis
     f = formula(a.forward, a.forward.outputs["loss"], sample)
-    yield equation("term of order 0", ("T_0", "T₀"), (f.latex, f.text), "", f.where)
-    for t, k, program, proof in _along(request, n):
+    proof = str(verified.printed(f)) if request.verify else ""
+    yield equation("term of order 0", ("T_0", "T₀"), (f.latex, f.text), proof, f.where)
+    for term in _along(request, n):
+        t, k, program = term.wrt, term.order, term.program
         s = program.outputs["slope"]
         scaled = Tensor("term")
         body = Access(s, ()) / sympy.factorial(k)
         whole = replace(program, statements=(*program.statements, Statement(scaled, (), "=", "none", (), body)))
         whole = simplify(replace(whole, outputs={"slope": scaled}))
-        yield from _row(
-            f"term of order {k} in {t.name}", (f"T_{{{k}}}", f"T{str(k).translate(SUBSCRIPT)}"), whole, "slope", proof
-        )
+        told = _told(request, [term.proof], _of_term(a, term, whole))
+        left = (f"T_{{{k}}}", f"T{str(k).translate(SUBSCRIPT)}")
+        yield from _row(request, f"term of order {k} in {t.name}", left, whole, "slope", told)
 
 
 @_guarded
@@ -211,17 +244,14 @@ def divergence(request: Request) -> Iterator[dict]:
                 f"'{q.key}' has the shape [{', '.join(map(str, y.shape))}], '{t.name}' [{', '.join(map(str, t.shape))}]: "
                 "a divergence is of a field of the shape of its argument"
             )
-        proof = _checked(check_jacobian(q.forward, q.key, j.program, t))
+        proof = check_jacobian(q.forward, q.key, j.program, t)
         k, out, d = fresh_indices(t.shape), Tensor("divergence"), j.program.outputs["jacobian"]
         s = Statement(out, (), "=", "sum" if k else "none", k, Access(d, (*k, *k)))
         program = simplify(replace(j.program, statements=(*j.program.statements, s), outputs={"divergence": out}))
-        yield from _row(
-            f"divergence of {q.key}",
-            (rf"\nabla \cdot {names.latex(q.key)}", f"∇·{q.key}"),
-            program,
-            "divergence",
-            proof,
-        )
+        more = verified.trace(Claim(q.raw, q.key, program, "divergence"), t)
+        left = (rf"\nabla \cdot {names.latex(q.key)}", f"∇·{q.key}")
+        told = _told(request, [proof], more)
+        yield from _row(request, f"divergence of {q.key}", left, program, "divergence", told)
 
 
 # what is differentiated
@@ -241,7 +271,8 @@ def _quantity(request: Request) -> Asked:
     if request.is_expression:
         key = "value" if "value" in a.forward.outputs else "loss"
         program = a.forward if key == "value" else a.raw
-        return Asked(request, replace(program, outputs={"f": program.outputs[key]}), "f")
+        raw, forward = (replace(p, outputs={"f": p.outputs[key]}) for p in (a.raw, program))
+        return Asked(request, raw, forward, "f")
     known = {t.name: t for t in a.program.tensors() if t.kind == "definition"}
     if request.argument not in known:
         raise SpecError(
@@ -249,7 +280,8 @@ def _quantity(request: Request) -> Asked:
             fix=nearest(request.argument, known) or f"its definitions are {', '.join(known) or 'none'}",
         )
     whole = replace(a.program, outputs={request.argument: known[request.argument]})
-    return Asked(request, simplify(stabilise(prune(whole, request.argument))), request.argument)
+    raw = prune(whole, request.argument)
+    return Asked(request, raw, simplify(stabilise(raw)), request.argument)
 
 
 def _whole(text: str, low: int, high: int) -> int:
@@ -258,8 +290,27 @@ def _whole(text: str, low: int, high: int) -> int:
     return int(text)
 
 
-def _along(request: Request, n: int) -> Iterator[tuple[Tensor, int, Program, str]]:
-    """D^k f [v, ..., v] of each parameter as the output `slope`, for k = 1..n, each checked by the one before it."""
+@dataclass(frozen=True)
+class Term:
+    """`program` has D^k f [v, ..., v] as its output `slope`; it is the derivative along v of `key` of `before`."""
+
+    wrt: Tensor
+    v: Tensor
+    order: int
+    before: Program
+    key: str
+    program: Program
+    proof: Proof
+
+
+def _of_term(a: Analysis, term: Term, scaled: Program) -> Iterator[Proof]:
+    """What a Taylor term (`scaled`) and the derivative along v that it is made of are compared with besides."""
+    before, whole = (Claim(p, key, term.program, "slope") for p, key in ((term.before, term.key), (a.raw, "loss")))
+    yield from verified.terms(before, whole, Claim(a.raw, "loss", scaled, "slope"), term.wrt, term.v, term.order)
+
+
+def _along(request: Request, n: int) -> Iterator[Term]:
+    """D^k f [v, ..., v] of each parameter, for k = 1..n, each checked by the one before it."""
     a = request.analysis
     for t in (t for t in a.model.over if t.name in request.chosen):
         program, (v,) = slope_along(a.derivative, (t,))
@@ -268,7 +319,6 @@ def _along(request: Request, n: int) -> Iterator[tuple[Tensor, int, Program, str
         for k in range(1, n + 1):
             if before is not None:
                 derivative = simplify(gradient(before, "slope", (t,)))
-                _checked(check_gradient(before, derivative, "slope", t))
                 k_loop, out = fresh_indices(t.shape), Tensor("slope")
                 d = derivative.outputs[f"d_{t.name}"]
                 body = Access(d, k_loop) * Access(v, k_loop)
@@ -281,25 +331,24 @@ def _along(request: Request, n: int) -> Iterator[tuple[Tensor, int, Program, str
                 if before is None
                 else check_gradient(before, derivative, "slope", t)
             )
-            yield t, k, program, _checked(proof)
+            verified.told([proof])
+            yield Term(t, v, k, before or a.raw, "slope" if before else "loss", program, proof)
             before = program
 
 
 # proofs
 
 
-def _checked(proof: Proof) -> str:
-    if proof.error == float("inf"):
-        raise NumericError(
-            f"a derivative cannot be compared: it is not finite at random inputs ({proof.method})",
-            fix="declare the domains of data and parameters, as in x[n] > 0 or S[d, d] in psd",
-        )
-    if not proof.ok:
-        raise NumericError(f"a derived formula is wrong: {proof}")
-    return str(proof)
+def _told(
+    request: Request, proofs: Iterable[Proof], more: Iterable[Proof | None], unshown: Iterable[Proof] = ()
+) -> str:
+    """The proofs that always stand beside a formula, and with --verify all others; `unshown` ones have to hold as well."""
+    first, rest = list(proofs), list(unshown)
+    verified.told(rest)
+    return verified.told((*rest, *first, *more) if request.verify else first)
 
 
-def _product(program: Program, key: str, v: Tensor, matrix: Program, matrix_key: str, leading: bool) -> str:
+def _product(program: Program, key: str, v: Tensor, matrix: Program, matrix_key: str, leading: bool) -> Proof:
     """The product as derived against the checked matrix times the same vector."""
     rng, worst = np.random.default_rng(5), 0.0
     for _ in range(2):
@@ -309,7 +358,7 @@ def _product(program: Program, key: str, v: Tensor, matrix: Program, matrix_key:
         x = np.asarray(values[v]) if v in values else np.zeros(())
         truth = np.tensordot(x, m, x.ndim) if leading else np.tensordot(m, x, x.ndim)
         worst = max(worst, relative(shown, truth))
-    return _checked(Proof("the matrix times it", worst, BOUND, 2))
+    return Proof("the matrix times it", worst, BOUND, 2)
 
 
 # rows
@@ -325,23 +374,24 @@ def _called(program: Program, v: Tensor, wish: str) -> tuple[Program, Tensor]:
     return replace(program.mapped(lambda s: read_instead(s, table)), inputs=inputs), new
 
 
-def _row(section: str, left: Both, program: Program, key: str, proof: str) -> list[dict]:
+def _row(request: Request, section: str, left: Both, program: Program, key: str, proof: str) -> list[dict]:
     found = formula(program, program.outputs[key], sample)
     if found.form == "matrix":
+        proof = f"{proof}; {verified.printed(found)}" if request.verify else proof
         return [equation(section, left, (found.latex, found.text), proof, found.where)]
     return rows(section, shown(program, key, naming(program), written(left), "index"), proof)
 
 
-def _block(section: str, left: Left, block: Columns, proof: Proof, names_: Naming, form: str) -> list[dict]:
+def _block(request: Request, section: str, left: Left, block: Columns, told: str, names_: Naming) -> list[dict]:
     """A Jacobian or a block of a Hessian: in matrix form, by what it stores, or term by term."""
-    told = _checked(proof)
-    if block.diagonal and block.rank == 2 and form == "matrix" and block.stored in block.program.tensors():
+    if block.diagonal and block.rank == 2 and request.form == "matrix" and block.stored in block.program.tensors():
         f = formula(block.program, block.stored, sample)
         if f.form == "matrix":
             latex = rf"\operatorname{{diag}}\left(\operatorname{{vec}}\left({f.latex}\right)\right)"
+            told = f"{told}; {verified.printed(f)}" if request.verify else told
             return [equation(section, left.whole, (latex, f"diag(vec({f.text}))"), told, f.where)]
     (key,) = block.program.outputs
-    return rows(section, shown(block.program, key, names_, left, form), told)
+    return rows(section, shown(block.program, key, names_, left, request.form), told)
 
 
 def _along_v(t: Tensor) -> Both:

@@ -19,11 +19,12 @@ SIGNS = (" + ", " − ", " - ")
 
 @dataclass(frozen=True)
 class Side:
-    """One side of an equation that was compared with its statement; turned: it is the negative of what was asked."""
+    """One side of an equation that was compared with its statement, to `error`; turned: it is the negative of what was asked."""
 
     latex: str
     text: str
     where: tuple[tuple[str, str], ...]
+    error: float
     turned: bool = False
 
     def bracketed(self, style: Style) -> str:
@@ -39,7 +40,7 @@ def side(program: Program, t: Tensor, turn: bool = True) -> Side:
         other = negated(program, t)
         if other.text.count("−") < _minuses(f) or f.text.startswith("−"):
             return replace(other, turned=True)
-    return Side(f.latex, f.text, f.where)
+    return Side(f.latex, f.text, f.where, f.error)
 
 
 def _minuses(f: Formula) -> int:
@@ -51,7 +52,7 @@ def negated(program: Program, t: Tensor) -> Side:
     out, k = Tensor(f"minus_{t.name}", t.shape), fresh_indices(t.shape)
     s = Statement(out, k, "=", "none", k, -Access(t, k))
     found = _formula(replace(program, statements=(*program.statements, s), outputs={"minus": out}), out)
-    return Side(found.latex, found.text, found.where)
+    return Side(found.latex, found.text, found.where, found.error)
 
 
 def _formula(program: Program, t: Tensor) -> Formula:

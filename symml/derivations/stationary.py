@@ -13,6 +13,7 @@ from symml import names
 from symml.analysis import Analysis
 from symml.derivations.request import Request
 from symml.derivations.sections import equation, note
+from symml.derivations.verified import added
 from symml.errors import NumericError
 from symml.ir.program import Program, Tensor
 from symml.latex.derivation import Formula, formula
@@ -20,6 +21,7 @@ from symml.methods.closed_forms import ClosedForm, Unsolved, solve
 from symml.model.feasible import own_sets
 from symml.proof.complex_step import Proof
 from symml.proof.plugged_back import check_solution
+from symml.proof.report import every, summary
 from symml.proof.samples import sample
 
 WORDS = {
@@ -36,7 +38,7 @@ def product(request: Request) -> list[dict]:
     """`symml derive --stationary`."""
     with np.errstate(all="ignore"):
         a = request.analysis
-        return [row for t in a.model.over if t.name in request.chosen for row in _rows(a, t)]
+        return [row for t in a.model.over if t.name in request.chosen for row in _rows(a, t, request.verify)]
 
 
 def closed_form(a: Analysis, block: Tensor) -> ClosedForm | Unsolved:
@@ -47,7 +49,7 @@ def closed_form(a: Analysis, block: Tensor) -> ClosedForm | Unsolved:
     return solve(a.derivative, a.forward, block, sets.get(block, ""))
 
 
-def _rows(a: Analysis, block: Tensor) -> Iterator[dict]:
+def _rows(a: Analysis, block: Tensor, verify: bool) -> Iterator[dict]:
     letter, symbol = names.unicode(block.name), names.latex(block.name)
     head = f"∂/∂{letter} = 0"
     found = closed_form(a, block)
@@ -60,19 +62,21 @@ def _rows(a: Analysis, block: Tensor) -> Iterator[dict]:
     yield note(head, WORDS[found.kind].format(letter) + (", with what the minimum chose held" if found.held else ""))
     if found.kind == "eigenproblem":
         m = _formula(found.matrix, "matrix")
-        yield equation(head, ("A", "A"), (m.latex, m.text), "", m.where)
+        yield from added([equation(head, ("A", "A"), (m.latex, m.text), "", m.where)], verify, m)
     elif found.matrix is not None:
         left, right = _formula(found.matrix, "matrix"), _formula(found.right, "right")
         if left.form == right.form == "matrix":
-            yield equation(
-                head, _times(left, symbol, letter, found), (right.latex, right.text), "", (*left.where, *right.where)
-            )
+            sides = (_times(left, symbol, letter, found), (right.latex, right.text))
+            yield from added([equation(head, *sides, "", (*left.where, *right.where))], verify, left, right)
+    told = _told(proof)
+    if verify:
+        told += "; the gradient: " + summary(every(a.raw, a.derivative, "loss", block))
     if found.kind == "eigenproblem":
         first = (r"\text{the first columns of } \operatorname{eigvecs}(A)", "the first columns of eigvecs(A)")
-        yield equation(head, (symbol, letter), first, _told(proof), ())
+        yield equation(head, (symbol, letter), first, told, ())
         return
     s = _formula(found.program, "solution")
-    yield equation(head, (symbol, letter), (s.latex, s.text), _told(proof), s.where)
+    yield from added([equation(head, (symbol, letter), (s.latex, s.text), told, s.where)], verify, s)
 
 
 def _told(proof: Proof) -> str:

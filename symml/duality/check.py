@@ -53,6 +53,12 @@ class Check:
             return f"the dual DISAGREES with the Lagrangian by {max(self.error, self.below):.1e}"
         return f"the least value of L at {self.points} random multipliers, to {self.error:.0e}"
 
+    @property
+    def at_length(self) -> str:
+        """What was compared, number by number."""
+        lower = f"lower by {self.below:.0e} at most" if self.below else "lower"
+        return f"{self}; none of the points around the minimisers is {lower}"
+
 
 def check(d: Dual) -> Check:
     """Compare at several random draws; NoClosedForm where no multipliers are found inside the conditions."""

@@ -16,6 +16,7 @@ from symml.latex.shorten import (
     Pieces,
     hadamard,
     identity,
+    is_identity,
     negative,
     ordered,
     pieces,
@@ -154,7 +155,7 @@ def _factors(term: Node) -> Iterable[Common]:
     if isinstance(p.body, Product):
         yield "left", p.body.factors[0]
         yield "right", p.body.factors[-1]
-    elif p.body is not None:
+    elif p.body is not None and not is_identity(p.body):  # without it, it would be there again
         yield "left", p.body
         yield "right", p.body
     body = p.body.over if isinstance(p.body, Quotient) else p.body

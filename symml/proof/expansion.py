@@ -43,7 +43,9 @@ def check_expansion(forward: Program, derivative: Program, output: str, wrt: Ten
     loss = evaluate(forward, {**values, **exact, wrt: symbols}, dims, arithmetic(point))[forward.outputs[output]].item()
     entries = chosen_entries(symbols.shape, rng, MOST_ENTRIES)
     truth = np.array([_slope(loss, symbols[at], point) for at in entries])
-    worst = relative(np.array([found[at] for at in entries]), truth, least_scale(truth, _number(_at(loss, point))))
+    worst = relative(
+        np.array([found[at] for at in entries]), truth, least_scale(truth, number_of(at_point(loss, point)))
+    )
     return Proof("expansion by sympy", worst, BOUND, len(entries))
 
 
@@ -81,13 +83,13 @@ def arithmetic(point: Point) -> Arithmetic:
         def value(*args: Expr) -> Expr:
             if (decided or row.symbol in KINKED) and not all(map(_real, args)):
                 return sympy.nan  # what a guard leaves out, such as a logarithm of a negative number, has no side
-            return plain(*(_at(a, point) for a in args)) if decided else plain(*args)
+            return plain(*(at_point(a, point) for a in args)) if decided else plain(*args)
 
         return lambda *args: np.frompyfunc(value, len(args), 1)(*args)
 
     def library(op: str) -> Callable:
         if OPS[op].written is None:  # places of sorted entries: decided at the point
-            return lambda a: OPS[op].numpy(np.array([float(_at(e, point)) for e in a]))
+            return lambda a: OPS[op].numpy(np.array([float(at_point(e, point)) for e in a]))
         return lambda *args: OPS[op].written(*args, log=sympy.log, root=sympy.sqrt)
 
     return Arithmetic(
@@ -95,7 +97,7 @@ def arithmetic(point: Point) -> Arithmetic:
         function=function,
         reduce=lambda kind, a, axes: _reduce(kind, a, axes, point),
         library=library,
-        small=lambda gap, tolerance: abs(_number(_at(gap.item(), point))) < tolerance,
+        small=lambda gap, tolerance: abs(number_of(at_point(gap.item(), point))) < tolerance,
         dtype=object,
     )
 
@@ -126,7 +128,7 @@ WRITTEN_OUT: Mapping[str, Callable[[list[Expr]], Expr]] = MappingProxyType(
 
 def _best(kind: str, terms: list[Expr], point: Point) -> int:
     """The place of the first largest or smallest term at the point."""
-    there = [_at(term, point) for term in terms]
+    there = [at_point(term, point) for term in terms]
     if not all(map(_real, there)):
         return 0
     choose = {"max": max, "argmax": max, "min": min, "argmin": min}[kind]
@@ -138,17 +140,18 @@ def _real(e: Expr) -> bool:
     return bool(e.free_symbols) or bool(e.is_extended_real)
 
 
-def _at(e: Expr, point: Point) -> Expr:
+def at_point(e: Expr, point: Point) -> Expr:
     """The number that an expression is at the point."""
     return e.xreplace(point).evalf(DIGITS) if e.free_symbols else e
 
 
 def _slope(loss: Expr, x: Expr, point: Point) -> float:
     """d loss / d x at the point; infinite where sympy's derivative is no real number there."""
-    return _number(_at(sympy.diff(loss, x), point))
+    return number_of(at_point(sympy.diff(loss, x), point))
 
 
-def _number(value: Expr) -> float:
+def number_of(value: Expr) -> float:
+    """A value as a float; infinite where it is no finite number."""
     return float(value) if value.is_Number and value.is_finite else math.inf
 
 
