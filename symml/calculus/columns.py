@@ -19,6 +19,7 @@ import sympy
 from sympy import Expr
 
 from symml.errors import UnsupportedError
+from symml.ir.functions import equal
 from symml.ir.program import (
     Access,
     Index,
@@ -142,7 +143,7 @@ def _tie(node: Node, p: _Pass) -> None:
         _tie_statement(node, p)
     elif isinstance(node, Library):
         if any(p.moves(t) for t in node.args):
-            p.ties.update({t: {} for t in node.outs})
+            p.ties.update(dict.fromkeys(node.outs, _kept(node, p)))
     elif isinstance(node, Scan):
         before: dict | None = None
         while before != {t: p.ties.get(t) for t in outs(node)}:
@@ -156,6 +157,14 @@ def _tie(node: Node, p: _Pass) -> None:
             moving = {t for s in node.statements if any(p.moves(t) for t in reads(s)) for t in outs(s)}
             moving |= {x for x, start, new in node.states if p.moves(start) or p.moves(new)}
             p.ties.update({t: {} for t in moving})
+
+
+def _kept(node: Library, p: _Pass) -> Ties:
+    """The ties that A^-1 B has from B: all but those of the axis that is solved for."""
+    if node.op not in ("solve", "solve_each"):
+        return {}
+    A, B = node.args
+    return {axis: position for axis, position in p.ties.get(B, {}).items() if position != len(A.shape) - 2}
 
 
 def _tie_statement(s: Statement, p: _Pass) -> None:
@@ -232,20 +241,29 @@ def _part(s: Statement, a: Access, c: Expr, p: _Pass) -> Statement:
 
 
 def _solved(node: Library, p: _Pass) -> list[Node]:
-    """X = A^-1 B is linear in B."""
-    if node.op != "solve" or p.moves(node.args[0]):
+    """X = A^-1 B is linear in B; X[n] = A[n]^-1 B[n] too."""
+    if node.op not in ("solve", "solve_each") or p.moves(node.args[0]):
         raise UnsupportedError(f"'{node.op}' is not linear in the direction", node.span)
     A, B = node.args
     inverse = Tensor(p.names.fresh(f"inv_{A.name}"), A.shape)
-    i, j = fresh_indices(A.shape)
-    rest, k = fresh_indices(B.shape[1:], "kl"), fresh_indices(p.v.shape, "pqrs")
-    own = (j, *rest)
+    *batch, i, j = fresh_indices(A.shape, "ij" if len(A.shape) == 2 else "nij")
+    rest, k = fresh_indices(B.shape[len(A.shape) - 1 :], "kl"), fresh_indices(p.v.shape, "pqrs")
+    own = (*batch, j, *rest)
     added = tuple(own[p.ties[B][axis]] if axis in p.ties[B] else k[axis] for axis in range(len(k)))
-    loops = tuple(dict.fromkeys((i, *rest, *added, j)))
-    body = inverse[i, j] * Access(p.of[B], (*own, *(k[axis] for axis in p.free(B))))
-    lhs = (i, *rest, *added)
+    loops = tuple(dict.fromkeys((*batch, i, *rest, *added, j)))
+    body = inverse[*batch, i, j] * Access(p.of[B], (*own, *(k[axis] for axis in p.free(B))))
+    lhs = (*batch, i, *rest, *(added[axis] for axis in p.free(node.outs[0])))
     made = Statement(p.target(node.outs[0]), lhs, "+=", "none", loops, body, span=node.span)
-    return [Library("inv", (inverse,), (A,), node.span), replace(made, reduce="sum" if made.reduced else "none")]
+    return [*_inverse(A, inverse, p, node), replace(made, reduce="sum" if made.reduced else "none")]
+
+
+def _inverse(A: Tensor, inverse: Tensor, p: _Pass, node: Library) -> list[Node]:
+    """A^-1; of a batch, each by solving for the identity."""
+    if len(A.shape) == 2:
+        return [Library("inv", (inverse,), (A,), node.span)]
+    one, (n, i, j) = Tensor(p.names.fresh("eye"), A.shape), fresh_indices(A.shape, "nij")
+    ones = Statement(one, (n, i, j), "=", "none", (n, i, j), equal(i, j), span=node.span)
+    return [ones, Library("solve_each", (inverse,), (A, one), node.span)]
 
 
 def _fixed_point(node: Iterate, p: _Pass) -> list[Node]:

@@ -80,15 +80,16 @@ def _solve_each(node: Library, d: Mapping[Tensor, Tensor], names: Names) -> tupl
     (A, B), (X,) = node.args, node.outs
     n, (i, j) = Index("n", A.shape[0]), _indices(A.shape[1], "ij")
     turned, pulled = Tensor(names.fresh("t"), A.shape), Tensor(names.fresh("t"), B.shape)
+    rest = _indices(B.shape[2], "k") if len(B.shape) == 3 else ()
     nodes: list[Node] = [
         _sum(turned, (n, i, j), (), A[n, j, i]),
         Library("solve_each", (pulled,), (turned, d[X]), node.span),
     ]
     sent = []
     if B in d:
-        sent.append((B, _sum(d[B], (n, i), (), pulled[n, i], "+=")))
+        sent.append((B, _sum(d[B], (n, i, *rest), (), pulled[n, i, *rest], "+=")))
     if A in d:
-        sent.append((A, _sum(d[A], (n, i, j), (), -pulled[n, i] * X[n, j], "+=")))
+        sent.append((A, _sum(d[A], (n, i, j), rest, -pulled[n, i, *rest] * X[n, j, *rest], "+=")))
     return nodes, sent
 
 

@@ -12,10 +12,12 @@ from symml.analysis import Analysis
 from symml.derivations.request import Request
 from symml.derivations.rows import row
 from symml.errors import NumericError
+from symml.ir.program import Tensor
 from symml.latex.derivation import BOUND, formula
 from symml.latex.index_form import to_sympy
 from symml.latex.tree import Leaf, Node
 from symml.proof.complex_step import Proof, check_gradient
+from symml.proof.kinks import check_kinks, coincide
 from symml.proof.report import every
 from symml.proof.samples import sample
 
@@ -55,8 +57,16 @@ def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
         if not proof.ok:
             raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
         found = formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form, given=given)
-        rows.append(row(t.name, found, str(proof)))
+        rows.append(row(t.name, found, f"{proof}{at_a_kink(a, t)}"))
     return rows
+
+
+def at_a_kink(a: Analysis, t: Tensor) -> str:
+    """A remark, where several kinks lie at one place and the rules together give no slope there."""
+    found = check_kinks(a.raw, a.derivative, "loss", t) if coincide(a.forward) else None
+    if found is None or found.ok:
+        return ""
+    return f"; where kinks coincide it is by rule no slope (off by {found.error:.0e})"
 
 
 def native(a: Analysis, name: str) -> Expr:

@@ -148,9 +148,9 @@ OPS: Mapping[str, Op] = MappingProxyType(
             "{0}⁻¹ {1}",
         ),
         "solve_each": Op(
-            lambda A, B: (np.linalg.solve(A, B[..., None])[..., 0],),
+            lambda A, B: (np.linalg.solve(A, B.reshape(*A.shape[:2], -1)).reshape(B.shape),),
             lambda A, B, log, root: (np.stack([_solved(a, b) for a, b in zip(A, B, strict=True)]),),
-            ((3,), (2,)),
+            ((3,), (2, 3)),
             lambda a, b: b,
             "{0}_i^{{-1}} {1}_i",
             "{0}[i]⁻¹ {1}[i]",

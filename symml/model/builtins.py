@@ -115,13 +115,14 @@ def _diag(low: Lowering, node: tree.Call, env: Env) -> Value:
 def operation(low: Lowering, op: str, args: tuple[Value, ...], span: Span) -> Value:
     """An operation of ir/ops.py on whole tensors."""
     row = OPS[op]
-    for a, ranks in zip(args, row.takes, strict=True):
+    for position, (a, ranks) in enumerate(zip(args, row.takes, strict=True)):
         if a.rank not in ranks:
-            kinds = " or ".join(("number", "vector", "matrix")[r] for r in ranks)
+            kinds = " or ".join(("number", "vector", "matrix", "batch of matrices")[r] for r in ranks)
             raise SpecError(f"{op} of a {a.described()}", span, fix=f"it takes a {kinds}")
-        if row.square and ranks == (2,) and a.shape[0] != a.shape[1]:
+        if row.square and position == 0 and a.rank > 1 and a.shape[-1] != a.shape[-2]:
             raise SpecError(f"{op} of a {a.described()}", span, fix="it takes a square matrix")
-    if len(args) == 2 and args[1].shape[0] != args[0].shape[0]:
+    rows = slice(0, args[0].rank - 1)  # of a batch its number as well
+    if len(args) == 2 and args[1].shape[rows] != args[0].shape[rows]:
         raise SpecError(f"{op} of a {args[0].described()} and a {args[1].described()}: the sizes differ", span)
     shapes = tuple(a.shape for a in args)
     domain = Domain("label", size=shapes[0][0]) if row.integer else Domain()

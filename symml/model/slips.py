@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from symml.errors import SpecError
 from symml.model.builtins import BUILTINS
+from symml.names import unicode
 from symml.syntax import tree
 from symml.syntax.words import REDUCTIONS
 
@@ -20,7 +21,7 @@ Names = Mapping[str, tuple[str, tuple]]
 def slips(page: tree.Tree) -> list[SpecError]:
     """Every slip of a page."""
     given = declared(page.statements)
-    found = [*_settings(page)]
+    found = [*_settings(page), *_alike(page)]
     for statement in page.statements:
         if isinstance(statement, tree.Objective):
             found += _missing_comma(statement, given)
@@ -59,6 +60,22 @@ def _settings(page: tree.Tree) -> Iterator[SpecError]:
                 s.target.span,
                 fix=f"write tree over {trees[0].over.id} {s.target.id} 3",
             )
+
+
+def _alike(page: tree.Tree) -> Iterator[SpecError]:
+    """`lam` beside `lambda`: both are written with one Greek letter, so a formula with both could not be read."""
+    names: dict[str, tree.Name] = {}
+    for s in page.statements:
+        own = [item.name for item in s.items] if isinstance(s, tree.Declare) else []
+        own += [s.target] if isinstance(s, tree.Define | tree.Distributed | tree.Iterate) else []
+        for name in own:
+            first = names.setdefault(unicode(name.id), name)
+            if first.id != name.id:
+                yield SpecError(
+                    f"'{name.id}' and '{first.id}' are both written {unicode(name.id)}",
+                    name.span,
+                    fix="call one of them otherwise",
+                )
 
 
 def _missing_comma(objective: tree.Objective, declared: Names) -> Iterator[SpecError]:

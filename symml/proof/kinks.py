@@ -15,11 +15,13 @@ from itertools import pairwise
 
 import mpmath
 import numpy as np
+import sympy
+from sympy import Expr
 
 from symml.calculus.stopped import stopped
 from symml.ir.evaluate import NUMPY, Arithmetic, evaluate
 from symml.ir.functions import BY_CLASS, KINKED
-from symml.ir.program import Dim, Iterate, Program, Tensor, flat
+from symml.ir.program import Dim, Iterate, Program, Tensor, flat, indices
 from symml.proof.complex_step import Proof
 from symml.proof.expansion import small_sizes
 from symml.proof.high_precision import arithmetic
@@ -31,6 +33,7 @@ NEAR = 1e-5  # how far to either side the derived gradient is looked at
 BOUND = 1e-9
 REACH, GRID = 2.0, 41  # how far a direction is followed, in how many steps
 MOST_KINKS = 3
+AT_KINKS = "mpmath at kinks"
 DIRECTIONS = 4
 FUNCTIONS = frozenset(BY_CLASS[symbol] for symbol in KINKED)
 Branches = list[np.ndarray]  # of each place with a kink: the values that compete, along the last axis
@@ -84,7 +87,21 @@ def check_kinks(forward: Program, derivative: Program, output: str, wrt: Tensor,
             points += 1
         if points == MOST_KINKS:
             break
-    return Proof("mpmath at kinks", worst, BOUND, points) if points else None
+    return Proof(AT_KINKS, worst, BOUND, points) if points else None
+
+
+def coincide(program: Program) -> bool:
+    """Do two kinks of the program lie at one place, as of relu(u) and relu(-u)? Each has the derivative of its own rule
+    there, and the sum of both may be no slope of the whole."""
+    found: dict[Expr, set[Expr]] = {}
+    for s in flat(program.statements):
+        for f in s.body.atoms(*KINKED):
+            gap = f.args[0] - f.args[1] if len(f.args) == 2 else f.args[0]
+            gap = sympy.expand(gap)
+            table = {k: sympy.Symbol(f"{k.name}:{k.size}") for k in indices(gap)}  # of whichever statement
+            gap, f = gap.subs(table), f.subs(table)
+            found.setdefault(-gap if gap.could_extract_minus_sign() else gap, set()).add(f)
+    return any(len(several) > 1 for several in found.values())
 
 
 def _has_kinks(program: Program) -> bool:
