@@ -406,7 +406,7 @@ def shelf_lines(rows: Sequence[Mapping], form: str) -> list[str]:
         numbers = row.get("hypers") or dict.fromkeys(row.get("parameters", ()))
         given = ", ".join(n if v is None else f"{n} = {v:g}" for n, v in numbers.items())
         lines.append(f"{row['name']}({given})" if "source" in row else f"{row['name']}  of {row['of']}")
-        lines += [f"  {row['source']}"] if "source" in row else []
+        lines += [f"  {row[key]}" for key in ("source", "paper") if key in row]
         lines += [f"    {u[form]}" for u in row.get("updates", ())]
         lines += [f"    {row['definition']}"] if "definition" in row else []
     return lines

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from symml.runtime import behind, cache
 from symml.runtime.behind import Overtaken
-from symml.runtime.launch import Kernel, is_large, shape
+from symml.runtime.launch import Kernel, is_large, is_wide, shape
 
 if TYPE_CHECKING:
     from symml.loops.plan import Plan
@@ -39,6 +39,7 @@ STATEMENT, ENTRY, LOOP = (
     1.5e-7,
 )  # seconds of a statement, of an entry of its grid, of a round of a Python loop
 BY_ENTRIES = ("lbfgs", "minibatch", "descent", "proximal_gradient", "trust_region", "alternating")
+BY_ENTRIES += ("lbfgs_b", "augmented_lagrangian")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Cold:
 
     def is_light(self, bound: Bound) -> bool:
         """Is a step of the plain kernel a matter of moments, with these data?"""
-        if is_large(self.manifest, bound.dims):
+        if is_large(self.manifest, bound.dims) or is_wide(self.manifest, bound.dims):
             return False
         dims = {**bound.dims, **self.manifest["sizes"]}
         if self.plan.batch is not None:

@@ -67,7 +67,7 @@ def entry(source: Source, options: Options) -> Path:
     from symml.runtime import cache
 
     named = (source.text, options.target, options.dtype, str(options.boundscheck), options.purpose)
-    return cache.entry(cache.key(*named, *["chunks"] * options.chunks))
+    return cache.entry(cache.key(*named, *(w for w in ("chunks", "large", "inside") if getattr(options, w))))
 
 
 def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
@@ -97,11 +97,15 @@ def kernel(source: Source, options: Options) -> tuple[Kernel, bool]:
 def for_sizes(
     source: Source, options: Options, found: tuple[Kernel, bool], dims: Mapping[str, int]
 ) -> tuple[Kernel, bool]:
-    """The kernel itself, or that of large data: its passes over rows are cut in chunks, which threads share."""
+    """The kernel itself, or that of large data: its passes over rows are cut in chunks, which threads share; of many unknowns:
+    by a method without matrices of second derivatives."""
     from symml.runtime.crew import usable_threads
-    from symml.runtime.launch import cut_manifest, is_large
+    from symml.runtime.launch import cut_manifest, is_large, is_wide
 
     k, cached = found
+    if options.target != "cuda" and not options.large and is_wide(k.manifest, dims):
+        options = replace(options, large=True)
+        k, cached = found = kernel(source, options)
     if options.target == "cuda" or not is_large(k.manifest, dims):
         return found
     if options.target == "cpu":

@@ -38,7 +38,8 @@ TARGETS = ("reference", "cpu", "cuda")
 @dataclass(frozen=True)
 class Options:
     """What a user may choose for a fit; `purpose` says what the kernel holds: a fit, or the Hessian for its errors or for
-    its curvature. `threads`: None takes all usable cores; `chunks`: passes over rows are cut, which large data ask for.
+    its curvature. `threads`: None takes all usable cores; `chunks`: passes over rows are cut, which large data ask for;
+    `large`: there are too many unknowns for matrices of second derivatives; `inside`: the closed form leaves the domains.
     With `plain`, a plain kernel may give the result while the tuned one is not compiled (first.py)."""
 
     target: str = "cpu"
@@ -49,6 +50,8 @@ class Options:
     threads: int | None = None
     chunks: bool = False
     plain: bool = False
+    large: bool = False
+    inside: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -190,21 +193,28 @@ def _fitted(
     watch: Watch | None,
     keeping: Keeping | None,
 ) -> Result:
-    """The fit by one kernel; `start` is when its preparation began."""
+    """The fit by one kernel, or another where a closed form leaves the domains; `start` is when its preparation began."""
     import time
 
     from symml.runtime import launch
 
-    found = _searched(k, bound, options.hypers, chosen, watch)
-    if found is not None:
-        options = replace(options, hypers={**options.hypers, **found["chosen"]})
-    p = launch.problem(k, bound, options.hypers, chosen)
-    ready = time.perf_counter()
+    asked = options
     try:
+        found = _searched(k, bound, options.hypers, chosen, watch)
+        if found is not None:
+            options = replace(options, hypers={**options.hypers, **found["chosen"]})
+        p = launch.problem(k, bound, options.hypers, chosen)
+        ready = time.perf_counter()
         x, outcome = launch.train(p, watch) if keeping is None else _kept(source, options, p, bound, keeping, watch)
     except launch.DivergedError as error:
         _explain(source, options, k, error)
         raise
+    except launch.OutsideError:
+        if options.inside or keeping is not None or not k.manifest["method"]["facts"].get("by_form"):
+            raise
+        asked = replace(asked, inside=True)
+        k, cached = for_sizes(source, asked, kernel(source, asked), bound.dims)
+        return _fitted(source, asked, k, cached, bound, chosen, start, watch, keeping)
     stop = time.perf_counter()
     outcome = outcome if found is None else {**outcome, "choice": found}
     report = launch.report(k, x, bound, options.hypers)

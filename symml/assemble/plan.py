@@ -6,6 +6,7 @@ plan_ = plan(analysis)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +25,11 @@ from symml.model.model import Model
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
+from symml.training.bounded import Boxes, Edge
 from symml.training.compose import all_dims, couples_rows, executable, minibatch, outputs_as_functions, update_program
 from symml.training.conditions import Condition
 from symml.training.definite import definite
-from symml.training.solvers import LBFGS, SOLVERS, Problem, Solver, by_form, exact, named
+from symml.training.solvers import BETWEEN, LBFGS, SOLVERS, Problem, Solver, by_form, exact, named
 
 if TYPE_CHECKING:
     from symml.analysis import Analysis
@@ -88,23 +90,38 @@ def _compared(a: Analysis, method: str) -> None:
 
 def _starts_inside(a: Analysis, solver: Solver | None) -> bool:
     """Can the solver begin anywhere in the domains, so that a page need not say where?"""
-    bounded = ("interior_point", "trust_region") if a.model.constraints else ("interior_point",)
-    return solver is not None and (solver.algorithm in bounded or bool(solver.facts.get("exact")))
+    inside = ("interior_point", "augmented_lagrangian", *(BETWEEN if a.model.constraints else ()))
+    return solver is not None and (solver.algorithm in inside or bool(solver.facts.get("exact")))
 
 
 def _problem(a: Analysis) -> Problem:
     """What is minimised, with the page's constraints as conditions; definite matrices by their factors."""
     model = a.model
     if not model.constraints:
-        return Problem(a.forward, a.derivative, model.over, sets={}, bounds=a.program)
+        return Problem(a.forward, a.derivative, model.over, sets={}, boxes=Boxes(a.program))
     psd = [c for c in model.constraints if c.sense == "psd"]
     matrices = [r.param for r in model.regions if r.kind == "psd"]
     program, inside = definite(a.program, [c.output for c in psd], matrices)
     conditions = tuple(Condition(inside.get(c.output, c.output), c.sense == "equal", c.text) for c in model.constraints)
     whole = simplify(stabilise(prune(program, "loss", *(c.output for c in conditions))))
-    boxed = {name for r in model.regions if r.kind == "box" for name in r.absorbs}
-    bounds = a.program if all(c.name in boxed for c in model.constraints) else None
-    return Problem(a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(matrices), bounds)
+    return Problem(
+        a.forward,
+        a.derivative,
+        model.over,
+        conditions,
+        whole,
+        own_sets(model),
+        tuple(matrices),
+        _boxes(a.program, model),
+    )
+
+
+def _boxes(program: Program, model: Model) -> Boxes:
+    """The bounds of parameters; a sum of a simplex is none, its entries are at least 0."""
+    known = {c.name: c for c in model.constraints}
+    edges = tuple(Edge(known[e.name].output, r.param, e.slope, e.axes) for r in model.regions for e in r.ends)
+    zero = frozenset(r.param for r in model.regions if r.kind == "simplex")
+    return Boxes(program, edges, zero, {r.param: r.open for r in model.regions if r.kind == "box"})
 
 
 def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
@@ -122,7 +139,9 @@ def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
             f"constraints ('{c.text}') need double precision, and the CPU", c.span, fix="leave out --dtype and --target"
         )
     if a.model.train is None:
-        return by_form(problem) if precise else LBFGS
+        known = (options.large, options.inside) if options is not None else ()
+        found = by_form(problem, *known) if precise else LBFGS
+        return replace(found, facts={**found.facts, "by_form": True})
     if method in SOLVERS and not precise:
         raise UnsupportedError(
             f"'{method}' needs double precision, and the CPU",

@@ -44,12 +44,12 @@ def check(
 
 
 def shelf(
-    name: Annotated[str, typer.Argument(metavar="SHELF", help="optimizers, schedules or functions.")],
+    name: Annotated[str, typer.Argument(metavar="SHELF", help="optimizers, methods, schedules or functions.")],
     form_at: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List what a page may name: optimizers with their updates and sources, schedules, functions."""
+    """List what a page may name: optimizers with their updates and sources, methods, schedules, functions."""
     _known((form_at, ("text", "latex", "json"), "format"))
     rows = pipeline.shelf(name)
     if as_json or form_at == "json":

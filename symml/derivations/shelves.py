@@ -1,4 +1,4 @@
-"""`symml list`: the pages of the library and the functions of the language, as rows."""
+"""`symml list`: the pages of the library, the methods of all rows and the functions of the language, as rows."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from symml.ir.functions import FUNCTIONS
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import Program, Statement, Tensor, direct_accesses
 from symml.latex.index_form import formula_text
+from symml.methods.known import KNOWN
 from symml.model.builtins import BUILTINS, INTERNAL
 from symml.model.library import names, page, remarks
 from symml.model.optimizer import optimizer
 from symml.syntax import tree
 from symml.syntax.words import nearest
 
-SHELVES = ("optimizers", "schedules", "functions")
+SHELVES = ("optimizers", "methods", "schedules", "functions")
 
 
 def shelf(name: str) -> list[dict]:
     """The rows of a shelf: name, formulas as (LaTeX, text), parameters with their defaults, source."""
     if name not in SHELVES:
         raise SpecError(f"there is no list of '{name}'", fix=nearest(name, SHELVES) or f"one of {', '.join(SHELVES)}")
-    return {"optimizers": _optimizers, "schedules": _schedules, "functions": _functions}[name]()
+    shelves = {"optimizers": _optimizers, "methods": _methods, "schedules": _schedules, "functions": _functions}
+    return shelves[name]()
+
+
+def _methods() -> list[dict]:
+    return [{"name": name, "of": form, "paper": paper} for name, (form, paper) in KNOWN.items()]
 
 
 def _optimizers() -> list[dict]:

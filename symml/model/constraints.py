@@ -59,14 +59,26 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class End:
+    """A constraint that bounds every entry of a parameter: its residual[...] = slope (parameter - bound), the axes of the
+    residual being those of the parameter in the order `axes`."""
+
+    name: str
+    slope: float
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Region:
-    """A set of one parameter that has a projection; kind: box, simplex, ball, orthonormal, psd, symmetric."""
+    """A set of one parameter that has a projection; kind: box, simplex, ball, orthonormal, psd, symmetric. `ends`: its
+    bounds among `absorbs`, of a box or a simplex."""
 
     param: Tensor
     kind: str
     absorbs: tuple[str, ...]
     axis: int = -1
     open: tuple[bool, bool] = (False, False)
+    ends: tuple[End, ...] = ()
 
 
 @dataclass(frozen=True)

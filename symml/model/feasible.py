@@ -30,7 +30,7 @@ from symml.ir.program import (
     reads,
     substitute,
 )
-from symml.model.constraints import Constraint, Region
+from symml.model.constraints import Constraint, End, Region
 from symml.model.infer import index_range, shape_of
 from symml.model.sets import ranges
 from symml.model.values import Value, broadcast, elementwise
@@ -154,6 +154,12 @@ class _Found:
     figure: Expr
     loops: tuple[Index, ...]
     axis: int = -1
+    slope: float = 0.0
+    axes: tuple[int, ...] = ()
+
+    def end(self, name: str) -> End:
+        """A bound by the name of its constraint."""
+        return End(name, self.slope, self.axes)
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,7 @@ def _recognised(r: _Reading, c: Constraint, t: Tensor) -> _Found | None:
     figure = sympy.expand(a - s.body / slope)
     if a.tensor in r.over:
         kind = "fixed" if c.sense == "equal" else "upper" if slope > 0 else "lower"
-        return _Found(kind, a.tensor, figure, a.idx)
+        return _Found(kind, a.tensor, figure, a.idx, -1, float(slope), tuple(a.idx.index(k) for k in s.loops))
     return _sum(r, a, figure) if c.sense == "equal" else None
 
 
@@ -312,7 +318,8 @@ def _region(
         first = found[positive[0]]
         absorbed = (positive[0], *zero, *ends["upper"])
         figures = {f"total {t.name}": (first.loops, first.figure)}
-        return Region(t, "simplex", absorbed, first.axis), figures
+        bounds = tuple(found[n].end(n) for n in (*zero, *ends["upper"]))
+        return Region(t, "simplex", absorbed, first.axis, ends=bounds), figures
     if "ball" in of and not any(ends.values()):
         name = of["ball"][0]
         return Region(t, "ball", (name,)), {f"radius {t.name}": ((), found[name].figure)}
@@ -347,7 +354,7 @@ def _box(
             body = choose(body, b)
         figures[f"{side} {t.name}"] = (loops, body)
     absorbed = tuple(n for n in found if n in (*ends["lower"], *ends["upper"], *ends["fixed"]))
-    return Region(t, "box", absorbed, open=tuple(open_)), figures
+    return Region(t, "box", absorbed, open=tuple(open_), ends=tuple(found[n].end(n) for n in absorbed)), figures
 
 
 def own_sets(model: Model) -> dict[Tensor, str] | None:

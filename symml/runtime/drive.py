@@ -11,13 +11,17 @@ import numpy as np
 
 PIECE = 0.1
 STATUS = ("running", "converged", "stalled", "diverged", "stopped early", "stopped", "finished")
-STATUS += ("no point satisfies all constraints", "the objective goes on for ever: no value is the best")
+STATUS += (
+    "no point satisfies all constraints",
+    "the objective is unbounded: it goes on for ever, and no value is the best",
+)
 STATUS += ("the closed form is no minimum: the objective rises there",)
 DIVERGENCE = 3
 EARLY = 4
 USED_UP = 5
 FINISHED = 6
 INFEASIBILITY = 7
+ENDLESS = 8
 NO_MINIMUM = 9
 
 

@@ -22,11 +22,13 @@ from symml.runtime.bind import LARGEST_ARRAY, Bound, rows_taken
 from symml.runtime.chunks import chunk_limit, chunk_places
 from symml.runtime.crew import Crew
 from symml.runtime.domains import check_domain
-from symml.runtime.drive import INFEASIBILITY, NO_MINIMUM, STATUS, run_lbfgs, run_minibatch
+from symml.runtime.drive import ENDLESS, INFEASIBILITY, NO_MINIMUM, STATUS, run_lbfgs, run_minibatch
 from symml.runtime.prepare import sampled_rows
+from symml.runtime.solve import MOST_UNKNOWNS
 
 Watch = Callable[[int, int, float, float], None]
 Between = Callable[[Mapping[str, np.ndarray]], None]
+DENSE = ("interior_point", "coordinate_descent", "trust_region")  # methods of small problems, where the form chooses
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,15 @@ def is_large(manifest: Mapping, dims: Mapping[str, int]) -> bool:
     return any(chunk_limit(chunks, dims) > 1 for chunks in every if chunks)
 
 
+def is_wide(manifest: Mapping, dims: Mapping[str, int]) -> bool:
+    """Are there too many unknowns for the method that the form alone has chosen?"""
+    m = manifest["method"]
+    if m["algorithm"] not in DENSE or not m["facts"].get("by_form"):
+        return False
+    sizes_ = [*(q["shape"] for q in manifest["params"]), *m["facts"]["unknowns"]]
+    return sum(math.prod(shape(dims, s)) for s in sizes_) > MOST_UNKNOWNS
+
+
 def cut_manifest(manifest: Mapping) -> dict:
     """The manifest of the module whose functions cut their rows."""
     functions = {name: {**f, "cut": bool(f.get("chunks"))} for name, f in manifest["functions"].items()}
@@ -197,6 +208,10 @@ def vector(kernel: Kernel, params: Mapping[str, object], dims: Mapping[str, int]
 
 
 # runs
+
+
+class OutsideError(NumericError):
+    """A closed form that leaves the domain of a parameter."""
 
 
 class DivergedError(NumericError):
@@ -324,18 +339,28 @@ def train(
 
     if saved is not None:
         _fitting(saved, p.x)
+    from symml.runtime.solving_bounds import direction
+
+    start = p.x.copy()
     with np.errstate(all="ignore"), Crew(p.kernel) as crew:  # what is not finite is met below, with its place
         outcome = (_stochastic if m["optimizer"] else _full_batch)(replace(p, crew=crew), watch, seen, saved)
         outcome = {**outcome, "threads": crew.threads}
     if outcome["status"] == "diverged" or not np.isfinite(p.x).all():
         step = outcome["steps"]
         raise DivergedError(p, last, step, batch_rows(p, step) if m["batch"] else None)
+    ray = None
+    if not m["optimizer"] and outcome["status"] not in (STATUS[INFEASIBILITY], STATUS[NO_MINIMUM]):
+        with np.errstate(all="ignore"), Crew(p.kernel) as crew:
+            ray = direction(replace(p, crew=crew), start)
+    if ray is not None:
+        outcome = {**outcome, "status": STATUS[ENDLESS]}
     if outcome["status"] in STATUS[INFEASIBILITY:]:
-        raise NumericError(outcome["status"], fix=_no_solution(outcome))
+        side = "above" if m["sense"] == "maximize" else "below"
+        raise NumericError(outcome["status"].replace("unbounded", f"unbounded {side}"), fix=_no_solution(outcome, ray))
     return p.x, outcome
 
 
-def _no_solution(outcome: Mapping) -> str:
+def _no_solution(outcome: Mapping, ray: str | None) -> str:
     """What a person may look at where a problem has no solution."""
     if outcome["status"] == STATUS[INFEASIBILITY]:
         missed = outcome["infeasibility"]
@@ -343,6 +368,7 @@ def _no_solution(outcome: Mapping) -> str:
     if outcome["status"] == STATUS[NO_MINIMUM]:
         return "the stationary point is a maximum or a saddle in one of the blocks: look at the sign of the objective"
     told = f"it is {outcome['loss']:.3g} (as it is minimised) after {outcome['steps']} steps"
+    told = told if ray is None else f"{told} and goes on along {ray}"
     return f"{told}: bound the parameters, or add a penalty"
 
 
@@ -368,7 +394,8 @@ def batch_rows(p: Problem, step: int) -> np.ndarray:
 
 
 def _full_batch(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
-    from symml.runtime.solving import SOLVING, given
+    from symml.runtime.solving import SOLVING
+    from symml.runtime.solving_bounds import given
 
     m, module = p.kernel.manifest, p.kernel.module
     o = m["method"]

@@ -13,7 +13,9 @@ from types import MappingProxyType
 import numpy as np
 
 from symml.errors import DataError
-from symml.runtime.launch import Between, Problem, Watch, arguments, shape
+from symml.runtime.drive import NO_MINIMUM, STATUS
+from symml.runtime.launch import Between, OutsideError, Problem, Watch, shape
+from symml.runtime.ray import bends_down
 from symml.runtime.solve import (
     LARGEST_JACOBIAN,
     MOST_UNKNOWNS,
@@ -24,16 +26,11 @@ from symml.runtime.solve import (
     run_least_squares,
     run_proximal,
     run_scaled_qr,
-    run_trust_region,
     second_of,
 )
+from symml.runtime.solving_bounds import augmented_lagrangian, given, lbfgs_b, trust_region
 
-OTHERS = "name another method: train with trust_region for bounds of parameters, or with lbfgs"
-
-
-def given(p: Problem, name: str) -> tuple[tuple, tuple]:
-    """The data and the buffers of one of the kernel's functions."""
-    return arguments(p.crew, name, p.arrays, p.dims, p.hypers)
+OTHERS = "leave the method out, or train with augmented_lagrangian"
 
 
 def least_squares(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
@@ -120,7 +117,7 @@ def refuse_large(m: int, p: int) -> None:
 def alternating(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
     """Closed forms in turn."""
     o, module = p.kernel.manifest["method"], p.kernel.module
-    return run_alternating(
+    outcome = run_alternating(
         module.alternating,
         module.value_and_grad,
         p.x,
@@ -132,25 +129,32 @@ def alternating(p: Problem, watch: Watch | None, between: Between, saved: Mappin
         saved,
         between,
     )
+    return _examined(p, outcome)
 
 
-def trust_region(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
-    """Bounds are computed once, from the sizes, the data and the hyper-parameters."""
-    o, module = p.kernel.manifest["method"], p.kernel.module
-    bounds = np.zeros(2 * p.x.shape[0])
-    module.bounds(p.x, bounds, *given(p, "bounds"))
-    return run_trust_region(
-        module.trust_region,
-        p.x,
-        bounds,
-        *given(p, "value_and_grad"),
-        given(p, "lagrangian_times"),
-        o["tolerance"],
-        int(o["options"]["iterations"]),
-        watch,
-        saved,
-        between,
-    )
+def _examined(p: Problem, outcome: dict) -> dict:
+    """The outcome of closed forms that stay where they must, at a point where the objective does not bend down."""
+    m, at = p.kernel.manifest, 0
+    facts = m["method"]["facts"]
+    for entry, (low, high) in zip(m["params"], facts["inside"], strict=True):
+        part = p.x[at : at + math.prod(shape(p.dims, entry["shape"]))]
+        at += part.shape[0]
+        worst = max(np.max(-np.inf if low is None else low - part), np.max(-np.inf if high is None else part - high))
+        if worst > 0.0:
+            raise OutsideError(
+                f"gradient = 0 has its solution outside of the domain of '{entry['name']}', by {worst:.2g}",
+                fix="close the domain (>= for >), or train with interior_point",
+            )
+    if facts["exact"] and facts["free"] and m["certificate"]["curvature"] != "convex":
+        value, g = given(p, "value_and_grad"), np.zeros_like(p.x)
+
+        def gradient(x: np.ndarray) -> np.ndarray:
+            p.kernel.module.value_and_grad(x, g, *value)
+            return g.copy()
+
+        if outcome["status"] == "converged" and bends_down(gradient, p.x):
+            return {**outcome, "status": STATUS[NO_MINIMUM]}
+    return outcome
 
 
 def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[str, np.ndarray] | None) -> dict:
@@ -200,6 +204,8 @@ SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(
         "interior_point": interior_point,
         "alternating": alternating,
         "trust_region": trust_region,
+        "lbfgs_b": lbfgs_b,
+        "augmented_lagrangian": augmented_lagrangian,
         "scaled_qr": scaled_qr,
         "proximal_gradient": proximal,
         "coordinate_descent": proximal,

@@ -45,7 +45,7 @@ def functions(program: Program, wrt: tuple[Tensor, ...], conditions: Iterable[Co
     """`program` has the outputs `loss` and those of the conditions; equalities come first."""
     conditions = tuple(conditions)
     outputs = tuple(c.output for c in conditions)
-    lagrangian, multipliers = _lagrangian(program, outputs)
+    lagrangian, multipliers = lagrangian_of(program, outputs)
     _, times, along = hessian_times(simplify(gradient(lagrangian, "lagrangian", wrt)), wrt)
     made = [Function("lagrangian_times", "gradient", executable(times), "slope", along=along)]
     residuals = prune(program, *outputs)
@@ -62,7 +62,7 @@ def functions(program: Program, wrt: tuple[Tensor, ...], conditions: Iterable[Co
     return Found(tuple(made), tuple(programs), tuple(multipliers[k] for k in outputs), flat, affine)
 
 
-def _lagrangian(program: Program, outputs: tuple[str, ...]) -> tuple[Program, Mapping[str, Tensor]]:
+def lagrangian_of(program: Program, outputs: tuple[str, ...]) -> tuple[Program, Mapping[str, Tensor]]:
     """loss + sum multiplier residual as the output `lagrangian`; a multiplier is a data tensor of its residual's shape."""
     names = Names(t.name for t in program.tensors())
     out, loss = Tensor(names.claim("lagrangian")), program.outputs["loss"]

@@ -26,10 +26,10 @@ from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.source import Span
 from symml.training.blocks import Turns, in_turn, update_function
+from symml.training.bounded import Boxes, augmented, bounds, residuals
 from symml.training.compose import executable
 from symml.training.conditions import Condition, functions
 
-FAR = 1e300  # an end that is not there
 AGREE = 1e-9  # relative: the gradient of the residual form against the derivative of the page
 SOLVERS: Mapping[str, Mapping[str, float]] = {
     "levenberg_marquardt": {"iterations": 500},
@@ -38,11 +38,14 @@ SOLVERS: Mapping[str, Mapping[str, float]] = {
     "interior_point": {"iterations": 300},
     "newton": {"iterations": 300},
     "trust_region": {"iterations": 1000},
+    "lbfgs_b": {"iterations": 10_000, "memory": 10},
+    "augmented_lagrangian": {"iterations": 100_000, "memory": 10},
     "proximal_gradient": {"iterations": 100_000},
     "coordinate_descent": {"iterations": 10_000},
     "alternating": {"iterations": 1000},
     "closed_form": {"iterations": 10},
 }
+BETWEEN = ("trust_region", "lbfgs_b")
 SQUARES = ("levenberg_marquardt", "gauss_newton")
 # The bound at which a method stops unless the page says one; 0: where rounding ends all progress.
 EXACT: Mapping[str, float] = {
@@ -50,6 +53,9 @@ EXACT: Mapping[str, float] = {
     "gauss_newton": 0.0,
     "interior_point": 1e-9,
     "newton": 1e-9,
+    "trust_region": 1e-9,
+    "lbfgs_b": 1e-9,
+    "augmented_lagrangian": 1e-8,
     "proximal_gradient": 1e-9,
     "coordinate_descent": 1e-9,
 }
@@ -60,7 +66,7 @@ class Problem:
     """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (with conditions only) has the loss
     and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
     condition ties blocks to one another; `symmetric`: matrices that `whole` reads as half their sum with their transpose;
-    `bounds`: has outputs `lower NAME`, `upper NAME`; None where a condition is no bound of a parameter."""
+    `boxes`: the bounds of parameters among the conditions."""
 
     forward: Program
     derivative: Program
@@ -69,7 +75,12 @@ class Problem:
     whole: Program | None = None
     sets: Mapping[Tensor, str] | None = None
     symmetric: tuple[Tensor, ...] = ()
-    bounds: Program | None = None
+    boxes: Boxes | None = None
+
+    @property
+    def only_bounds(self) -> bool:
+        """Is every condition a bound of a parameter?"""
+        return {c.output for c in self.conditions} <= {e.output for e in self.boxes.edges}
 
 
 @dataclass(frozen=True)
@@ -90,32 +101,44 @@ class Solver:
 LBFGS = Solver("lbfgs", "lbfgs", "")
 
 
-def by_form(p: Problem) -> Solver:
-    """The solver for a page that names none."""
+def by_form(p: Problem, large: bool = False, inside: bool = False) -> Solver:
+    """The solver for a page that names none; `large`: there are too many unknowns for a matrix of second derivatives;
+    `inside`: the closed form, if there is one, leaves the domains."""
     squared = squares.read(p.forward, "loss", p.wrt) if not p.conditions else None
-    if (squared is None or squared.program is None) and (found := exact(p)) is not None:
+    no_squares = squared is None or squared.program is None
+    if no_squares and not inside and (found := exact(p)) is not None:
         return found
     if p.conditions:
-        return _interior_point(p, "")
+        return _constrained(p, large)
     if squared is not None and squared.program is not None:
         return _least_squares(squared, p, "")
     if epigraph.has_kinks(p.forward, p.wrt):
         penalised = proximal.split(p.forward, "loss", p.wrt)
         if penalised.program is not None and isinstance(
-            found := _proximal(penalised, p.wrt, "coordinate_descent"), Solver
+            found := _proximal(penalised, p.wrt, "proximal_gradient" if large else "coordinate_descent"), Solver
         ):
             return found
         made = epigraph.smooth(p.forward, "loss", {}, p.wrt)
-        return LBFGS if made.program is None else _interior_point(p, "")
+        return LBFGS if made.program is None else _constrained(p, large)
     return LBFGS
+
+
+def _constrained(p: Problem, large: bool) -> Solver:
+    """Bounds alone need no barrier, unless an end is never taken; what is large has no room for dense matrices."""
+    kinks = epigraph.has_kinks(p.whole or p.forward, p.wrt)
+    if p.conditions and p.only_bounds and not kinks and (large or not any(map(any, p.boxes.open.values()))):
+        return _between(p, "lbfgs_b" if large else "trust_region")
+    return _augmented(p, None) if large and not p.symmetric else _interior_point(p, "")
 
 
 def named(method: str, place: Span | None, p: Problem) -> Solver:
     """The solver that a page names."""
     if method in ("alternating", "closed_form"):
         return _in_turn(method, place, p)
-    if method == "trust_region" and p.bounds is not None:
-        return _trust_region(p)
+    if method in BETWEEN and p.only_bounds:
+        return _between(p, method)
+    if method == "augmented_lagrangian":
+        return _augmented(p, place)
     if p.conditions and method != "interior_point":
         raise UnsupportedError(
             f"'{method}' does not keep '{p.conditions[0].text}'",
@@ -150,13 +173,16 @@ def _turns(p: Problem) -> Turns | Unsolved:
         return Unsolved(p.wrt[0], "a constraint ties its entries to others")
     if epigraph.has_kinked_functions(p.forward, p.wrt):
         return Unsolved(p.wrt[0], "the objective has kinks, where the gradient is none")
+    for t, open_ in p.boxes.open.items() if p.boxes else ():
+        if any(open_) and t.domain.kind != "interval":
+            return Unsolved(t, "it stays within bounds that are no numbers")
     return in_turn(p.derivative, p.forward, p.wrt, p.sets)
 
 
 def exact(p: Problem) -> Solver | None:
     """The closed form of a problem of which one round is the end."""
     turns = _turns(p)
-    return _alternating("closed_form", turns, p.wrt) if isinstance(turns, Turns) and turns.exact else None
+    return _alternating("closed_form", turns, p) if isinstance(turns, Turns) and turns.exact else None
 
 
 def _in_turn(method: str, place: Span | None, p: Problem) -> Solver:
@@ -169,43 +195,93 @@ def _in_turn(method: str, place: Span | None, p: Problem) -> Solver:
         )
     if method == "closed_form" and not turns.exact:
         raise SpecError("each closed form needs the others", place, fix="train with alternating")
-    return _alternating(method, turns, p.wrt)
+    return _alternating(method, turns, p)
 
 
-def _alternating(method: str, turns: Turns, wrt: tuple[Tensor, ...]) -> Solver:
-    update = update_function(turns, wrt)
-    return Solver(method, "alternating", turns.reason, (update,), (), {"exact": turns.exact}, (turns.program,))
+def _alternating(method: str, turns: Turns, p: Problem) -> Solver:
+    wrt, update = p.wrt, update_function(turns, p.wrt)
+    free = not p.sets and all(t.domain.kind in ("real", "interval") for t in wrt)
+    facts = {"exact": turns.exact, "free": free, "inside": [[t.domain.lower, t.domain.upper] for t in wrt]}
+    return Solver(method, "alternating", turns.reason, (update,), (), facts, (turns.program,))
 
 
 # constraints and kinks
 
 
-def _interior_point(p: Problem, method: str) -> Solver:
+@dataclass(frozen=True)
+class _Smoothed:
+    """A problem without kinks: its program, unknowns, conditions (equalities first), those that were added, and what was done."""
+
+    program: Program
+    wrt: tuple[Tensor, ...]
+    conditions: tuple[Condition, ...]
+    unknowns: tuple[Tensor, ...]
+    what: str
+
+    @property
+    def told(self) -> list[dict]:
+        """The conditions for the reader."""
+        return [{"name": c.output.split()[-1], "text": c.text, "equal": c.equal} for c in self.conditions]
+
+
+def _smoothed(p: Problem, takes_kinks: bool) -> _Smoothed:
     """Conditions as they are; kinks become conditions on new unknowns where that is possible."""
     program, wrt, conditions, unknowns = p.whole or p.forward, p.wrt, p.conditions, ()
-    reason = "constraints" if conditions else "second derivatives"
-    if method != "newton" and epigraph.has_kinks(program, wrt):
+    what = ["constraints"] * bool(conditions)
+    if takes_kinks and epigraph.has_kinks(program, wrt):
         made = epigraph.smooth(program, "loss", {c.output: c.equal for c in conditions}, wrt)
         if made.program is not None:
             program, unknowns = made.program, made.unknowns
             wrt = (*wrt, *unknowns)
             conditions = (*conditions, *(Condition(k, False) for k in made.conditions))
-            reason = " and ".join(["constraints"] * bool(p.conditions) + [f"{', '.join(made.what)} by new unknowns"])
-    equal = [c for c in conditions if c.equal]
-    conditions = (*equal, *(c for c in conditions if not c.equal))
-    found = functions(program, wrt, conditions)
-    objective = simplify(gradient(prune(program, "loss"), "loss", wrt)) if unknowns else p.derivative
+            what.append(f"{', '.join(made.what)} by new unknowns")
+    conditions = (*(c for c in conditions if c.equal), *(c for c in conditions if not c.equal))
+    return _Smoothed(program, wrt, conditions, unknowns, " and ".join(what))
+
+
+def _interior_point(p: Problem, method: str) -> Solver:
+    """Second derivatives of the Lagrangian."""
+    s = _smoothed(p, takes_kinks=method != "newton")
+    found = functions(s.program, s.wrt, s.conditions)
+    objective = simplify(gradient(prune(s.program, "loss"), "loss", s.wrt)) if s.unknowns else p.derivative
     made_ = (Function("objective", "gradient", executable(objective), "loss"), *found.functions)
-    made_ = tuple(replace(f, params=wrt) for f in made_)
+    made_ = tuple(replace(f, params=s.wrt) for f in made_)
     facts = {
-        "conditions": [{"name": c.output.split()[-1], "text": c.text, "equal": c.equal} for c in conditions],
+        "conditions": s.told,
         "multipliers": [t.name for t in found.multipliers],
         "flat": found.flat,
         "affine": found.affine,
         "symmetric": [t.name for t in p.symmetric],
     }
-    files, told = ("symmetric",), f"{reason}; Hessian of the Lagrangian derived"
-    return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, unknowns)
+    files, told = ("symmetric",), f"{s.what or 'second derivatives'}; Hessian of the Lagrangian derived"
+    return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, s.unknowns)
+
+
+def _augmented(p: Problem, place: Span | None) -> Solver:
+    """Gradients of the Lagrangian, between bounds."""
+    if p.symmetric:
+        raise UnsupportedError(
+            f"'augmented_lagrangian' does not keep '{p.symmetric[0].name}' positive semidefinite",
+            place,
+            fix="train with interior_point, or leave the method out",
+        )
+    s = _smoothed(p, takes_kinks=True)
+    boxes = replace(p.boxes, zero=p.boxes.zero | {t for t in s.unknowns if t.domain.nonnegative})
+    made, programs, facts = augmented(s.program, s.wrt, s.conditions, boxes)
+    edges, of_edges = _edges(p)
+    reason = f"{s.what or 'no constraints'}; gradients of the Lagrangian alone"
+    facts = {**facts, "conditions": s.told}
+    files = ("symmetric", "bounded_step")
+    name = "augmented_lagrangian"
+    return Solver(name, name, reason, (*made, *edges), files, facts, (*programs, *of_edges), s.unknowns)
+
+
+def _edges(p: Problem) -> tuple[tuple[Function, ...], tuple[Program, ...]]:
+    """The residuals of what only bounds, which say who has the multiplier of an end."""
+    if not p.boxes.edges:
+        return (), ()
+    made, program = residuals("edges", p.whole, tuple(e.output for e in p.boxes.edges), p.wrt)
+    return (made,), (program,)
 
 
 def _proximal(s: proximal.Split, wrt: tuple[Tensor, ...], method: str) -> Solver | str:
@@ -250,27 +326,18 @@ def _second_derivatives(
     return (Function("lagrangian_times", "gradient", executable(times), "slope", along=along),), ("by_columns",)
 
 
-def _trust_region(p: Problem) -> Solver:
-    """Bounds as one vector, lower ends first; what has none is at FAR."""
-    names, statements, ends = Names(t.name for t in p.bounds.tensors()), list(p.bounds.statements), {}
-    for side, far in (("lower", -FAR), ("upper", FAR)):
-        for t in p.wrt:
-            key = f"{side} {t.name}"
-            if key not in p.bounds.outputs:
-                k = fresh_indices(t.shape)
-                out = Tensor(names.fresh(side), t.shape)
-                statements.append(Statement(out, k, "=", "none", k, sympy.Float(far)))
-            ends[key] = p.bounds.outputs.get(key) or out
-    bounds = prune(replace(p.bounds, statements=tuple(statements), outputs=ends), *ends)
+def _between(p: Problem, method: str) -> Solver:
+    """Bounds of parameters, as one vector."""
+    ends, program = bounds(p.boxes, p.wrt)
+    edges, of_edges = _edges(p)
+    facts = {**p.boxes.facts(p.wrt), "conditions": _Smoothed(p.forward, p.wrt, p.conditions, (), "").told}
+    made, programs, told = (ends, *edges), (program, *of_edges), ", bounds of parameters" if p.conditions else ""
+    if method == "lbfgs_b":
+        return Solver(method, method, f"gradients{told}", made, ("symmetric", "bounded_step"), facts, programs)
     _, times, along = hessian_times(p.derivative, p.wrt)
-    made = (
-        Function("bounds", "vector", executable(bounds), outputs=tuple(ends)),
-        Function("lagrangian_times", "gradient", executable(times), "slope", along=along),
-    )
-    reason = (
-        f"second derivatives{', bounds of parameters' if p.conditions else ''}; the Hessian times a vector is derived"
-    )
-    return Solver("trust_region", "trust_region", reason, made, (), {}, (bounds, times))
+    second = Function("lagrangian_times", "gradient", executable(times), "slope", along=along)
+    reason = f"second derivatives{told}; the Hessian times a vector is derived"
+    return Solver(method, method, reason, (*made, second), (), facts, (*programs, times))
 
 
 # least squares

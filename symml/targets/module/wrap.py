@@ -10,11 +10,13 @@ import ast
 from collections.abc import Mapping
 from pathlib import Path
 
+from symml.targets.module.between import run_augmented_lagrangian, run_lbfgs_b, run_trust_region
+from symml.targets.module.given import INDENT, call_of, lines_of, size, sizes
+
 PACKAGE = Path(__file__).parent.parent.parent
 SHARED = ("runtime/prepare.py", "runtime/drive.py")
-SOLVING = ("runtime/solve.py",)
+SOLVING = ("runtime/solve.py", "runtime/solve_bounds.py")
 CHUNKS = ("runtime/chunks.py",)
-INDENT = "    "
 NEEDS = {
     "cpu": "Needs numpy, numba and, for matrix products, scipy.",
     "cuda": "Needs numpy, numba and an NVIDIA GPU; NUMBA_ENABLE_CUDASIM=1 runs tiny problems without one.",
@@ -222,41 +224,10 @@ def _transforming(m: Mapping) -> list[str]:
     return lines
 
 
-def _tuple(name: str, m: Mapping, dtype: str, prefix: str = "") -> list[str]:
-    """Lines that make `inputs` and `work` of a function from `arrays` and `sizes`, all four names with a prefix."""
-    function = m["functions"][name]
-    integer = {d["name"] for d in m["data"] if d["domain"] and d["domain"]["kind"] in ("label", "length")}
-    integer |= {g["name"] + end for g in m["graphs"] for end in ("_tail", "_head")}
-    drawn = {d["name"]: d for d in m["noise"]}
-    arrays = "".join(
-        f", standard_noise(({_sizes(drawn[n]['dims'], prefix)}), {m['noise'].index(drawn[n])}).astype(np.{dtype})"
-        if n in drawn
-        else f", np.asarray({prefix}arrays[{n!r}]{'' if n in integer else f', np.{dtype}'}, order='C')"
-        for n in function["data"]
-    )
-    work = "".join(f"np.zeros(({_sizes(b['shape'], prefix)}), np.{b['dtype']}), " for b in function["work"])
-    if function.get("cut"):
-        rows = "".join(f"{name}_rows{k}, " for k in range(function["chunks"]["regions"]))
-        work += f"*chunk_places({function['chunks']!r}, {prefix}sizes, ({rows})), "
-    sizes = f"np.array([{prefix}sizes.get(d, 0) for d in DIMS], np.int64)"
-    return [f"{prefix}inputs = ({sizes}, np.array(hyper, np.float64){arrays})", f"{prefix}work = ({work})"]
-
-
-def _sizes(shape: list, prefix: str = "") -> str:
-    return "".join(f"{_size(s, prefix)}, " for s in shape)
-
-
-def _size(s: int | str | Mapping, prefix: str = "") -> str:
-    """A size of a manifest as source."""
-    if isinstance(s, Mapping):
-        return "(" + " + ".join(f"{f}*{prefix}sizes[{n!r}]" if n else str(f) for n, f in s.items()) + ")"
-    return str(s) if isinstance(s, int) else f"{prefix}sizes[{s!r}]"
-
-
 def _fit(m: Mapping, dtype: str) -> str:
     row, function = m["row"], m["functions"]["value_and_grad"]
     rowed = [d["name"] for d in m["data"] if d["dims"] and d["dims"][0] == row]
-    count = " + ".join("*".join(map(_size, p["shape"])) or "1" for p in m["params"])
+    count = " + ".join("*".join(map(size, p["shape"])) or "1" for p in m["params"])
     lines = ["arrays, sizes, labels, statistics, rows = prepare(data, None)"]
     lines += _validation(m, rowed, dtype)
     if m["split"]:
@@ -270,7 +241,7 @@ def _fit(m: Mapping, dtype: str) -> str:
             f"size = min({int(m['method']['options']['batch'])}, sizes[{row!r}])",
             f"sizes[{m['batch']!r}] = size",
         ]
-    lines += _tuple("value_and_grad", m, dtype)
+    lines += lines_of("value_and_grad", m, dtype)
     lines += [f"x = np.zeros({count}, np.{dtype})", "initialise(x, inputs[0], inputs[1], seed)"]
     lines += _sampling(m)
     lines += _run_batches(m, function, rowed) if m["optimizer"] else _SOLVING[m["method"]["algorithm"]](m, dtype)
@@ -293,10 +264,10 @@ def _run_lbfgs(m: Mapping, dtype: str) -> list[str]:
 
 def _run_least_squares(m: Mapping, dtype: str) -> list[str]:
     o, parts = m["method"], m["functions"]["residuals"]["parts"]
-    count = " + ".join("*".join(map(_size, part)) or "1" for part in parts)
+    count = " + ".join("*".join(map(size, part)) or "1" for part in parts)
     return [
-        *_call_of(m, dtype, "residuals"),
-        *_call_of(m, dtype, "tangent"),
+        *call_of(m, dtype, "residuals"),
+        *call_of(m, dtype, "tangent"),
         "outcome = run_least_squares(levenberg_marquardt, value_and_grad, x, inputs, work, residuals_given, tangent_given, "
         f"{count}, {o['tolerance']!r}, {int(o['options']['iterations'])}, "
         f"paths_of({o['name']!r}, {o['facts']['affine']!r}), watch)",
@@ -304,10 +275,10 @@ def _run_least_squares(m: Mapping, dtype: str) -> list[str]:
 
 
 def _run_scaled_qr(m: Mapping, dtype: str) -> list[str]:
-    count = " + ".join("*".join(map(_size, part)) or "1" for part in m["functions"]["residuals"]["parts"])
+    count = " + ".join("*".join(map(size, part)) or "1" for part in m["functions"]["residuals"]["parts"])
     return [
-        *_call_of(m, dtype, "residuals"),
-        *_call_of(m, dtype, "tangent"),
+        *call_of(m, dtype, "residuals"),
+        *call_of(m, dtype, "tangent"),
         "outcome = run_scaled_qr(scaled_qr, value_and_grad, x, inputs, work, residuals_given, tangent_given, "
         f"{count}, watch)",
     ]
@@ -315,18 +286,18 @@ def _run_scaled_qr(m: Mapping, dtype: str) -> list[str]:
 
 def _run_interior_point(m: Mapping, dtype: str) -> list[str]:
     o, facts, parts = m["method"], m["method"]["facts"], m["functions"]["conditions"]["parts"]
-    counts = ["*".join(map(_size, part)) or "1" for part in parts]
-    extra = " + ".join("*".join(map(_size, s)) or "1" for s in facts["unknowns"]) or "0"
+    counts = ["*".join(map(size, part)) or "1" for part in parts]
+    extra = " + ".join("*".join(map(size, s)) or "1" for s in facts["unknowns"]) or "0"
     equal = " + ".join(n for n, c in zip(counts, facts["conditions"], strict=True) if c["equal"]) or "0"
     lines = [f"wide = np.concatenate((x, np.ones({extra})))", f"multipliers = np.zeros({' + '.join(counts) or '0'})"]
     at = "0"
     for name, count, part in zip(facts["multipliers"], counts, parts, strict=True):
-        lines.append(f"arrays[{name!r}] = multipliers[{at} : {at} + {count}].reshape(({_sizes(part)}))")
+        lines.append(f"arrays[{name!r}] = multipliers[{at} : {at} + {count}].reshape(({sizes(part)}))")
         at = f"{at} + {count}"
     given = ("objective", "conditions", "condition_tangent", "lagrangian_times")
     return [
         *lines,
-        *(line for name in given for line in _call_of(m, dtype, name)),
+        *(line for name in given for line in call_of(m, dtype, name)),
         f"outcome = run_interior_point(interior_point, value_and_grad, x, wide, multipliers, {equal}, "
         f"{', '.join(f'{name}_given' for name in given)}, (inputs, work), {o['tolerance']!r}, "
         f"{int(o['options']['iterations'])}, {(int(facts['flat']), int(facts['affine']))}, "
@@ -341,31 +312,29 @@ def _matrices(m: Mapping) -> str:
     at, found = "0", ""
     for p in m["params"]:
         if p["name"] in m["method"]["facts"]["symmetric"]:
-            found += f"({at}, {_size(p['shape'][0])}), "
-        at = f"{at} + {'*'.join(map(_size, p['shape'])) or '1'}"
+            found += f"({at}, {size(p['shape'][0])}), "
+        at = f"{at} + {'*'.join(map(size, p['shape'])) or '1'}"
     return found
 
 
 def _run_alternating(m: Mapping, dtype: str) -> list[str]:
-    o = m["method"]
+    o, left, at = m["method"], [], "0"
+    for p, ends in zip(m["params"], m["method"]["facts"]["inside"], strict=True):
+        stop = f"{at} + {'*'.join(map(size, p['shape'])) or '1'}"
+        for end, beyond in zip(ends, "<>", strict=True):
+            if end is not None:
+                left += [
+                    f"if (x[{at} : {stop}] {beyond} {end!r}).any():",
+                    f"{INDENT}raise ValueError('the closed form leaves the domain of ' + {p['name']!r})",
+                ]
+        at = stop
     return [
-        *_call_of(m, dtype, "update"),
+        *call_of(m, dtype, "update"),
         f"outcome = run_alternating(alternating, value_and_grad, x, inputs, work, update_given, {o['tolerance']!r}, "
         f"{int(o['options']['iterations'])}, watch)",
+        *left,
         "if outcome['status'] in STATUS[INFEASIBILITY:]:",
         f"{INDENT}raise ValueError(outcome['status'])",
-    ]
-
-
-def _run_trust_region(m: Mapping, dtype: str) -> list[str]:
-    o = m["method"]
-    return [
-        *_call_of(m, dtype, "bounds"),
-        *_call_of(m, dtype, "lagrangian_times"),
-        "ends = np.zeros(2 * x.shape[0])",
-        "bounds(x, ends, *bounds_given)",
-        f"outcome = run_trust_region(trust_region, x, ends, inputs, work, lagrangian_times_given, {o['tolerance']!r}, "
-        f"{int(o['options']['iterations'])}, watch)",
     ]
 
 
@@ -374,9 +343,9 @@ def _run_proximal(m: Mapping, dtype: str) -> list[str]:
     wide = o["algorithm"] == "coordinate_descent"
     second = next(name for name in ("second_derivatives", "lagrangian_times", "smooth") if name in m["functions"])
     names = tuple(dict.fromkeys(("smooth", "weights", second)))
-    shapes = "".join(f"({_sizes(q['shape'])}), " for q in m["params"])
+    shapes = "".join(f"({sizes(q['shape'])}), " for q in m["params"])
     return [
-        *(line for name in names for line in _call_of(m, dtype, name)),
+        *(line for name in names for line in call_of(m, dtype, name)),
         f"penalties = np.zeros({len(facts['kinds'])})",
         "weights(x, penalties, *weights_given)",
         f"outcome = run_proximal({o['algorithm']}, value_and_grad, x, blocks_of(({shapes}), {tuple(facts['kinds'])!r}), "
@@ -388,7 +357,9 @@ def _run_proximal(m: Mapping, dtype: str) -> list[str]:
 _SOLVING = {
     "proximal_gradient": _run_proximal,
     "coordinate_descent": _run_proximal,
-    "trust_region": _run_trust_region,
+    "trust_region": run_trust_region,
+    "lbfgs_b": run_lbfgs_b,
+    "augmented_lagrangian": run_augmented_lagrangian,
     "alternating": _run_alternating,
     "interior_point": _run_interior_point,
     "lbfgs": _run_lbfgs,
@@ -397,22 +368,13 @@ _SOLVING = {
 }
 
 
-def _call_of(m: Mapping, dtype: str, name: str) -> list[str]:
-    """Lines that make NAME_given, the data and the buffers of one of the kernel's functions."""
-    inputs, work = _tuple(name, m, dtype)
-    return [
-        inputs.replace("inputs = ", f"{name}_inputs = ", 1),
-        f"{name}_given = ({name}_inputs, {work.removeprefix('work = ')})",
-    ]
-
-
 def _sampling(m: Mapping) -> list[str]:
     """Lines that put rows of the data where a parameter starts with them."""
     lines, at = [], "0"
     for number, p in enumerate(m["params"]):
-        count = "*".join(map(_size, p["shape"])) or "1"
+        count = "*".join(map(size, p["shape"])) or "1"
         if p["sample"]:
-            rows = f"arrays[{p['sample']!r}], {_size(p['shape'][0])}, seed, {number}"
+            rows = f"arrays[{p['sample']!r}], {size(p['shape'][0])}, seed, {number}"
             lines.append(f"x[{at} : {at} + {count}] = sampled_rows({rows})")
         at = f"{at} + {count}"
     return lines
@@ -427,7 +389,7 @@ def _validation(m: Mapping, rowed: list[str], dtype: str) -> list[str]:
     return [
         f"held_arrays = {{name: a[rows[{part}]] if name in {tuple(rowed)!r} else a for name, a in arrays.items()}}",
         f"held_sizes = {{**sizes, {m['row']!r}: rows[{part}].shape[0]}}",
-        *_tuple("validation_loss", m, dtype, "held_"),
+        *lines_of("validation_loss", m, dtype, "held_"),
         "",
         "def validate(x):",
         f"{INDENT}return float(validation_loss(x, held_inputs, held_work))",
@@ -450,7 +412,7 @@ def _run_batches(m: Mapping, function: Mapping, rowed: list[str]) -> list[str]:
     epochs = int(o["epochs"])
     rows, algorithm = (f"sizes[{m['row']!r}]", "minibatch") if m["batch"] else ("1", "descent")
     clock = {"steps": f"{epochs} * (({rows} + size - 1) // size)", "epochs": f"{epochs}"}
-    counts = [f"math.prod(({_sizes(p['shape'])}))" for p in m["params"]] if opt["by_tensor"] else []
+    counts = [f"math.prod(({sizes(p['shape'])}))" for p in m["params"]] if opt["by_tensor"] else []
     ends = [" + ".join(counts[: k + 1]) for k in range(len(counts))]
     scalars = ", ".join([*(clock.get(v) or repr(v) for v in (*opt["hypers"], *opt["counters"])), *ends])
     return [
@@ -476,7 +438,7 @@ def _parameters(m: Mapping) -> str:
             lines += [f"{INDENT}out[{p['name']!r}] = float(x[at])", f"{INDENT}at += 1"]
             continue
         lines += [
-            f"{INDENT}shape = ({_sizes(p['shape'])})",
+            f"{INDENT}shape = ({sizes(p['shape'])})",
             f"{INDENT}count = math.prod(shape)",
             f"{INDENT}out[{p['name']!r}] = x[at : at + count].reshape(shape).copy()",
             f"{INDENT}at += count",
@@ -498,8 +460,8 @@ def _predict(m: Mapping, dtype: str) -> str:
     lines = [
         f"arrays, sizes, labels, _, _ = prepare({{k: v for k, v in data.items() if k in {_given(m, function)!r}}}, model)",
         f"sizes = {{**{kept}, **sizes}}",
-        *_tuple("predict", m, dtype),
-        f"out = np.zeros(({_sizes(out['shape'])}), np.{'int64' if out['integer'] else dtype})",
+        *lines_of("predict", m, dtype),
+        f"out = np.zeros(({sizes(out['shape'])}), np.{'int64' if out['integer'] else dtype})",
         "kernel_predict(model['x'], inputs, work, out)",
     ]
     lines.append(f"return labels[{out['label']!r}][out]" if out["integer"] and out.get("label") else "return out")
