@@ -27,6 +27,9 @@ from symml.source import Source
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = tuple(sorted(p.stem for p in EXAMPLES.glob("*.symml")))
+# Their kernels take 10 to 25 seconds to compile: the ordinary run has the interpreter on them (INTERPRETED: on all data).
+INTERPRETED = ("curve_fit", "group_lasso", "portfolio")
+LONG = (*INTERPRETED, "svm", "svm_dual")
 
 
 def page(body: str) -> Source:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from areas import oracles
-from check import EXAMPLES, NAMES, check_derivative
+from check import EXAMPLES, LONG, NAMES, check_derivative
 from sklearn import linear_model
 
 from symml import load, pipeline
@@ -22,7 +22,7 @@ def symml(*args, **kwargs):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.full) if n in LONG else n for n in NAMES])
 def test_expected_lines(name, tmp_path):
     out = symml("run", EXAMPLES / f"{name}.symml", "--out", tmp_path)
     assert out.returncode == 0, out.stderr

@@ -4,8 +4,8 @@
 
 Sources and licences: diabetes (Efron et al. 2004), breast cancer Wisconsin (UCI, CC BY 4.0), digits (UCI optical
 recognition, CC BY 4.0), wine (UCI, CC BY 4.0), the photograph of a temple (CC BY), all as shipped by scikit-learn (BSD-3);
-karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA), Nile (Cobb 1978) and Longley (1967), public domain,
-as shipped by statsmodels (BSD-3).
+karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA), Nile (Cobb 1978), Longley (1967), Grunfeld (1950) and
+carbon dioxide (Keeling and Whorf 2004), public domain, as shipped by statsmodels (BSD-3).
 """
 
 from __future__ import annotations
@@ -107,9 +107,40 @@ def longley(folder: Path) -> None:
     write(folder / "longley.csv", names, rows)
 
 
+def growth(folder: Path) -> None:
+    """By which part the market value of eleven American companies grew in each year 1936-1954 (Grunfeld 1950)."""
+    firms = sm.datasets.grunfeld.load_pandas().data.groupby("firm", sort=True)["value"]
+    values = {name: series.to_numpy() for name, series in firms}
+    shares = np.column_stack([v[1:] / v[:-1] - 1 for v in values.values()])
+    write(
+        folder / "growth.csv", [n.lower().replace(" ", "_") for n in values], ([f"{v:.8f}" for v in r] for r in shares)
+    )
+
+
+def co2(folder: Path) -> None:
+    """Carbon dioxide over Mauna Loa, parts per million, the mean of each month 1958-2001 at its middle."""
+    weeks = sm.datasets.co2.load_pandas().data["co2"].dropna()
+    months = weeks.groupby([weeks.index.year, weeks.index.month]).mean()
+    rows = ([f"{year + (month - 0.5) / 12:.6f}", f"{v:.4f}"] for (year, month), v in months.items())
+    write(folder / "co2.csv", ["t", "ppm"], rows)
+
+
 def main(folder: Path) -> None:
     """All files."""
-    for make in (diabetes, breast_cancer, digits, digits_missing, wine, photo_pixels, karate, sunspots, nile, longley):
+    for make in (
+        diabetes,
+        breast_cancer,
+        digits,
+        digits_missing,
+        wine,
+        photo_pixels,
+        karate,
+        sunspots,
+        nile,
+        longley,
+        growth,
+        co2,
+    ):
         make(folder)
 
 

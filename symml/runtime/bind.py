@@ -255,6 +255,7 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
         return columns.get(name, columns.get(""))
     if len(decl["dims"]) == 1:
         title = decl["label"] or name
+        _refuse_shared(decl, decls)
         if title not in columns:
             raise DataError(
                 f"'{table.path.name}' has no column '{title}'",
@@ -279,6 +280,18 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
         )
     bound.columns[name] = chosen
     return np.column_stack([columns[c] for c in chosen])
+
+
+def _refuse_shared(decl: Mapping, decls: list) -> None:
+    """A label is the column of one vector: of two it would say the same numbers."""
+    label, source = decl["label"], decl["source"]
+    vectors = [d["name"] for d in decls if len(d["dims"]) == 1 and (d["label"], d["source"]) == (label, source)]
+    others = [name for name in vectors if label and name != decl["name"]]
+    if others:
+        raise DataError(
+            f"'{decl['name']}' and '{others[0]}' are both labelled \"{label}\"",
+            fix=f'give one of them its own `from`: {decl["name"]}[...] from "{source}"',
+        )
 
 
 def _edges(graph: Mapping, value: object, folder: Path, bound: Bound) -> None:

@@ -21,6 +21,7 @@ from hmmlearn.hmm import CategoricalHMM
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn import cluster, decomposition, exceptions, linear_model, neural_network
+from sklearn import svm as support
 
 from symml import pipeline
 from symml.api import Fit
@@ -142,6 +143,76 @@ def elastic_net(fit: Fit) -> float:
 def rosenbrock(fit: Fit) -> float:
     """The least point of the valley is (1, 1)."""
     return max(abs(fit.params["x"] - 1), abs(fit.params["y"] - 1))
+
+
+def group_lasso(fit: Fit) -> float:
+    """The conditions of an optimum, group by group: slope + lam w/|w| = 0 where w is not 0, |slope| <= lam where it is."""
+    values, W = table("diabetes"), fit.params["W"]
+    X, y = standardised(values[:, :-1]), values[:, -1] - values[:, -1].mean()
+    rest = X @ W[:, 0] + (X**2 - 1) @ W[:, 1] - y
+    slopes = np.column_stack([X.T @ rest, (X**2 - 1).T @ rest]) / len(y)
+    sizes = np.linalg.norm(W, axis=1)
+    kept, left = slopes[sizes > 0] + 5 * (W / sizes.clip(1e-300)[:, None])[sizes > 0], slopes[sizes == 0]
+    return max(float(np.abs(kept).max(initial=0)), float((np.linalg.norm(left, axis=1) - 5).max(initial=0)))
+
+
+def portfolio(fit: Fit) -> float:
+    """scipy's sequential quadratic programming: the parts."""
+    R = table("growth")
+    mean, covariance = R.mean(axis=0), np.cov(R.T, ddof=0)
+    peer = scipy.optimize.minimize(
+        lambda p: p @ covariance @ p,
+        np.full(len(mean), 1 / len(mean)),
+        jac=lambda p: 2 * covariance @ p,
+        bounds=[(0, None)] * len(mean),
+        constraints=[{"type": "eq", "fun": lambda p: p.sum() - 1}, {"type": "ineq", "fun": lambda p: p @ mean - 0.12}],
+        options={"ftol": 1e-16, "maxiter": 1000},
+    )
+    return largest((fit.params["p"], peer.x))
+
+
+def curve_fit(fit: Fit) -> float:
+    """scipy's curve_fit from a start of its own: parameters, relative."""
+    years, ppm = table("co2").T
+    t = years - years.mean()
+
+    def curve(t: np.ndarray, base: float, rise: float, rate: float, season: float, phase: float) -> np.ndarray:
+        return base + rise * np.exp(rate * t) + season * np.sin(2 * np.pi * t + phase)
+
+    truth, _ = scipy.optimize.curve_fit(curve, t, ppm, p0=[250, 90, 0.01, 2, 0.5], ftol=1e-15, xtol=1e-15, gtol=1e-15)
+    names = ("base", "rise", "rate", "season", "phase")
+    return largest(([fit.params[k] for k in names] / truth, 1.0))
+
+
+def tumours() -> tuple[np.ndarray, np.ndarray, support.SVC]:
+    """Standardised measurements, classes as -1 and 1, and libsvm's street between them."""
+    values = table("breast_cancer")
+    X, side = standardised(values[:, :-1]), 2 * values[:, -1] - 1
+    return X, side, support.SVC(C=1e-2, kernel="linear", tol=1e-10).fit(X, side)
+
+
+def svm(fit: Fit) -> float:
+    """libsvm's w and b, by the primal objective: the relative difference, and of ours evaluated here."""
+    X, side, peer = tumours()
+
+    def objective(w: np.ndarray, b: float) -> float:
+        return float(w @ w / 2 + 1e-2 * np.maximum(0, 1 - side * (X @ w + b)).sum())
+
+    theirs, ours = objective(peer.coef_[0], peer.intercept_[0]), objective(fit.params["w"], fit.params["b"])
+    return abs(fit.loss / theirs - 1) + abs(ours / fit.loss - 1)
+
+
+def svm_dual(fit: Fit) -> float:
+    """libsvm's multipliers, by the dual objective: the relative difference; and what ours break of the constraints."""
+    X, side, peer = tumours()
+    theirs, a = np.zeros(len(side)), fit.params["a"]
+    theirs[peer.support_] = np.abs(peer.dual_coef_[0])
+
+    def objective(a: np.ndarray) -> float:
+        return float(a.sum() - ((X.T @ (a * side)) ** 2).sum() / 2)
+
+    broken = max(abs(float(a @ side)), float((-a).max()), float((a - 1e-2).max()), 0.0)
+    return abs(objective(a) / objective(theirs) - 1) + broken
 
 
 def gradient_descent(fit: Fit) -> float:

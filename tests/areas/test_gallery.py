@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from check import EXAMPLES, NAMES
+from check import EXAMPLES, INTERPRETED, LONG, NAMES
 
-from symml import gallery
+from symml import gallery, pipeline
+from symml.api import Fit
 from symml.errors import FileError, SpecError
 
 PROJECT = gallery.find()
@@ -22,13 +24,39 @@ def row(claim, asked=("reference",)):
     return gallery.row(PROJECT, claim, KNOWN, asked)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.figure)
+SHORT = [c for c in CLAIMS if c.example not in LONG]
+
+
+@pytest.mark.parametrize("claim", SHORT, ids=lambda c: c.figure)
 def test_every_claim_holds(claim, monkeypatch):
     monkeypatch.setattr(PROJECT.oracles, "SEEDS", 3)
     found = row(claim)
     assert found["ok"], found
     assert found["derivation"] and all(t["difference"] < 1e-10 for t in found["targets"].values())
     assert set(found["targets"]) == ({"reference"} if claim.example in NAMES else set())
+
+
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if c.example in INTERPRETED], ids=lambda c: c.figure)
+def test_a_claim_by_the_interpreter(claim):
+    fit = Fit(pipeline.train(PROJECT.page(claim.example), pipeline.Options(target="reference"), {}, None))
+    found = gallery.row(PROJECT, claim, {claim.example: (fit, {})}, ())
+    assert found["ok"], found
+    moved = {k: v * (1 + 1e-4) for k, v in fit.params.items()}
+    wrong = SimpleNamespace(params=moved, loss=fit.loss, report=fit.report, _result=fit._result)
+    assert getattr(PROJECT.oracles, claim.figure)(wrong) > claim.bound
+
+
+@pytest.mark.parametrize("name", ["svm", "svm_dual"])
+def test_a_street_of_few_tumours_is_libsvms(name, monkeypatch):
+    """The oracle of the whole data on 40 rows, and its figure of another C."""
+    values = PROJECT.oracles.table("breast_cancer")[:40]
+    monkeypatch.setattr(PROJECT.oracles, "table", lambda _: values)
+    data = {"X": PROJECT.oracles.standardised(values[:, :-1]), "y": values[:, -1]}
+    options = pipeline.Options(target="reference")
+    fit = Fit(pipeline.train(PROJECT.page(name), options, data, 0))
+    assert getattr(PROJECT.oracles, name)(fit) < 1e-8
+    other = SimpleNamespace(params={k: v * 1.01 for k, v in fit.params.items()}, loss=fit.loss)
+    assert getattr(PROJECT.oracles, name)(other) > 1e-6
 
 
 @pytest.mark.full

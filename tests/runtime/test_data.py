@@ -240,3 +240,13 @@ def test_names_of_files_cannot_steer_the_terminal(tmp_path):
     with pytest.raises(DataError) as caught:
         read_table(tmp_path / "t.csv", tmp_path)
     assert "\x1b" not in str(caught.value) and "\ufffd[31mx" in str(caught.value)
+
+
+def test_a_label_is_one_vectors(tmp_path):
+    (tmp_path / "t.csv").write_text("t,ppm\n1,2\n2,4\n3,6\n")
+    page = "model m\ndims n\n{}\nparam a\nminimize sum[i] (y[i] - a t[i])^2\n"
+    both = Source(str(tmp_path / "p.symml"), page.format('data t[n], y[n] from "t.csv" label "ppm"'))
+    with pytest.raises(DataError, match="'t' and 'y' are both labelled"):
+        pipeline.train(both, pipeline.Options(target="reference"), {}, 0)
+    each = Source(str(tmp_path / "p.symml"), page.format('data t[n] from "t.csv"\n  y[n] from "t.csv" label "ppm"'))
+    assert pipeline.train(each, pipeline.Options(target="reference"), {}, 0).params["a"] == pytest.approx(2)
