@@ -15,6 +15,7 @@ from sympy import Expr
 from symml.ir.evaluate import evaluate as interpret
 from symml.ir.program import Dim, Program, Tensor
 from symml.latex import index_form
+from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import shared
 from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
@@ -77,7 +78,9 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
     new: dict[Tensor, Node] = {}
     if not lines and given is not None:
         found = shared(main, {u.name for u in program.tensors()} | {d.name for d in _dims(program)}, given)
-        main, new = found.main, dict(found.defined)
+        if count(finished(main)) > found.length:
+            main, new = found.main, {u: finished(tree) for u, tree in found.defined.items()}
+    main, lines = finished(main), {u: finished(tree) for u, tree in lines.items()}
     error = max(disagreement(program, u, tree, sample, new) for u, tree in {t: main, **lines}.items())
     if not error <= BOUND:
         raise NoForm(t.name)

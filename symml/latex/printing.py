@@ -27,6 +27,7 @@ from symml.latex.tree import (
     Inner,
     Leaf,
     Map,
+    MatrixPower,
     Node,
     OneHot,
     Ones,
@@ -287,7 +288,7 @@ def _power(w: _Writer, n: Power) -> tuple[str, int]:
         return w.at(n.base.arg, SUM).join(w.style.norm) + frobenius + (
             w.style.power(str(k)) if k != 1 else ""
         ), ATOM if k == 1 else FACTOR
-    if n.exponent == sympy.Rational(1, 2) and n.shape == (ONE, ONE):
+    if n.exponent == sympy.Rational(1, 2):
         return w.style.root(w.at(n.base, SUM)), ATOM
     k = w.coefficient(abs(n.exponent) if n.exponent.is_number else n.exponent)
     sign = "-" if n.exponent.is_number and n.exponent < 0 else ""
@@ -296,6 +297,12 @@ def _power(w: _Writer, n: Power) -> tuple[str, int]:
     if w.style is TEXT and n.shape != (ONE, ONE):
         return f"{base}^⊙{sign}{k}", FACTOR
     return base + w.style.power(entry + sign + k), FACTOR
+
+
+def _matrix_power(w: _Writer, n: MatrixPower) -> tuple[str, int]:
+    inverse = isinstance(n.base, Whole) and n.base.op == "inv"
+    base = n.base.args[0] if inverse else n.base
+    return w.at(base, ATOM) + w.style.power(f"{'-' * inverse}{n.times}"), FACTOR
 
 
 def _map(w: _Writer, n: Map) -> tuple[str, int]:
@@ -361,6 +368,7 @@ _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     Hadamard: _hadamard,
     Quotient: _quotient,
     Power: _power,
+    MatrixPower: _matrix_power,
     Map: _map,
     Transpose: _transpose,
     Diagonal: lambda w, n: ("I", ATOM) if isinstance(n.arg, Ones) else _call("diag")(w, n),

@@ -12,6 +12,7 @@ from functools import lru_cache
 import sympy
 from sympy import Expr
 
+from symml.latex.order import key, negative, ordered, split
 from symml.latex.tree import (
     ONE,
     Add,
@@ -33,17 +34,11 @@ from symml.latex.tree import (
     Transpose,
     Whole,
     count,
-    leaves,
 )
 
 SCALAR: Shape = (ONE, ONE)
 NEGATIVE = sympy.Integer(-1)
 SYMMETRIC = ("symmetric", "psd")  # domains of matrices that are their own transposes
-
-
-def split(node: Node) -> tuple[Expr, Node | None]:
-    """Coefficient and the rest (None for a bare scalar)."""
-    return (node.factor, node.arg) if isinstance(node, Scale) else (ONE, node)
 
 
 @dataclass
@@ -125,36 +120,6 @@ def _turned_factor(f: Node) -> Node | None:
     return None
 
 
-def negative(node: Node) -> bool:
-    """Does a term begin with a minus?"""
-    return split(node)[0].could_extract_minus_sign()
-
-
-def ordered(terms: Iterable[Node]) -> tuple[Node, ...]:
-    """Positive terms first, long ones before short ones, bare scalars last; then by name."""
-    return tuple(
-        sorted(terms, key=lambda t: (negative(t), split(t)[1] is None, _spread(t), -_length(split(t)[1] or t), key(t)))
-    )
-
-
-def _length(node: Node) -> int:
-    """A transposed name is as long as the name."""
-    return count(node.arg if isinstance(node, Transpose) and isinstance(node.arg, Leaf) else node)
-
-
-def _spread(term: Node) -> bool:
-    """Is a term a vector spread over rows or columns? Such terms follow the others."""
-    rest = split(term)[1]
-    return isinstance(rest, Product) and any(
-        isinstance(f, Ones | Transpose) and isinstance(getattr(f, "arg", f), Ones) for f in rest.factors
-    )
-
-
-def key(node: Node) -> str:
-    """A text that orders nodes of one size: names, never numbers of identity."""
-    return " ".join(t.name for t in leaves(node)) + f" {type(node).__name__}"
-
-
 # products
 
 
@@ -206,6 +171,8 @@ def _chain(flat: list[Node], shape: Shape) -> Node:
     node = Product(shape, tuple(flat))
     if shape != SCALAR:
         return node
+    if len(flat) == 2 and isinstance(flat[1], DiagonalOf) and flat[0] == _row_of_ones(flat[0].shape[1]):
+        return trace(flat[1].arg)
     if len(flat) == 3 and isinstance(flat[2], Ones) and flat[0] == _row_of_ones(flat[0].shape[1]):
         entries = _total(flat[1])
         if not isinstance(entries, Product):
@@ -232,6 +199,8 @@ def _cancelled(flat: list[Node]) -> list[Node]:
             continue
         if k + 1 < len(flat):
             joined = _joined_diagonal(flat[k], flat[k + 1])
+            if joined is None and len(flat) != 3:  # 1' H 1 is the sum of all entries
+                joined = _sums_of_entries(flat[k], flat[k + 1])
             if joined is not None:
                 flat[k : k + 2] = [joined]
                 k = 0
@@ -271,6 +240,25 @@ def _joined_diagonal(a: Node, b: Node) -> Node | None:
     if isinstance(b, Diagonal) and a.shape[0] == ONE:
         return transpose(hadamard((b.arg, transpose(a))))
     return None
+
+
+def _sums_of_entries(a: Node, b: Node) -> Node | None:
+    """(A o B') 1 = diag(A B) and 1' (A o B') = diag(B A)', where that is shorter."""
+    if isinstance(b, Ones):
+        return _row_sums(a)
+    sums = _row_sums(transpose(b)) if isinstance(a, Transpose) and isinstance(a.arg, Ones) else None
+    return None if sums is None else transpose(sums)
+
+
+def _row_sums(node: Node) -> Node | None:
+    if not (isinstance(node, Hadamard) and len(node.factors) == 2) or any(f.shape != node.shape for f in node.factors):
+        return None
+    left, right = node.factors
+    if ONE in node.shape:
+        return None
+    both = product((left, transpose(right)))
+    found = diagonal_of(min(both, transpose(both), key=count))
+    return found if count(found) < count(node) + 2 else None
 
 
 def _inner_scalars(flat: list[Node]) -> tuple[list[Node], list[Node]]:
@@ -379,6 +367,11 @@ def hadamard(factors: Iterable[Node]) -> Node:
     powers = _without_signs(powers)
     if any(not isinstance(b, Ones) and b.shape == shape for b in powers):
         powers = {b: k for b, k in powers.items() if not isinstance(b, Ones)}
+    for base in [b for b, k in powers.items() if k.could_extract_minus_sign()]:
+        below, cleared = _cleared(base)
+        if below != 1:
+            k = powers.pop(base)
+            coefficient, powers[cleared] = coefficient * below**-k, k + powers.get(cleared, sympy.Integer(0))
     over = [power(b, k) for b, k in powers.items() if not k.could_extract_minus_sign() and k != 0]
     under = [power(b, -k) for b, k in powers.items() if k.could_extract_minus_sign()]
     if not under:
@@ -387,6 +380,17 @@ def hadamard(factors: Iterable[Node]) -> Node:
     return scale(
         coefficient, Quotient(shape, top, _entries(under, max((f.shape for f in under), key=lambda x: x != SCALAR)))
     )
+
+
+def _cleared(node: Node) -> tuple[Expr, Node]:
+    """What all coefficients of a sum are over, and the sum times it: u/c + 1 is (u + c)/c."""
+    if not isinstance(node, Add):
+        return ONE, node
+    below = [sympy.fraction(sympy.together(split(t)[0]))[1] for t in node.terms]
+    common = sympy.lcm(below) if any(b != 1 for b in below) else ONE
+    if common == 1:
+        return ONE, node
+    return common, Add(node.shape, ordered(scale(common * split(t)[0], split(t)[1]) for t in node.terms))
 
 
 def _without_signs(powers: Mapping[Node, Expr]) -> dict[Node, Expr]:
@@ -465,6 +469,10 @@ def trace(node: Node) -> Node:
     c, rest = split(node)
     if rest is not None and is_identity(rest):
         return Scale(SCALAR, c * rest.shape[0], None)
+    if isinstance(rest, Product):
+        thin = next((k for k, f in enumerate(rest.factors) if k and f.shape[0] == ONE), None)
+        if thin is not None:  # tr(A u v' B) = v' B A u
+            return scale(c, product((*rest.factors[thin:], *rest.factors[:thin])))
     return scale(c, Trace(SCALAR, rest))
 
 

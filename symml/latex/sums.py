@@ -29,12 +29,33 @@ from symml.latex.shorten import (
 from symml.latex.tree import ONE, Add, Hadamard, Node, Product, Quotient, Scale, Shape, Transpose, count
 
 Common = tuple[str, object]  # how a factor is shared, and which
+MOST_OPENED = 8  # terms of products of sums that are written out, to see whether they meet
 MOST_TERMS = 24  # above it a sum is not searched for common factors
 
 
 def add(terms: Iterable[Node], shape: Shape) -> Node:
     """A sum with like terms collected and common factors outside."""
-    return _sum(_collected(terms), shape)
+    terms = _collected(terms)
+    found = _sum(terms, shape)
+    opened = [x for t in terms for x in _opened(t)] if shape != SCALAR else terms
+    if len(terms) < len(opened) <= MOST_OPENED and len(met := _collected(opened)) < len(opened):
+        return min(found, _sum(met, shape), key=count)
+    return found
+
+
+def _opened(term: Node) -> Sequence[Node]:
+    """A (B + C) as A B and A C."""
+    p = pieces(term)
+    factors = p.body.factors if isinstance(p.body, Product) else ()
+    sums = [k for k, f in enumerate(factors) if isinstance(f, Add) and f.shape != SCALAR]
+    if len(sums) != 1:
+        return [term]
+    (k,) = sums
+    found = []
+    for part in factors[k].terms:
+        p.body = product((*factors[:k], part, *factors[k + 1 :]))
+        found.append(p.node())
+    return found
 
 
 def _collected(terms: Iterable[Node]) -> list[Node]:

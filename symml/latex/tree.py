@@ -97,6 +97,14 @@ class Power(Node):
 
 
 @dataclass(frozen=True)
+class MatrixPower(Node):
+    """A A ... A, so many times; only finish.py makes it."""
+
+    base: Node
+    times: int
+
+
+@dataclass(frozen=True)
 class Map(Node):
     """A function of each entry, by its name in ir/functions.py."""
 
@@ -173,6 +181,7 @@ CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
     Hadamard: lambda n: n.factors,
     Quotient: lambda n: (n.over, n.under),
     Power: lambda n: (n.base,),
+    MatrixPower: lambda n: (n.base,),
     Map: lambda n: n.args,
     Transpose: lambda n: (n.arg,),
     Diagonal: lambda n: (n.arg,),
@@ -207,6 +216,8 @@ def count(node: Node) -> int:
         return count(node.base) + 1 + weight(node.exponent)
     if isinstance(node, SquaredNorm):
         return 1 + count(node.arg)
+    if isinstance(node, MatrixPower):
+        return 2 + count(node.base)
     if isinstance(node, Hadamard):
         inner = [f for f in node.factors if not isinstance(f, Product)]
         return (
@@ -303,6 +314,7 @@ _VALUES: Mapping[type, Callable] = {
     Hadamard: lambda n, of, v, d: _fold([of(t) for t in n.factors], np.multiply),
     Quotient: lambda n, of, v, d: of(n.over) / of(n.under),
     Power: lambda n, of, v, d: of(n.base) ** _number(n.exponent, v, d),
+    MatrixPower: lambda n, of, v, d: np.linalg.matrix_power(of(n.base), n.times),
     Map: lambda n, of, v, d: FUNCTIONS[n.function].numpy(*map(of, n.args)),
     Transpose: lambda n, of, v, d: of(n.arg).T,
     Diagonal: lambda n, of, v, d: np.diag(of(n.arg)[:, 0]),

@@ -237,6 +237,8 @@ def _call(node: tree.Call, s: _Shapes) -> tuple[tuple[int, ...], bool]:
         s.equal(shape[:1], shapes[1][0][:1])
         return shapes[1]
     if node.function == "diag":
+        if len(shape) == 2:
+            s.equal(shape[:1], shape[1:])
         return ((shape[0], shape[0]), False) if len(shape) == 1 else (shape[:1], False)
     if node.function == "logsumexp":
         return shape[:-1], False

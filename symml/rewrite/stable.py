@@ -30,6 +30,7 @@ from symml.ir.program import (
     substitute,
 )
 from symml.names import Names
+from symml.rewrite.cancel import hyperbolic_ratio, maximum_alone
 from symml.rewrite.moments import centre_moments
 from symml.rewrite.scaling import scale_recurrences
 
@@ -170,6 +171,8 @@ RULES: tuple[Callable[[Expr], Expr | None], ...] = (
     _logistic,
     _complement,
     _exp_minus_one,
+    hyperbolic_ratio,
+    maximum_alone,
 )
 TIDY: tuple[Callable[[Expr], Expr | None], ...] = (_two_softplus,)
 

@@ -39,7 +39,7 @@ EXPRESSIONS = [
     ("sum((-T).*(W'*X))+sum(log(exp(X'*W)*vector(1)))", "W", "X(softmax(XᵀW) − Tᵀ)", ()),
     ("log(abs(det(X)))", "X", "X⁻ᵀ", ()),
     ("a'*inv(X)*b", "X", "−X⁻ᵀabᵀX⁻ᵀ", ()),
-    ("det(A*X*B)", "X", "det(AXB) Aᵀ(AXB)⁻ᵀBᵀ", ()),
+    ("det(A*X*B)", "X", "det(AXB) (B(AXB)⁻¹A)ᵀ", ()),
     ("tr(inv(X'*S*X)*(X'*K*X)), S, K symmetric", "X", "2(K − SXMXᵀK)XM", ()),
     ("max(0, w'*x+b)", "w", "[wᵀx + b > 0] x", ()),
     ("sum_i (y_i - w'*x_i)^2", "w", "2xᵀ(xw − y)", ()),
@@ -52,6 +52,16 @@ EXPRESSIONS = [
     ("det(X)^c", "X", "cdet(X)^cX⁻ᵀ", ()),
     ("logdet(X'*X)", "X", "2X(XᵀX)⁻¹", ()),
     ("sum((A*x).^3)", "x", "3Aᵀ(Ax)^⊙2", ()),
+    ("tr(A*diag(x)*B*C)", "x", "diag(BCA)", ()),
+    ("vector(1)'*((A*X).*B')*y", "y", "diag(BAX)", ()),
+    ("tr(A*inv(Z))", "Z", "−(Z⁻¹AZ⁻¹)ᵀ", ()),
+    ("tr(X*X*X*X*X)", "X", "5(X⁴)ᵀ", ()),
+    ("tr(inv(A+c*eye)*y*z')", "c", "−zᵀ(A + cI)⁻²y", ()),
+    ("sum(log(cosh(A*x)))", "x", "Aᵀtanh(Ax)", ()),
+    ("sum(max(0, A*x).^3)", "x", "3Aᵀmax(0, Ax)^⊙2", ()),
+    ("sum(log(1+x.^2/c))", "x", "2x ⊘ (x^⊙2 + c)", ()),
+    ("logdet(X*X'+A) - tr(inv(X*X'+A)), A symmetric", "X", "2M(I + M)X", ()),
+    ("sum(sqrt(diag(X)))", "X", "1/2diag(1 ⊘ √(diag(X)))", ()),
 ]
 
 

@@ -1,0 +1,78 @@
+"""The last touch of a formula: what no rule has to see any more. A A A is a power, a product of transposes is turned once.
+
+finished(inv(X)' A' B' inv(X)')  ->  (inv(X) B A inv(X))'
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+
+from symml.latex.shorten import SCALAR, transpose
+from symml.latex.tree import (
+    Add,
+    Diagonal,
+    Hadamard,
+    MatrixPower,
+    Node,
+    Power,
+    Product,
+    Quotient,
+    Transpose,
+    children,
+    count,
+)
+
+LEAST_TURNED = 2  # nodes that turning a product must save
+
+
+def finished(node: Node) -> Node:
+    """The formula as it is printed: of the same value, never longer."""
+    parts = tuple(finished(c) for c in children(node))
+    if any(a is not b for a, b in zip(parts, children(node), strict=True)):
+        node = _over(node, parts)
+    if not isinstance(node, Product):
+        return node
+    plain = _with_powers(node)
+    if node.shape == SCALAR:
+        return plain
+    turned = _turned(node)
+    return turned if count(turned) + LEAST_TURNED <= count(plain) else plain
+
+
+def _over(node: Node, parts: tuple[Node, ...]) -> Node:
+    """The same node over other parts."""
+    if isinstance(node, Add):
+        return replace(node, terms=parts)
+    if isinstance(node, Product | Hadamard):
+        return replace(node, factors=parts)
+    if isinstance(node, Quotient):
+        return replace(node, over=parts[0], under=parts[1])
+    if isinstance(node, Power | MatrixPower):
+        return replace(node, base=parts[0])
+    if isinstance(node, Diagonal) or hasattr(node, "arg"):
+        return replace(node, arg=parts[0])
+    return replace(node, args=parts) if hasattr(node, "args") else replace(node, left=parts[0], right=parts[1])
+
+
+def _turned(node: Product) -> Node:
+    """(C' B' A') as (A B C)'."""
+    factors = tuple(transpose(f) for f in reversed(node.factors))
+    return Transpose(node.shape, _with_powers(Product(node.shape[::-1], factors)))
+
+
+def _with_powers(node: Product) -> Node:
+    """The product with A A A as a power of A, where that is shorter."""
+    factors: list[Node] = []
+    for base, group in groupby(node.factors):
+        times = len(list(group))
+        power = _power(base, times) if times > 1 else base
+        factors += [power] if count(power) < times * count(base) else [base] * times
+    return factors[0] if len(factors) == 1 else replace(node, factors=tuple(factors))
+
+
+def _power(base: Node, times: int) -> Node:
+    """The power; of a transpose, the transpose of the power."""
+    if isinstance(base, Transpose):
+        return Transpose(base.shape, MatrixPower(base.shape, base.arg, times))
+    return MatrixPower(base.shape, base, times)
