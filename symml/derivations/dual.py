@@ -6,6 +6,7 @@ product(request)  ->  rows of derivations/sections.py; where no rule goes on, on
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import sympy
@@ -15,7 +16,7 @@ from symml.analysis import Analysis, differentiate
 from symml.derivations.convexity import certificate
 from symml.derivations.feasibility import curvatures, feasible_set
 from symml.derivations.request import Request
-from symml.derivations.sections import Side, equation, note, side
+from symml.derivations.sections import Given, Side, equation, note, reserved, side
 from symml.derivations.verified import added
 from symml.duality.check import check
 from symml.duality.dual import Condition, Dual, dual
@@ -27,8 +28,22 @@ from symml.methods.terms import NoClosedForm, Term, Terms
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 
+WIDEST = 72
 SENSES = {"equal": ("=", "="), "at_least": (r"\ge", "≥"), "above": (">", ">")}
 TURNED = {**SENSES, "at_least": (r"\le", "≤"), "above": ("<", "<")}
+
+
+@dataclass(frozen=True)
+class _Way:
+    """verify: all proofs are wanted; given: the names that formulas gave to what they repeat."""
+
+    verify: bool
+    given: Given
+
+    def side(self, program: Program, t: Tensor, turn: bool) -> Side:
+        """A formula as textbooks write it, in full; what it repeats has names where a line would not hold it."""
+        found = side(program, t, turn)
+        return found if len(found.text) <= WIDEST else side(program, t, turn, self.given)
 
 
 def product(request: Request) -> list[dict]:
@@ -45,61 +60,58 @@ def product(request: Request) -> list[dict]:
         if not proof.ok:
             raise NumericError(str(proof), a.model.objective.span)
         told = proof.at_length if request.verify else str(proof)
-        return [
-            *_splits(d, request.verify),
-            *_steps(d, request.verify),
-            *_problem(d, told, request.verify),
-            *_verdict(a, d),
-        ]
+        letters = (*d.value.inputs, *d.lagrangian.inputs, *d.multipliers, *(s.unknown for s in d.steps))
+        way = _Way(request.verify, reserved(letters))
+        return [*_splits(d, way), *_steps(d, way), *_problem(d, told, way), *_verdict(a, d)]
 
 
-def _shown(terms: Terms, loops: tuple[Index, ...], body: Expr, turn: bool = False) -> Side:
+def _shown(terms: Terms, loops: tuple[Index, ...], body: Expr, way: _Way, turn: bool = False) -> Side:
     """An expression over definitions as a formula."""
     out = Tensor("shown", tuple(k.size for k in loops))
     s = Statement(out, loops, "=", "none", loops, body)
     program = simplify(prune(Program(terms.inputs, (*terms.definitions, s), {"shown": out}), "shown"))
-    return side(program, program.outputs["shown"], turn=turn)
+    return way.side(program, program.outputs["shown"], turn)
 
 
-def _splits(d: Dual, verify: bool) -> Iterator[dict]:
+def _splits(d: Dual, way: _Way) -> Iterator[dict]:
     for s in d.splits:
-        found = _shown(s.terms, s.loops, s.body)
+        found = _shown(s.terms, s.loops, s.body, way)
         left = (LATEX.name(s.unknown.name), TEXT.name(s.unknown.name))
         told = tuple(f"{text} \\quad ({style.name(s.multiplier.name)})" if style is LATEX else
                      f"{text}   with the multiplier {style.name(s.multiplier.name)}"
                      for style, text in ((LATEX, found.latex), (TEXT, found.text)))  # fmt: skip
-        yield from added([equation("named parts", left, told, "", found.where, s.unknown.name)], verify, found)
+        yield from added([equation("named parts", left, told, "", found.where, s.unknown.name)], way.verify, found)
 
 
-def _steps(d: Dual, verify: bool) -> Iterator[dict]:
+def _steps(d: Dual, way: _Way) -> Iterator[dict]:
     """Where the Lagrangian is least in each unknown."""
     for s in d.steps:
         name = TEXT.name(s.unknown.name)
         if s.at is None:
             yield note("inner minimisation", f"{name}: affine, so its slope gives a condition")
             continue
-        found = _shown(s.terms, s.loops, s.at)
+        found = _shown(s.terms, s.loops, s.at, way)
         left = (LATEX.name(s.unknown.name), name)
         row = equation("inner minimisation", left, (found.latex, found.text), "", found.where, s.unknown.name)
-        yield from added([{**row, "rule": s.how, "proof": s.how}], verify, found)
+        yield from added([{**row, "rule": s.how, "proof": s.how}], way.verify, found)
     if d.scale is not None:
         told = f"{TEXT.name(d.scale.multiplier.name)} takes its best value, which normalises the exponential"
         yield note("inner minimisation", told)
 
 
-def _problem(d: Dual, proof: str, verify: bool) -> Iterator[dict]:
+def _problem(d: Dual, proof: str, way: _Way) -> Iterator[dict]:
     names = [m.name for m in d.multipliers]
     goal = "maximise" if d.sign > 0 else "minimise"
     signed = Terms(d.value.inputs, d.value.definitions, tuple(Term(t.loops, d.sign * t.body) for t in d.value.terms))
     program = simplify(signed.program())
-    found = side(program, program.outputs["L"], turn=False)
+    found = way.side(program, program.outputs["L"], False)
     left = (
         rf"\text{{{goal} over }} {', '.join(map(LATEX.name, names))}: \quad {found.latex}",
         f"{goal} over {', '.join(map(TEXT.name, names))}   {found.text}",
     )
-    yield from added([equation("dual", ("", ""), left, proof, found.where, "dual")], verify, found)
+    yield from added([equation("dual", ("", ""), left, proof, found.where, "dual")], way.verify, found)
     for c in d.conditions:
-        yield _condition(d, c, verify)
+        yield _condition(d, c, way)
     for m in d.multipliers:
         if m.domain.kind in ("interval", "psd"):
             latex, text = (r"\ge", "≥") if m.domain.kind == "interval" else (r"\succeq", "⪰")
@@ -107,12 +119,12 @@ def _problem(d: Dual, proof: str, verify: bool) -> Iterator[dict]:
             yield equation("subject to", ("", ""), sides, "", (), m.name)
 
 
-def _condition(d: Dual, c: Condition, verify: bool) -> dict:
+def _condition(d: Dual, c: Condition, way: _Way) -> dict:
     body = sympy.factor_terms(c.body) if c.sense == "equal" else c.body
-    found = _shown(d.value, c.loops, body, turn=True)
+    found = _shown(d.value, c.loops, body, way, turn=True)
     latex, text = (TURNED if found.turned else SENSES)[c.sense]
     sides = (f"{found.latex} {latex} 0", f"{found.text} {text} 0")
-    return added([equation("subject to", ("", ""), sides, "", found.where, c.unknown.name)], verify, found)[0]
+    return added([equation("subject to", ("", ""), sides, "", found.where, c.unknown.name)], way.verify, found)[0]
 
 
 def _verdict(a: Analysis, d: Dual) -> Iterator[dict]:

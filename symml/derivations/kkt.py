@@ -15,7 +15,7 @@ from symml.calculus.reverse import gradient
 from symml.derivations.convexity import certificate
 from symml.derivations.feasibility import curvatures, feasible_set
 from symml.derivations.request import Request
-from symml.derivations.sections import Side, equation, negated, note, side
+from symml.derivations.sections import Given, Side, equation, negated, note, reserved, side
 from symml.derivations.verified import added
 from symml.duality.lagrangian import SIGN, Lagrangian, build
 from symml.duality.structure import acts_from_the_left, is_affine, is_symmetric, with_symmetries
@@ -43,8 +43,9 @@ def product(request: Request) -> list[dict]:
 def conditions(a: Analysis, verify: bool = False) -> list[dict]:
     """Every row; NumericError where a stationarity formula disagrees with the complex step of the Lagrangian."""
     lag = build(a.model, a.program)
-    sides = {c.name: side(lag.program, lag.program.outputs[c.output]) for c in lag.kept}
-    rows = [lagrangian_row(a, lag, sides, verify), *_stationarity(a, lag, verify)]
+    given = reserved((*lag.program.tensors(), *a.forward.tensors()))
+    sides = {c.name: side(lag.program, lag.program.outputs[c.output], given=given) for c in lag.kept}
+    rows = [lagrangian_row(a, lag, sides, verify, given), *_stationarity(a, lag, verify, given)]
     rows += [row for c in lag.kept for row in added([_feasibility(c, sides[c.name])], verify, sides[c.name])]
     rows += [note("primal feasibility", c.text) for c in a.model.constraints if c not in lag.kept]
     rows += _multipliers(lag)
@@ -53,10 +54,12 @@ def conditions(a: Analysis, verify: bool = False) -> list[dict]:
     return [*rows, *_structure(a, lag), *_verdict(a)]
 
 
-def lagrangian_row(a: Analysis, lag: Lagrangian, sides: dict[str, Side], verify: bool = False) -> dict:
+def lagrangian_row(
+    a: Analysis, lag: Lagrangian, sides: dict[str, Side], verify: bool = False, given: Given | None = None
+) -> dict:
     """L as the objective and a term for each constraint, each side of which was compared by itself."""
     loss = a.forward.outputs["loss"]
-    objective = side(a.forward, loss) if lag.sign > 0 else negated(a.forward, loss)
+    objective = side(a.forward, loss, given=given) if lag.sign > 0 else negated(a.forward, loss, given)
     whole = {LATEX: objective.latex, TEXT: objective.text}
     for c in lag.kept:
         m, s = lag.multipliers[c.name], sides[c.name]
@@ -80,7 +83,7 @@ def _paired(m: Tensor, s: Side, style: object) -> str:
     return f"{name}, {text}".join(style.inner)
 
 
-def _stationarity(a: Analysis, lag: Lagrangian, verify: bool) -> Iterator[dict]:
+def _stationarity(a: Analysis, lag: Lagrangian, verify: bool, given: Given) -> Iterator[dict]:
     """dL/dx = 0 for each parameter, in the symmetric part where it varies among symmetric matrices."""
     raw = prune(lag.program, "lagrangian")
     forward = simplify(stabilise(raw))
@@ -92,7 +95,7 @@ def _stationarity(a: Analysis, lag: Lagrangian, verify: bool) -> Iterator[dict]:
         program, d = derivative, derivative.outputs[f"d_{t.name}"]
         if t.domain.kind in ("symmetric", "psd") and not is_symmetric(derivative, d):
             program, d = _symmetric_part(derivative, d)
-        s = side(program, d, turn=False)
+        s = side(program, d, False, given)
         left = (rf"\frac{{\partial L}}{{\partial {LATEX.name(t.name)}}}", f"∂L/∂{TEXT.name(t.name)}")
         told = summary(every(raw, derivative, "lagrangian", t)) if verify else str(proof)
         row = equation("stationarity", left, (f"{s.latex} = 0", f"{s.text} = 0"), told, s.where, t.name)

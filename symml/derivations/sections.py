@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.latex.derivation import Formula, formula
-from symml.latex.printing import LATEX, Style
+from symml.latex.printing import LATEX, TEXT, Style
+from symml.latex.tree import ONE, Leaf, Node
+from symml.names import number
 from symml.proof.samples import sample
 from symml.rewrite.dead import eliminate_dead
 
@@ -33,13 +35,31 @@ class Side:
         return text if self.text.isalnum() else text.join(style.brackets)
 
 
-def side(program: Program, t: Tensor, turn: bool = True) -> Side:
-    """A tensor as a formula, what the page names by its name; with `turn`, its negative where that has fewer minus signs."""
-    f = _formula(program, t)
+Given = dict[Node, Leaf]
+
+
+def reserved(tensors: Iterable[Tensor]) -> Given:
+    """Names that formulas beside each other must not give to what they repeat, nor ever do: each tensor stands for itself."""
+    leaves = [Leaf((*t.shape, *(ONE,) * (2 - len(t.shape))), t) for t in tensors if len(t.shape) < 3]
+    printed = [replace(x, tensor=replace(x.tensor, name=TEXT.name(x.tensor.name), uid=number())) for x in leaves]
+    return {x: x for x in (*leaves, *printed)}
+
+
+def side(program: Program, t: Tensor, turn: bool = True, given: Given | None = None) -> Side:
+    """A tensor as a formula, what the page names by its name; with `turn`, its negative where that has fewer minus signs.
+
+    given: the names that formulas beside it gave to what they repeat, which grows."""
+    mine = None if given is None else dict(given)
+    f = _formula(program, t, mine)
     if turn and _minuses(f) > 0:
-        other = negated(program, t)
+        others = None if given is None else dict(given)
+        other = negated(program, t, others)
         if other.text.count("−") < _minuses(f) or f.text.startswith("−"):
+            if given is not None:
+                given.update(others)
             return replace(other, turned=True)
+    if given is not None:
+        given.update(mine)
     return Side(f.latex, f.text, f.where, f.error)
 
 
@@ -47,16 +67,16 @@ def _minuses(f: Formula) -> int:
     return f.text.count("−")
 
 
-def negated(program: Program, t: Tensor) -> Side:
+def negated(program: Program, t: Tensor, given: Given | None = None) -> Side:
     """The negative of a tensor as a formula."""
     out, k = Tensor(f"minus_{t.name}", t.shape), fresh_indices(t.shape)
     s = Statement(out, k, "=", "none", k, -Access(t, k))
-    found = _formula(replace(program, statements=(*program.statements, s), outputs={"minus": out}), out)
+    found = _formula(replace(program, statements=(*program.statements, s), outputs={"minus": out}), out, given)
     return Side(found.latex, found.text, found.where, found.error)
 
 
-def _formula(program: Program, t: Tensor) -> Formula:
-    return formula(eliminate_dead(replace(program, outputs={"shown": t})), t, sample, named=True)
+def _formula(program: Program, t: Tensor, given: Given | None = None) -> Formula:
+    return formula(eliminate_dead(replace(program, outputs={"shown": t})), t, sample, named=True, given=given)
 
 
 def equation(

@@ -17,6 +17,7 @@ from symml.derivations.verified import added
 from symml.errors import NumericError
 from symml.ir.program import Program, Tensor
 from symml.latex.derivation import Formula, formula
+from symml.latex.tree import Leaf, Node
 from symml.methods.closed_forms import ClosedForm, Unsolved, solve
 from symml.model.feasible import own_sets
 from symml.proof.complex_step import Proof
@@ -59,12 +60,13 @@ def _rows(a: Analysis, block: Tensor, verify: bool) -> Iterator[dict]:
     proof = check_solution(found.derivative, f"d_{block.name}", found.used, block, found.kind)
     if not proof.ok:
         raise NumericError(f"the closed form of '{block.name}' is wrong, or not finite at random inputs: {proof}")
+    given: dict[Node, Leaf] = {}
     yield note(head, WORDS[found.kind].format(letter) + (", with what the minimum chose held" if found.held else ""))
     if found.kind == "eigenproblem":
-        m = _formula(found.matrix, "matrix")
+        m = _formula(found.matrix, "matrix", given)
         yield from added([equation(head, ("A", "A"), (m.latex, m.text), "", m.where)], verify, m)
     elif found.matrix is not None:
-        left, right = _formula(found.matrix, "matrix"), _formula(found.right, "right")
+        left, right = _formula(found.matrix, "matrix", given), _formula(found.right, "right", given)
         if left.form == right.form == "matrix":
             sides = (_times(left, symbol, letter, found), (right.latex, right.text))
             yield from added([equation(head, *sides, "", (*left.where, *right.where))], verify, left, right)
@@ -75,7 +77,7 @@ def _rows(a: Analysis, block: Tensor, verify: bool) -> Iterator[dict]:
         first = (r"\text{the first columns of } \operatorname{eigvecs}(A)", "the first columns of eigvecs(A)")
         yield equation(head, (symbol, letter), first, told, ())
         return
-    s = _formula(found.program, "solution")
+    s = _formula(found.program, "solution", given)
     yield from added([equation(head, (symbol, letter), (s.latex, s.text), told, s.where)], verify, s)
 
 
@@ -83,8 +85,8 @@ def _told(proof: Proof) -> str:
     return "plugged back, the gradient is 0" + (f" to {proof.error:.0e}" if proof.error else "")
 
 
-def _formula(program: Program, key: str) -> Formula:
-    return formula(program, program.outputs[key], sample)
+def _formula(program: Program, key: str, given: dict[Node, Leaf]) -> Formula:
+    return formula(program, program.outputs[key], sample, given=given)
 
 
 def _times(matrix: Formula, symbol: str, letter: str, found: ClosedForm) -> tuple[str, str]:

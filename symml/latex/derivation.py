@@ -77,7 +77,8 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
             todo += [v for v in leaves(lines[u]) if v in kept]
     new: dict[Tensor, Node] = {}
     if not lines and given is not None:
-        found = shared(main, {u.name for u in program.tensors()} | {d.name for d in _dims(program)}, given)
+        taken = {u.name for u in program.tensors()} | {d.name for d in _dims(program)}
+        found = shared(main, taken | set(map(TEXT.name, taken)), given)  # `alpha` is written with a letter of its own
         if count(finished(main)) > found.length:
             main, new = found.main, {u: finished(tree) for u, tree in found.defined.items()}
     main, lines = finished(main), {u: finished(tree) for u, tree in lines.items()}

@@ -51,3 +51,26 @@ def test_conditions_and_duals_too():
         and TREE in problem["proof"]
     )
     assert all(TREE in r["proof"] for r in dual if r["latex"] and r["section"] != "subject to")
+
+
+REPEATED = """model m
+dims n, d
+data X[n, d], y[n]
+param w[d] init 0, a[n] > 0 init 1
+minimize over w, a
+  sum[i] exp(X[i]' w - y[i]) a[i]
+  subject to sum[i] tanh(X[i]' w - y[i]) a[i] <= 1; ||w||^2 <= 2
+"""
+
+
+def test_conditions_name_what_they_repeat():
+    """As gradients do; and the names are none of the page's, nor what its own are written as."""
+    rows = rows_of(Source("m", REPEATED), False, None, "kkt", "", verify=False)
+    (first, _) = [r for r in rows if r["section"] == "stationarity"]
+    assert first["text"] == "∂L/∂w = Xᵀ(a ⊙ (exp(s) + μ₁ − μ₁ tanh(s)^⊙2)) + 2μ₂w = 0"
+    assert [text for _, text in first["where"]] == ["s = Xw − y"]
+    other = rows_of(
+        Source("m", REPEATED.replace("a[", "s[").replace("w, a", "w, s")), False, None, "kkt", "", verify=False
+    )
+    (first, _) = [r for r in other if r["section"] == "stationarity"]
+    assert [text for _, text in first["where"]] == ["r = Xw − y"]
