@@ -15,6 +15,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,17 @@ BY_ENTRIES += ("lbfgs_b", "augmented_lagrangian")
 
 @dataclass(frozen=True)
 class Cold:
-    """A page whose tuned kernel is not compiled: manifest, Plan, its entry in the cache."""
+    """A page whose tuned kernel is not compiled: manifest, what makes its Plan, its entry in the cache. A Plan is made only for
+    data that the manifest's kernel takes: large data and many unknowns have another, which may be compiled."""
 
     manifest: Mapping
-    plan: Plan
+    planned: Callable[[], Plan]
     folder: Path
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The Plan of the kernel."""
+        return self.planned()
 
     def is_light(self, bound: Bound) -> bool:
         """Is a step of the plain kernel a matter of moments, with these data?"""
@@ -77,10 +84,10 @@ class Cold:
     ) -> Result | None:
         """What `fit` makes of the plain kernel, beside the process that compiles the tuned one; None where that is ready
         before, or the plain kernel would take long. A KeyboardInterrupt ends the process too."""
-        from symml.targets.reference import namespace
-
         if not self.is_light(bound):
             return None
+        from symml.targets.reference import namespace
+
         process, racing = behind.start(self.folder, "float64", bound, hypers, seed), [True]
 
         def before() -> None:
@@ -100,21 +107,22 @@ class Cold:
 
 def cold(folder: Path, assembled: Callable[[], tuple[str, dict, Plan]]) -> Cold | None:
     """What a plain kernel needs; None where the tuned one is compiled, compiles soon, or cannot be compiled behind."""
-    from symml.targets import whitelist
-
     if os.environ.get(SWITCH) == "0":
         return None
     found = cache.load(folder)
     if found is not None and (cache.holds(folder, found[1]["method"]["algorithm"]) or not behind.possible(folder)):
         return None
-    text, facts, plan = assembled()
-    whitelist.check(text)
-    if found is None:
+    made = assembled() if found is None else None
+    if made is not None:
+        from symml.targets import whitelist
+
+        whitelist.check(made[0])
         with cache.locked(folder):
-            found = cache.load(folder) or cache.store(folder, text, facts)
+            found = cache.load(folder) or cache.store(folder, *made[:2])
+    text, facts = found
     if seconds_to_compile(text) < LONG or not behind.possible(folder):
         return None
-    return Cold(json.loads(json.dumps(facts)), plan, folder)
+    return Cold(json.loads(json.dumps(facts)), lambda: (made or assembled())[2], folder)
 
 
 def seconds_to_compile(text: str) -> float:

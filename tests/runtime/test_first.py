@@ -231,6 +231,20 @@ def test_a_step_that_takes_long_is_not_begun_plainly(place):
     assert not waiting.is_light(type(bound)(**{**vars(bound), "dims": wide}))
 
 
+def test_data_of_another_kernel_ask_for_no_plan(place, monkeypatch):
+    """Large data and many unknowns have a kernel of their own, which may be compiled: a warm run analyses nothing."""
+    cold(page(place))
+    monkeypatch.setattr(pipeline, "assembled", lambda *given: pytest.fail("the page was analysed"))
+    waiting = cold(page(place))
+    _, bound = pipeline._bound(waiting.manifest, page(place), OPTIONS, {}, None)[::-1]
+    for decides in ("is_large", "is_wide"):
+        with monkeypatch.context() as patch:
+            patch.setattr(first, decides, lambda m, dims: True)
+            assert waiting.result(bound, {}, 0, pytest.fail) is None
+    with pytest.raises(pytest.fail.Exception, match="analysed"):
+        waiting.is_light(bound)
+
+
 @pytest.mark.parametrize("name", ["logistic_regression", "hmm", "mlp"])
 def test_work_counts_the_statements_of_an_interpretation(name, monkeypatch):
     analysis = pipeline.analyse(pipeline.read(ROOT / "examples" / f"{name}.symml"))
