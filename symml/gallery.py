@@ -39,7 +39,7 @@ class Claim:
     """A line of the table: an example that is said to work, with an oracle and its bound; or, without an example, what an
     area still lacks (`derivation` then says it).
 
-    ask: a product of `symml derive` whose lines are looked at too, such as steps; vary: of a page whose states move.
+    ask: a product of `symml derive` whose lines are looked at too, such as steps or order 2; vary: of a page whose states move.
     """
 
     area: int
@@ -121,7 +121,8 @@ def row(project: Project, claim: Claim, known: dict[str, tuple[Fit, dict]], aske
     fit, agreement = known[claim.example]
     lines_ = faces.screen(fit._result)
     if claim.ask:
-        rows = pipeline.derivations(source, False, None, "matrix", {}, product=claim.ask)
+        product, _, argument = claim.ask.partition(" ")
+        rows = pipeline.derivations(source, False, None, "matrix", {}, product=product, argument=argument)
         lines_ += pipeline.told(rows, "text")
     shown, figure = claim.derivation in "\n".join(lines_), float(oracle(fit))
     facts = {**_told(claim, shown, figure, f"{fit.status}, {fit._result.outcome['steps']} steps"), "targets": agreement}

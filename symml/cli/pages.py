@@ -103,6 +103,7 @@ Stationary = Annotated[bool, typer.Option("--stationary", help="gradient = 0 sol
 Convexity = Annotated[
     bool, typer.Option("--convexity", help="Is it convex and why, or what stopped that; the step size.")
 ]
+Updates = Annotated[bool, typer.Option("--updates", help="The updates of the optimiser that trains the page.")]
 Order = Annotated[
     int | None, typer.Option(help="Hessian (2), or the derivative of a higher order.", show_default=False)
 ]
@@ -132,6 +133,7 @@ def derive(
     dual: Dual = False,
     stationary: Stationary = False,
     convexity: Convexity = False,
+    updates: Updates = False,
     order: Order = None,
     jacobian: Jacobian = None,
     hvp: Hvp = False,
@@ -154,6 +156,7 @@ def derive(
             "dual": dual,
             "stationary": stationary,
             "convexity": convexity,
+            "updates": updates,
             "order": order,
             "jacobian": jacobian,
             "hvp": hvp,

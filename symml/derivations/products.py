@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from symml.analysis import Analysis, analyse, differentiate
-from symml.derivations import convexity, dual, gradients, kkt, second_order, stationary, steps
+from symml.derivations import convexity, dual, gradients, kkt, second_order, stationary, steps, updates
 from symml.derivations.request import Request
 from symml.errors import SpecError
 from symml.ir.program import Program
@@ -29,6 +29,7 @@ PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
         "convexity": convexity.product,
         "dual": dual.product,
         "stationary": stationary.product,
+        "updates": updates.product,
         "order": second_order.order,
         "block": second_order.block,
         "jacobian": second_order.jacobians,

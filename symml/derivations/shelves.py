@@ -33,10 +33,11 @@ def _methods() -> list[dict]:
 
 
 def _optimizers() -> list[dict]:
-    return [_optimizer(name) for name in names("optimizers")]
+    return [optimizer_row(name) for name in names("optimizers")]
 
 
-def _optimizer(name: str) -> dict:
+def optimizer_row(name: str) -> dict:
+    """An optimiser of the library: its updates as (LaTeX, text), defaults, starts and paper."""
     tree_ = page("optimizers", name)
     o = optimizer(tree_)
     text = tree_.source.text.splitlines()

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import networkx as nx
 import numpy as np
 import scipy.optimize
 import scipy.special
 import scipy.stats
+import statsmodels.api as statsmodels
 from hmmlearn.hmm import CategoricalHMM
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import LinearOperator, eigsh
@@ -143,6 +145,33 @@ def elastic_net(fit: Fit) -> float:
 def rosenbrock(fit: Fit) -> float:
     """The least point of the valley is (1, 1)."""
     return max(abs(fit.params["x"] - 1), abs(fit.params["y"] - 1))
+
+
+def adam(fit: Fit) -> float:
+    """Algorithm 1 of Kingma and Ba (2015) in numpy, 100 steps on all rows: parameters."""
+    values = table("breast_cancer")
+    X, y, x = np.column_stack([standardised(values[:, :-1]), np.ones(len(values))]), values[:, -1], np.zeros(31)
+    m, v, shrunk_ones = np.zeros(31), np.zeros(31), np.append(np.ones(30), 0.0)
+    for t in range(1, 101):
+        g = X.T @ (scipy.special.expit(X @ x) - y) / len(y) + 1e-2 * shrunk_ones * x
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        x = x - 0.05 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return largest(([*fit.params["w"], fit.params["b"]], x))
+
+
+def newton(fit: Fit) -> float:
+    """statsmodels' Poisson regression: coefficients and intercept."""
+    values = table("diabetes")
+    X = np.column_stack([standardised(values[:, :-1]), np.ones(len(values))])
+    peer = statsmodels.GLM(values[:, -1], X, family=statsmodels.families.Poisson()).fit(tol=1e-14, maxiter=100)
+    return largest(([*fit.params["w"], fit.params["b"]], peer.params))
+
+
+def implicit(fit: Fit) -> float:
+    """mpmath: Kepler's equation at our eccentricity by its root, and the eccentricity in closed form."""
+    e = mpmath.mpf(float(fit.params["e"]))
+    root = mpmath.findroot(lambda E: E - e * mpmath.sin(E) - 1, 1.4)
+    return float(max(abs(root - fit.report["anomaly"]), abs(e - mpmath.mpf("0.5") / mpmath.sin(mpmath.mpf("1.5")))))
 
 
 def group_lasso(fit: Fit) -> float:
