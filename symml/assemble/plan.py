@@ -23,13 +23,14 @@ from symml.loops.plan import Function, Plan
 from symml.model.feasible import own_sets
 from symml.model.model import Model
 from symml.rewrite.dead import prune
+from symml.rewrite.roles import weighted
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.training.bounded import Boxes, Edge
 from symml.training.compose import all_dims, couples_rows, executable, minibatch, outputs_as_functions, update_program
 from symml.training.conditions import Condition
 from symml.training.definite import definite
-from symml.training.solvers import BETWEEN, LBFGS, SOLVERS, Problem, Solver, by_form, exact, named
+from symml.training.solvers import BETWEEN, LBFGS, SOLVERS, Problem, Solver, by_form, named
 
 if TYPE_CHECKING:
     from symml.analysis import Analysis
@@ -101,19 +102,27 @@ def _problem(a: Analysis) -> Problem:
         return Problem(a.forward, a.derivative, model.over, sets={}, boxes=Boxes(a.program))
     psd = [c for c in model.constraints if c.sense == "psd"]
     matrices = [r.param for r in model.regions if r.kind == "psd"]
-    program, inside = definite(a.program, [c.output for c in psd], matrices)
+    counted = _counted(a.program, model)
+    program, inside = definite(counted, [c.output for c in psd], matrices)
     conditions = tuple(Condition(inside.get(c.output, c.output), c.sense == "equal", c.text) for c in model.constraints)
     whole = simplify(stabilise(prune(program, "loss", *(c.output for c in conditions))))
     return Problem(
-        a.forward,
-        a.derivative,
-        model.over,
-        conditions,
-        whole,
-        own_sets(model),
-        tuple(matrices),
-        _boxes(a.program, model),
+        a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(matrices), _boxes(counted, model)
     )
+
+
+def _counted(program: Program, model: Model) -> Program:
+    """Objective and constraints with every row counted as often as its weight says; a condition of a row that may count for
+    nothing is neither there nor absent."""
+    if model.weight is None:
+        return program
+    conditions = [c.output for c in model.constraints]
+    for c in model.constraints:
+        if model.row_dim in program.outputs[c.output].shape and not model.weight.domain.positive:
+            fix = f"declare the weights as {model.weight.name} > 0"
+            raise SpecError(f"'{c.text}' would hold for rows of weight 0 too", c.span, fix=fix)
+    ends = [key for key in program.outputs if key.startswith(("lower ", "upper "))]
+    return weighted(prune(program, "loss", *conditions, *ends), model.row_dim, model.weight)
 
 
 def _boxes(program: Program, model: Model) -> Boxes:
@@ -126,11 +135,6 @@ def _boxes(program: Program, model: Model) -> Boxes:
 
 def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
     """How a page is solved that is not trained by an optimiser's page: as it says, else by the form of its problem."""
-    if a.model.weight is not None and a.model.constraints:  # the other solvers read the page's own constraints
-        found = exact(Problem(a.forward, a.derivative, a.model.over, sets=own_sets(a.model)))
-        if found is None or method not in ("lbfgs", "closed_form"):
-            raise UnsupportedError("weights beside constraints are not supported yet", a.model.weight.span)
-        return found
     problem = _problem(a)
     precise = options is None or (options.dtype == "float64" and options.target != "cuda")
     if problem.conditions and not precise:

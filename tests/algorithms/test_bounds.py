@@ -225,6 +225,35 @@ def test_targets_agree_between_bounds():
     check_agree(Source("p.symml", f"model m\n{NNLS}train with lbfgs_b\n"), regression(), steps=5)
 
 
+WEIGHTED = NNLS.replace("y[n]", "y[n], weight k[n] >= 0")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "subject to sum[j] w[j] <= 1\n",
+        "subject to 1/n sum[i] X[i]' w >= 1\n",
+        "subject to sum[j] w[j] = 1\ntrain with augmented_lagrangian\n",
+    ],
+)
+def test_weights_beside_constraints(more):
+    """Whole weights give what repeated rows give, in the conditions too."""
+    data, k = regression(20, 5), np.arange(20) % 4
+    found = solved(WEIGHTED + more, {**data, "k": k.astype(float)})
+    repeated = solved(NNLS + more, {name: np.repeat(rows, k, axis=0) for name, rows in data.items()})
+    np.testing.assert_allclose(found.x, repeated.x, atol=1e-6)
+    assert np.abs(found.x - solved(NNLS + more, data).x).max() > 1e-3, "without the weights it is another one"
+
+
+def test_a_condition_of_a_row_of_weight_0_is_refused():
+    page = WEIGHTED.replace("||^2", "||^2\nsubject to X[i]' w <= 9")
+    data = {**regression(20, 5), "k": np.ones(20)}
+    with pytest.raises(SymmlError, match="rows of weight 0"):
+        solved(page, data)
+    assert solved(page.replace("k[n] >= 0", "k[n] > 0"), data).outcome["status"] == "converged"
+
+
 # for ever
 
 
