@@ -37,6 +37,7 @@ from symml.latex.shorten import (
     diagonal_of,
     hadamard,
     identity,
+    inverse,
     power,
     product,
     scale,
@@ -138,7 +139,8 @@ class Recogniser:
     def _operation(self, node: Library, t: Tensor) -> Node:
         if t.integer or len(t.shape) > 2:
             raise NoForm(t.name)
-        return Whole(_shape(t.shape), node.op, tuple(map(self.node, node.args)))
+        args = tuple(map(self.node, node.args))
+        return inverse(args[0]) if node.op == "inv" else Whole(_shape(t.shape), node.op, args)
 
     def statement(self, s: Statement) -> Node:
         """What one statement contributes to its tensor."""

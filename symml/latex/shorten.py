@@ -5,7 +5,7 @@ Each rule is an identity of matrices; what they make is compared with the statem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,6 +13,7 @@ import sympy
 from sympy import Expr
 
 from symml.latex.order import key, negative, ordered, split
+from symml.latex.signs import without_signs
 from symml.latex.tree import (
     ONE,
     Add,
@@ -218,6 +219,18 @@ def inverted(node: Node) -> Node | None:
     return None
 
 
+def inverse(node: Node) -> Node:
+    """The inverse; of diag(v) entry by entry, of inv(A) A itself, of a product that holds an inverse its factors'."""
+    if isinstance(node, Diagonal):
+        return diagonal(hadamard((power(node.arg, NEGATIVE),)))
+    known = inverted(node)
+    if known is not None:
+        return known
+    if isinstance(node, Product) and any(map(inverted, node.factors)) and len({f.shape for f in node.factors}) == 1:
+        return product(map(inverse, reversed(node.factors)))
+    return Whole(node.shape, "inv", (node,))
+
+
 def _beside_inverse(flat: list[Node], k: int) -> tuple[int, int] | None:
     """The stretch of factors that is a matrix and its inverse at place k."""
     arg = inverted(flat[k])
@@ -363,8 +376,11 @@ def hadamard(factors: Iterable[Node]) -> Node:
             todo += [(rest.over, k), (rest.under, -k)]
         elif rest is not None:
             base, exponent = (rest.base, rest.exponent) if isinstance(rest, Power) else (rest, ONE)
+            flipped = scale(NEGATIVE, base) if isinstance(base, Add) and (exponent * k).is_Integer else None
+            if flipped in powers:  # (a - b) (b - a) is -(a - b)^2
+                coefficient, base = coefficient * NEGATIVE ** (exponent * k), flipped
             powers[base] = powers.get(base, sympy.Integer(0)) + exponent * k
-    powers = _without_signs(powers)
+    powers = without_signs(powers)
     if any(not isinstance(b, Ones) and b.shape == shape for b in powers):
         powers = {b: k for b, k in powers.items() if not isinstance(b, Ones)}
     for base in [b for b, k in powers.items() if k.could_extract_minus_sign()]:
@@ -393,23 +409,6 @@ def _cleared(node: Node) -> tuple[Expr, Node]:
     return common, Add(node.shape, ordered(scale(common * split(t)[0], split(t)[1]) for t in node.terms))
 
 
-def _without_signs(powers: Mapping[Node, Expr]) -> dict[Node, Expr]:
-    """|u|^k is u^k for even k, and sign(u) |u|^k is u^k for odd k."""
-    found = dict(powers)
-    for base, k in powers.items():
-        if not (isinstance(base, Map) and base.function == "abs" and k.is_Integer):
-            continue
-        sign = Map(base.shape, "sign", base.args)
-        if k.is_odd and found.get(sign) != 1:
-            continue
-        if k.is_odd:
-            found.pop(sign)
-        found.pop(base)
-        (u,) = base.args
-        found[u] = found.get(u, sympy.Integer(0)) + k
-    return {b: k for b, k in found.items() if k != 0}
-
-
 def _entries(factors: list[Node], shape: Shape) -> Node:
     return factors[0] if len(factors) == 1 else Hadamard(shape, tuple(sorted(factors, key=_factor_key)))
 
@@ -427,6 +426,8 @@ def power(base: Node, exponent: Expr) -> Node:
         return Scale(SCALAR, base.factor**exponent, None)
     if isinstance(base, Power):
         return power(base.base, base.exponent * exponent)
+    if isinstance(base, Scale) and exponent.is_Integer:
+        return scale(base.factor**exponent, power(base.arg, exponent))
     return Power(base.shape, base, exponent)
 
 

@@ -26,7 +26,7 @@ from symml.latex.shorten import (
     split,
     transpose,
 )
-from symml.latex.tree import ONE, Add, Hadamard, Node, Product, Quotient, Scale, Shape, Transpose, count
+from symml.latex.tree import ONE, Add, Hadamard, Node, Power, Product, Quotient, Scale, Shape, Transpose, count
 
 Common = tuple[str, object]  # how a factor is shared, and which
 MOST_OPENED = 8  # terms of products of sums that are written out, to see whether they meet
@@ -38,22 +38,47 @@ def add(terms: Iterable[Node], shape: Shape) -> Node:
     terms = _collected(terms)
     found = _sum(terms, shape)
     opened = [x for t in terms for x in _opened(t)] if shape != SCALAR else terms
-    if len(terms) < len(opened) <= MOST_OPENED and len(met := _collected(opened)) < len(opened):
-        return min(found, _sum(met, shape), key=count)
-    return found
+    met = _collected(opened) if len(terms) < len(opened) <= MOST_OPENED else terms
+    if met is not terms and (len(met) < len(opened) or _length(opened) < _length(terms)):
+        found = min(found, _sum(met, shape), key=count)
+    over = _over_one(terms, shape)
+    return found if over is None else min(found, over, key=count)
+
+
+def _over_one(terms: Sequence[Node], shape: Shape) -> Node | None:
+    """1 - u/(u + 1) as 1/(u + 1): one fraction, where terms meet above the bar."""
+    under = next((split(t)[1].under for t in terms if isinstance(split(t)[1], Quotient)), None)
+    if not isinstance(under, Add) or not 1 < len(terms) <= MOST_OPENED or under.shape not in (shape, SCALAR):
+        return None
+    above: list[Node] = []
+    for t in terms:
+        factor, rest = split(t)
+        if isinstance(rest, Quotient) and rest.under == under:
+            above.append(scale(factor, _as_below(rest.over, under)))
+        else:
+            above += [hadamard((t, d)) for d in under.terms]
+    met = _collected(above)
+    if len(met) == len(above):
+        return None
+    return hadamard((_sum(met, shape), power(under, NEGATIVE)))
+
+
+def _upright(node: Node) -> Node:
+    return node.arg if isinstance(node, Transpose) else node
 
 
 def _opened(term: Node) -> Sequence[Node]:
     """A (B + C) as A B and A C."""
     p = pieces(term)
     factors = p.body.factors if isinstance(p.body, Product) else ()
-    sums = [k for k, f in enumerate(factors) if isinstance(f, Add) and f.shape != SCALAR]
+    sums = [k for k, f in enumerate(factors) if isinstance(_upright(f), Add) and f.shape != SCALAR]
     if len(sums) != 1:
         return [term]
     (k,) = sums
     found = []
-    for part in factors[k].terms:
-        p.body = product((*factors[:k], part, *factors[k + 1 :]))
+    turned = isinstance(factors[k], Transpose)
+    for part in _upright(factors[k]).terms:
+        p.body = product((*factors[:k], transpose(part) if turned else part, *factors[k + 1 :]))
         found.append(p.node())
     return found
 
@@ -117,6 +142,14 @@ def _content(factors: list[Expr]) -> Expr:
         elif all(x.is_Integer for x in numbers):
             content = sympy.Integer(sympy.igcd(*numbers))
     return content * sympy.Mul(*(s for s in sorted(shared, key=str) if s != 1))
+
+
+def _as_below(over: Node, under: Add) -> Node:
+    """(a - b)^2 as (b - a)^2, where that is a term below the bar."""
+    if not (isinstance(over, Power) and isinstance(over.base, Add) and over.exponent.is_even):
+        return over
+    flipped = power(scale(NEGATIVE, over.base), over.exponent)
+    return flipped if flipped in [split(t)[1] for t in under.terms] else over
 
 
 # common factors

@@ -279,7 +279,7 @@ def _stable(s: Statement, known: _Known) -> Statement:
 def _log_of_positive(body: Expr) -> Expr | None:
     """log of a body c exp(f) with positive c."""
     factors = Mul.make_args(body)
-    if any(isinstance(f, exp) for f in factors) and all(f.is_positive for f in factors):
+    if any(isinstance(f, exp) for f in factors) and all(isinstance(f, exp) or f.is_positive for f in factors):
         return Add(*(f.args[0] if isinstance(f, exp) else log(f) for f in factors))
     return None
 

@@ -61,6 +61,12 @@ EXPRESSIONS = [
     ("sum(max(0, A*x).^3)", "x", "3Aᵀmax(0, Ax)^⊙2", ()),
     ("sum(log(1+x.^2/c))", "x", "2x ⊘ (x^⊙2 + c)", ()),
     ("logdet(X*X'+A) - tr(inv(X*X'+A)), A symmetric", "X", "2M(I + M)X", ()),
+    ("log(sum(exp(A*x/c)))", "x", "1/cAᵀsoftmax(1/cAx)", ()),
+    ("logdet(A*inv(X))", "X", "−X⁻ᵀ", ()),
+    ("logdet(diag(x))", "x", "1⊘x", ()),
+    ("sum(x.^2./(1+x.^2))", "x", "2x⊘(x^⊙2+1)^⊙2", ()),
+    ("sum((A*x-y).^2./((A*x-y).^2+c))", "x", "2Aᵀ((c⊙s)⊘(s^⊙2+c)^⊙2)", ()),
+    ("sum(x.^2./(1+abs(x)))", "x", "(x⊙(abs(x)+2))⊘(abs(x)+1)^⊙2", ()),
     ("sum(sqrt(diag(X)))", "X", "1/2diag(1 ⊘ √(diag(X)))", ()),
 ]
 
