@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from symml.source import Span, excerpt
 
 LONGEST = 600  # characters of a message
+MOST_SHOWN = 20  # mistakes of a text
 
 
 class SymmlError(Exception):
@@ -62,7 +63,9 @@ class SymmlErrors(SymmlError):
         self.exit_code = max(error.exit_code for error in self.errors)
 
     def __str__(self) -> str:
-        return "\n".join(render(error) for error in self.errors)
+        more = len(self.errors) - MOST_SHOWN
+        shown = [render(error) for error in self.errors[:MOST_SHOWN]]
+        return "\n".join([*shown, f"and {more} more mistakes"] if more > 0 else shown)
 
 
 def render(error: SymmlError) -> str:

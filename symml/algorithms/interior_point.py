@@ -2,7 +2,7 @@
 
 Needs objective(x, g, data, work) -> f; conditions(x, out, data, work), all c and then all g; their derivative
 condition_tangent(x, v, out, data, work); lagrangian_times(x, v, out, data, work), the Hessian of f + multipliers'(c, g)
-times v, whose data hold views of `multipliers`; and symmetric.py. Sources: Wächter & Biegler, Math. Program. 106 (2006),
+times v, whose data hold views of `multipliers`; symmetric.py, polish.py, and cone.py or without_cones.py. Sources: Wächter & Biegler, Math. Program. 106 (2006),
 for the barrier, the step to the boundary and the correction of the inertia; Nocedal & Wright, Numerical Optimization
 (2006), section 19.3 and algorithm 18.3, for the merit function.
 
@@ -26,32 +26,34 @@ INFEASIBLE = 7
 UNBOUNDED = 8
 SUFFICIENT = 1e-4
 TRIALS = 30
-POLISHED = 12
 HUGE = 1e10  # of multipliers beside the right side: equalities that repeat each other
 FAR = 1e12  # of the objective or of x: there is no least value
 
 
 def interior_point(
     x, multipliers, slack, scalars, counters, trace, equal, data, work, conditions_data, conditions_work,
-    tangent_data, tangent_work, hessian_data, hessian_work, iterations, tolerance, flat, affine, H, J, ready,
+    tangent_data, tangent_work, hessian_data, hessian_work, iterations, tolerance, flat, affine, H, J, ready, cones, Z,
 ):  # fmt: skip
     """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED, DIVERGED, INFEASIBLE or UNBOUNDED.
 
     x: (n,); multipliers: (m,) of the `equal` equalities, then of the inequalities, whose slacks are slack: (m - equal,).
     flat, affine: 1 where the Hessian H of the Lagrangian (n, n), the Jacobian J of the conditions (m, n) are the same
-    everywhere; ready: (2,) whether they are there. scalars, counters and trace: see above.
+    everywhere; ready: (2,) whether they are there. scalars, counters and trace: see above. cones, Z: see cone.py.
     """
     n, m = x.shape[0], multipliers.shape[0]
     g, c, dual = np.zeros(n), np.zeros(m), np.zeros(n)
-    columns = np.zeros((n, m))
+    columns, dZ = np.zeros((n, m)), np.zeros(n)
     K, U, pivots = np.zeros((n + equal, n + equal)), np.zeros((n + equal, n + equal)), np.zeros(n + equal, np.int64)
     right, step, spare = np.zeros(n + equal), np.zeros(n + equal), np.zeros(n + equal)
     ds, dm, trial, c_trial, s_trial = np.zeros(m - equal), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m - equal)
+    if counters[2] == 0:
+        inside(x, cones)
     f = objective(x, g, data, work)
     conditions(x, c, conditions_data, conditions_work)
     counters[1] += 1
     if counters[2] == 0:
         begin(f, c, multipliers, slack, scalars, counters, equal)
+        central(x, Z, cones, scalars[1])
     if not (math.isfinite(f) and finite(c) and finite(g)):
         return DIVERGED
     for _ in range(iterations):
@@ -59,27 +61,29 @@ def interior_point(
         if affine == 0 or ready[1] == 0:
             transpose(x, columns, J, spare, tangent_data, tangent_work)
             ready[1] = 1
-        lagrange_gradient(g, J, multipliers, dual)
-        scalars[2] = kkt(dual, g, c, multipliers, slack, 0.0, equal, scalars)
+        lagrange_gradient(g, J, multipliers, Z, dual)
+        scalars[2] = kkt(dual, g, c, multipliers, slack, 0.0, equal, scalars, x, Z, cones)
         if counters[0] < trace.shape[0]:
             trace[counters[0], 0], trace[counters[0], 1] = f, scalars[2]
         if flat == 0 or ready[0] == 0:
             hessian(x, H, spare, trial, hessian_data, hessian_work)
             ready[0] = 1
         end = verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance)
-        if end == CONVERGED:
+        if end == CONVERGED and cones.shape[0] == 0:
             polish(x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare,
-                   data, work, conditions_data, conditions_work, tangent_data, tangent_work)  # fmt: skip
+                   data, work, conditions_data, conditions_work, tangent_data, tangent_work, cones, Z)  # fmt: skip
         if end != RUNNING:
             return end
-        lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance)
+        lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance, x, Z, cones)
         assemble(H, J, dual, c, multipliers, slack, equal, scalars[1], K, right)
+        bend(K, right, x, Z, cones, scalars[1])
         if not solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):
             return STALLED
         rest_of_step(J, c, multipliers, slack, equal, scalars[1], step, ds, dm, n)
+        step_of(step[:n], x, Z, cones, scalars[1], dZ)
         moved = line_search(
             x, f, g, c, multipliers, slack, equal, scalars, H, step, ds, dm, trial, c_trial, s_trial, J, data, work,
-            conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work,
+            conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work, cones, Z, dZ,
         )  # fmt: skip
         counters[0] += 1
         if not moved:
@@ -87,6 +91,7 @@ def interior_point(
             if counters[3] > 3:
                 return INFEASIBLE if scalars[5] > 1e-6 else STALLED
             restart(c, multipliers, slack, equal, scalars)
+            central(x, Z, cones, scalars[1])
         f = objective(x, g, data, work)
         conditions(x, c, conditions_data, conditions_work)
         counters[1] += 1
@@ -105,90 +110,6 @@ def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance):
     if scalars[5] > 1e-6 and (stuck(J, c, equal, spare) or excluding(J, c, multipliers, equal)):
         return INFEASIBLE
     return RUNNING
-
-
-def polish(
-    x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare, data, work,
-    conditions_data, conditions_work, tangent_data, tangent_work,
-):  # fmt: skip
-    """Newton steps with the active inequalities as equalities; one is taken where it leaves a smaller KKT residual.
-
-    Active is first what has a multiplier above its slack. Then what is violated becomes active and what has a negative
-    multiplier does not stay so. At the end slack or multiplier are exactly 0.
-    """
-    n, m, better = x.shape[0], multipliers.shape[0], False
-    rows, active, found = np.zeros(m, np.int64), np.ones(m, np.int64), multipliers.copy()
-    for i in range(equal, m):
-        active[i] = 1 if multipliers[i] > slack[i - equal] else 0
-    gradient, dual, infeasible, moved = spare[:n].copy(), np.zeros(n), scalars[5], x.copy()
-    for _ in range(POLISHED):
-        if not newton_step(moved, g if not better else gradient, c, J, H, active, rows, found, trial):
-            break
-        objective(trial, gradient, data, work)
-        conditions(trial, c_trial, conditions_data, conditions_work)
-        transpose(trial, columns, J, spare, tangent_data, tangent_work)
-        lagrange_gradient(gradient, J, found, dual)
-        for i in range(slack.shape[0]):
-            s_trial[i] = max(-c_trial[equal + i], 0.0)
-        size, changed = max(1.0, top(gradient)), 0
-        error = kkt(dual, gradient, c_trial, found, s_trial, 0.0, equal, scalars)
-        for i in range(equal, m):
-            error = max(error, -found[i] / size)
-            wrong = found[i] < -1e-14 * size if active[i] == 1 else c_trial[i] > 1e-14 * max(1.0, top(trial))
-            if wrong:
-                active[i] = 1 - active[i]
-                changed += 1
-        if error < scalars[2]:
-            scalars[2], infeasible, better = error, scalars[5], True
-            for j in range(n):
-                x[j] = moved[j] = trial[j]
-            for i in range(m):
-                c[i], multipliers[i] = c_trial[i], found[i]
-                if i >= equal:
-                    slack[i - equal] = s_trial[i - equal]
-        elif changed == 0:
-            break
-    scalars[5] = infeasible
-
-
-def newton_step(x, g, c, J, H, active, rows, found, trial):
-    """trial = x + step to a stationary point where all that is active is 0; `found` are the multipliers there."""
-    n, m, held = x.shape[0], found.shape[0], 0
-    for i in range(m):
-        found[i] = 0.0
-        if active[i] == 1:
-            rows[held] = i
-            held += 1
-    size = n + held
-    K, U, pivots = np.zeros((size, size)), np.zeros((size, size)), np.zeros(size, np.int64)
-    right, step, rest = np.zeros(size), np.zeros(size), np.zeros(size)
-    for i in range(n):
-        right[i] = -g[i]
-        for j in range(n):
-            K[i, j] = 0.5 * (H[i, j] + H[j, i])
-    for k in range(held):
-        right[n + k] = -c[rows[k]]
-        for j in range(n):
-            K[j, n + k] = K[n + k, j] = J[rows[k], j]
-    biggest = 0.0
-    for i in range(n):
-        biggest = max(biggest, abs(K[i, i]))
-    for shift in (0.0, 1e-11, 1e-8):  # a shift holds what does not change, and conditions that say the same
-        for i in range(size):
-            for j in range(size):
-                U[i, j] = K[i, j]
-            U[i, i] += shift * max(1.0, biggest) * (1.0 if i < n else -1.0)
-        if factor(U, pivots) == held:
-            solve_symmetric(K, U, pivots, right, step, rest)
-            if top(step[n:]) <= HUGE * max(1.0, top(right)):
-                break
-    else:
-        return False
-    for j in range(n):
-        trial[j] = x[j] + step[j]
-    for k in range(held):
-        found[rows[k]] = step[n + k]
-    return True
 
 
 def begin(f, c, multipliers, slack, scalars, counters, equal):
@@ -253,20 +174,20 @@ def hessian(x, H, v, out, data, work):
             H[i, j] = out[i]
 
 
-def lagrange_gradient(g, J, multipliers, dual):
-    """dual = g + J' multipliers."""
+def lagrange_gradient(g, J, multipliers, Z, dual):
+    """dual = g + J' multipliers - Z."""
     for j in range(g.shape[0]):
-        dual[j] = g[j]
+        dual[j] = g[j] - Z[j]
     for i in range(multipliers.shape[0]):
         if multipliers[i] != 0.0:
             for j in range(g.shape[0]):
                 dual[j] += J[i, j] * multipliers[i]
 
 
-def kkt(dual, g, c, multipliers, slack, barrier, equal, scalars):
+def kkt(dual, g, c, multipliers, slack, barrier, equal, scalars, x, Z, cones):
     """How far from a solution with this barrier; scalars[5] becomes the infeasibility."""
     size = max(1.0, top(g))
-    found, open_ = top(dual) / size, 0.0
+    found, open_ = max(top(dual), apart(x, Z, cones, barrier)) / size, 0.0
     for i in range(c.shape[0]):
         gap = abs(c[i]) if i < equal else max(c[i], 0.0)
         open_ = max(open_, gap)
@@ -313,12 +234,12 @@ def excluding(J, c, multipliers, equal):
     return total > 1e-3 * size * off and (largest <= 1e-8 * size or size > 1e14)
 
 
-def lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance):
+def lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance, x, Z, cones):
     """A smaller barrier once the problem with this one is solved well enough."""
     for _ in range(60):
-        error = kkt(dual, g, c, multipliers, slack, scalars[1], equal, scalars)
+        error = kkt(dual, g, c, multipliers, slack, scalars[1], equal, scalars, x, Z, cones)
         least = 0.1 * tolerance * max(1.0, top(g))
-        if error > 10.0 * scalars[1] or scalars[1] <= least or slack.shape[0] == 0:
+        if error > 10.0 * scalars[1] or scalars[1] <= least or slack.shape[0] + cones.shape[0] == 0:
             return
         scalars[1] = max(least, min(0.2 * scalars[1], scalars[1] ** 1.5))
         scalars[3], scalars[6] = 1.0, math.inf
@@ -406,9 +327,9 @@ def boundary(values, change, offset, part):
     return longest
 
 
-def merit(f, c, slack, equal, barrier, weight):
-    """f - barrier sum log s + weight |conditions|_1."""
-    total, logs = 0.0, 0.0
+def merit(f, c, slack, equal, barrier, weight, x, cones):
+    """f - barrier (sum log s + log det X) + weight |conditions|_1."""
+    total, logs = 0.0, -barrier_of(x, cones)
     for i in range(c.shape[0]):
         total += abs(c[i]) if i < equal else abs(c[i] + slack[i - equal])
     for i in range(slack.shape[0]):
@@ -418,13 +339,14 @@ def merit(f, c, slack, equal, barrier, weight):
 
 def line_search(
     x, f, g, c, multipliers, slack, equal, scalars, H, step, ds, dm, trial, c_trial, s_trial, J, data, work,
-    conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work,
+    conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work, cones, Z, dZ,
 ):  # fmt: skip
     """Move x, slacks and multipliers along their steps, so far that the merit or the KKT residual is less."""
     n, barrier = x.shape[0], scalars[1]
     part = max(0.99, 1.0 - barrier)
-    longest, of_dual = boundary(slack, ds, 0, part), boundary(multipliers, dm, equal, part)
-    slope, bent, off = 0.0, 0.0, 0.0
+    longest = room(x, step[:n], cones, boundary(slack, ds, 0, part), part)
+    of_dual = room(Z, dZ, cones, boundary(multipliers, dm, equal, part), part)
+    slope, bent, off = barrier * along(step[:n], x, cones), 0.0, 0.0
     for j in range(n):
         slope += g[j] * step[j]
         for k in range(n):
@@ -437,7 +359,7 @@ def line_search(
         wanted = (slope + 0.5 * max(bent, 0.0)) / (0.7 * off)
         if wanted > scalars[3]:
             scalars[3] = 1.5 * wanted
-    start = merit(f, c, slack, equal, barrier, scalars[3])
+    start = merit(f, c, slack, equal, barrier, scalars[3], x, cones)
     slope -= scalars[3] * off
     size, noise = longest, 1e-13 * max(1.0, abs(start))
     for attempt in range(TRIALS):
@@ -451,12 +373,14 @@ def line_search(
         if math.isfinite(new) and finite(c_trial):
             for i in range(slack.shape[0]):
                 s_trial[i] = max(s_trial[i], -c_trial[equal + i])
-            after = merit(new, c_trial, s_trial, equal, barrier, scalars[3])
+            after = merit(new, c_trial, s_trial, equal, barrier, scalars[3], trial, cones)
             good = after <= start + SUFFICIENT * size * min(slope, 0.0) + (noise if slope > -noise else 0.0)
             if not good and attempt == 0:
                 good = closer(trial, c_trial, s_trial, multipliers, dm, equal, of_dual, scalars, J, columns, dual,
-                              data, work, step, tangent_data, tangent_work)  # fmt: skip
+                              data, work, step, tangent_data, tangent_work, cones, Z, dZ)  # fmt: skip
             if good:
+                for j in range(n):
+                    Z[j] += of_dual * dZ[j]
                 take(x, slack, multipliers, trial, s_trial, dm, equal, size, of_dual, barrier)
                 counters[3] = 0
                 return True
@@ -466,7 +390,7 @@ def line_search(
 
 def closer(
     trial, c_trial, s_trial, multipliers, dm, equal, of_dual, scalars, J, columns, dual, data, work, step,
-    tangent_data, tangent_work,
+    tangent_data, tangent_work, cones, Z, dZ,
 ):  # fmt: skip
     """Is the KKT residual of this barrier a tenth less than ever, with the whole step? (The merit may stand in the way.)"""
     n, m = trial.shape[0], c_trial.shape[0]
@@ -475,12 +399,12 @@ def closer(
     transpose(trial, columns, rows, v, tangent_data, tangent_work)
     for i in range(m):
         other[i] = multipliers[i] + (1.0 if i < equal else of_dual) * dm[i]
-    lagrange_gradient(gradient, rows, other, v)
+    beyond = Z + of_dual * dZ
+    lagrange_gradient(gradient, rows, other, beyond, v)
     kept = scalars[5]
-    error = kkt(v, gradient, c_trial, other, s_trial, scalars[1], equal, scalars)
+    error = kkt(v, gradient, c_trial, other, s_trial, scalars[1], equal, scalars, trial, beyond, cones)
     scalars[5] = kept
     if error < 0.9 * scalars[6] and math.isfinite(error):
-        lagrange_gradient(gradient, J, multipliers, v)
         scalars[6] = error
         return True
     return False

@@ -30,7 +30,7 @@ from symml.training.bounded import Boxes, Edge
 from symml.training.compose import all_dims, couples_rows, executable, minibatch, outputs_as_functions, update_program
 from symml.training.conditions import Condition
 from symml.training.definite import definite
-from symml.training.solvers import BETWEEN, LBFGS, SOLVERS, Problem, Solver, by_form, named
+from symml.training.solvers import BETWEEN, LBFGS, SOLVERS, Cone, Problem, Solver, by_form, named
 
 if TYPE_CHECKING:
     from symml.analysis import Analysis
@@ -96,18 +96,21 @@ def _starts_inside(a: Analysis, solver: Solver | None) -> bool:
 
 
 def _problem(a: Analysis) -> Problem:
-    """What is minimised, with the page's constraints as conditions; definite matrices by their factors."""
+    """What is minimised, with the page's constraints as conditions; definite matrices as unknowns of a cone."""
     model = a.model
     if not model.constraints:
         return Problem(a.forward, a.derivative, model.over, sets={}, boxes=Boxes(a.program))
-    psd = [c for c in model.constraints if c.sense == "psd"]
-    matrices = [r.param for r in model.regions if r.kind == "psd"]
     counted = _counted(a.program, model)
-    program, inside = definite(counted, [c.output for c in psd], matrices)
-    conditions = tuple(Condition(inside.get(c.output, c.output), c.sense == "equal", c.text) for c in model.constraints)
-    whole = simplify(stabilise(prune(program, "loss", *(c.output for c in conditions))))
+    own = {r.param: r.absorbs for r in model.regions if r.kind == "psd"}
+    general = [c for c in model.constraints if not any(c.name in names for names in own.values())]
+    made = definite(counted, [c.output for c in general if c.sense == "psd"], own)
+    text = {c.name: c.text for c in model.constraints}
+    cones = [Cone(t, names[0], text[names[0]]) for t, names in own.items()]
+    cones += [Cone(made.unknowns[c.output], c.name, c.text) for c in general if c.sense == "psd"]
+    conditions = tuple(Condition(c.output, c.sense != "at_most", "" if c.sense == "psd" else c.text) for c in general)
+    whole = simplify(stabilise(prune(made.program, "loss", *(c.output for c in conditions))))
     return Problem(
-        a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(matrices), _boxes(counted, model)
+        a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(cones), _boxes(counted, model)
     )
 
 
@@ -137,7 +140,7 @@ def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
     """How a page is solved that is not trained by an optimiser's page: as it says, else by the form of its problem."""
     problem = _problem(a)
     precise = options is None or (options.dtype == "float64" and options.target != "cuda")
-    if problem.conditions and not precise:
+    if problem.whole is not None and not precise:
         c = a.model.constraints[0]
         raise UnsupportedError(
             f"constraints ('{c.text}') need double precision, and the CPU", c.span, fix="leave out --dtype and --target"

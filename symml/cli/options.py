@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,9 +70,12 @@ def pairs(given: list[str]) -> list[tuple[str, str]]:
 def number(name: str, text: str) -> float:
     """The number a user gave for a name."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         raise SpecError(f"'{text}' is not a number for '{name}'") from None
+    if not math.isfinite(value):
+        raise SpecError(f"{text} is no finite number for '{name}'")
+    return value
 
 
 def data_files(data: list[str]) -> dict[str, object]:

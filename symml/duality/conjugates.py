@@ -15,6 +15,7 @@ from types import MappingProxyType
 import sympy
 from sympy import Expr
 
+from symml.ir.expand import expand
 from symml.ir.functions import absolute, relu, signum, softplus
 from symml.ir.program import Access
 from symml.methods.terms import NoClosedForm
@@ -67,10 +68,10 @@ def _named(f: Expr) -> tuple[str, Expr]:
 
 
 def _affine(e: Expr, u: Access) -> tuple[Expr, Expr] | None:
-    slope = sympy.expand(e).diff(u)
+    slope = expand(e).diff(u)
     if u in slope.free_symbols or slope == 0:
         return None
-    return slope, sympy.expand(e - slope * u)
+    return slope, expand(e - slope * u)
 
 
 def minimised(pieces: list[Piece], a: Expr) -> Minimum:
@@ -133,7 +134,7 @@ def _entropy(p: Piece, a: Expr) -> Minimum:
     """w u log(b u) + a u is least at exp(-1 - a/w)/b."""
     _positive(p.w, "an entropy")
     _positive(p.b, "an entropy")
-    at = sympy.exp(sympy.expand(-1 - a / p.w)) / p.b
+    at = sympy.exp(expand(-1 - a / p.w)) / p.b
     return Minimum(-p.w * at, at, "an entropy", nonnegative=True)
 
 

@@ -23,6 +23,7 @@ from symml.calculus.stopped import stopped
 from symml.duality import quadratic
 from symml.duality.conjugates import Minimum, minimised, piece
 from symml.duality.lagrangian import Lagrangian, build
+from symml.ir.expand import expand, expand_products
 from symml.ir.program import (
     Access,
     Index,
@@ -204,7 +205,7 @@ def _split(terms: Terms, over: tuple[Tensor, ...], names: Names, alone: bool) ->
 def _expanded(loops: tuple[Index, ...], body: Expr) -> list[Term]:
     return [
         Term(tuple(k for k in loops if k in indices(e)), e * _unused(loops, e))
-        for e in sympy.Add.make_args(sympy.expand_mul(body))
+        for e in sympy.Add.make_args(expand_products(body))
     ]
 
 
@@ -229,7 +230,7 @@ def _inside(t: Term, terms: Terms, moving: frozenset[Tensor], over: tuple[Tensor
 
 def _is_affine(inner: Expr, a: Access, moved: list[Access]) -> bool:
     """Whether the slope in one element holds nothing that moves."""
-    return _read(sympy.expand(inner).diff(a)).isdisjoint({b.tensor for b in moved})
+    return _read(expand(inner).diff(a)).isdisjoint({b.tensor for b in moved})
 
 
 def _is_linear_map(terms: Terms, t: Tensor, over: tuple[Tensor, ...]) -> bool:
@@ -260,16 +261,16 @@ def _without_scale(state: _State, equalities: list[Tensor]) -> Scale | None:
             or not (-c / (w * s)).is_positive
         ):
             continue
-        r = sympy.expand(exps[0].args[0] - s * a)
+        r = expand(exps[0].args[0] - s * a)
         shift, inner = r.as_coeff_Add()
         lse = Tensor(state.names.fresh("t"))
         node = Statement(lse, (), "=", "logsumexp", t.loops, inner)
         log = sympy.log(-c / (w * s)) - shift - Access(lse, ())
         rest = [u for u in state.terms.terms if u not in held]
-        value = Term((), sympy.expand(c / s * (log - 1)))
+        value = Term((), expand(c / s * (log - 1)))
         state.terms = replace(state.terms, definitions=(*state.terms.definitions, node), terms=(*rest, value))
         state.multipliers.remove(nu)
-        best = sympy.expand(log / s)
+        best = expand(log / s)
         state.steps[:] = [_at_best(step, a, best, node) for step in state.steps]
         return Scale(nu, best)
     return None
@@ -281,7 +282,7 @@ def _at_best(step: Step, nu: Access, best: Expr, node: Statement) -> Step:
         return step
     terms = replace(step.terms, definitions=(*step.terms.definitions, node))
     return replace(
-        step, terms=terms, at=step.at.xreplace({nu: best}).replace(sympy.exp, lambda e: sympy.exp(sympy.expand(e)))
+        step, terms=terms, at=step.at.xreplace({nu: best}).replace(sympy.exp, lambda e: sympy.exp(expand(e)))
     )
 
 
@@ -377,13 +378,13 @@ def _slope(state: _State, p: Tensor, linear: list[Term], k: tuple[Index, ...]) -
         else:
             through.append(t)
     if not through:
-        return state.terms, sympy.expand_mul(direct)
+        return state.terms, expand_products(direct)
     found = [_gradient(state, p, through, sign) for sign in (1, -1)]
     sign = 1 if _minuses(found[0]) <= _minuses(found[1]) else -1
     small = renamed(found[0 if sign > 0 else 1], state.names, lambda t: t in state.terms.inputs)
     out = small.outputs[f"d_{p.name}"]
     terms = replace(state.terms, definitions=(*state.terms.definitions, *small.statements))
-    return terms, sympy.expand_mul(direct + sign * Access(out, k))
+    return terms, expand_products(direct + sign * Access(out, k))
 
 
 def _gradient(state: _State, p: Tensor, terms: list[Term], sign: int) -> Program:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 import sympy
 from sympy import Expr
 
+from symml.ir.expand import expand
 from symml.latex.shorten import hadamard, inverted, pieces, power, product, scale, split, trace, transpose
 from symml.latex.tree import Add, Hadamard, Node, Power, Product, Quotient, Scale, SquaredNorm, Trace, Transpose
 
@@ -52,7 +53,7 @@ def _collected(terms: Iterable[Node]) -> dict[Node | None, Expr]:
         found[rest] = found.get(rest, sympy.Integer(0)) + c
         if len(found) > MOST_WORDS:
             raise TooLong
-    return {w: c for w, c in found.items() if sympy.expand(c) != 0}
+    return {w: c for w, c in found.items() if expand(c) != 0}
 
 
 def _words(node: Node) -> list[Node]:

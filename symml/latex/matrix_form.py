@@ -15,6 +15,7 @@ from dataclasses import replace
 import sympy
 from sympy import Expr, exp
 
+from symml.ir.expand import expand_products
 from symml.ir.functions import BY_CLASS, equal
 from symml.ir.program import (
     Access,
@@ -48,10 +49,11 @@ from symml.latex.shorten import (
     transpose,
 )
 from symml.latex.sums import add
-from symml.latex.tree import ONE, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm, Whole
+from symml.latex.tree import ONE, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm, Whole, count
 
 Axes = tuple[Index, ...]
 MOST_OPENED = 8  # terms of a product of sums that is written out because it has no form as it stands
+LONGEST = 1000  # nodes of the tree of a tensor that is written in place of its name
 
 
 class NoForm(Exception):
@@ -109,6 +111,8 @@ class Recogniser:
         if t not in self.known:
             try:
                 self.known[t] = self._defined(t)
+                if count(self.known[t]) > LONGEST:
+                    raise NoForm(t.name)
             except NoForm:
                 if len(t.shape) > 2 or t.integer or not self.as_names:
                     raise
@@ -297,7 +301,7 @@ class Recogniser:
         try:
             return self._contracted(e, lhs, reduced)
         except NoForm:
-            opened = sympy.expand_mul(e)
+            opened = expand_products(e)
             if not opened.is_Add or len(opened.args) > MOST_OPENED:
                 raise
             return add([self.summed(t, lhs, reduced) for t in opened.args], _shape([k.size for k in lhs]))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import sympy
 from sympy import Expr
 
+from symml.ir.expand import expand
 from symml.latex.shorten import (
     NEGATIVE,
     SCALAR,
@@ -89,7 +90,7 @@ def _collected(terms: Iterable[Node]) -> list[Node]:
     for term in _flat(terms):
         factor, rest = split(term)
         found[rest] = found.get(rest, sympy.Integer(0)) + factor
-    number = sympy.expand(found.pop(None, sympy.Integer(0)))
+    number = expand(found.pop(None, sympy.Integer(0)))
     bare = sympy.Add.make_args(number) if any(c != 0 for c in found.values()) else (number,)
     return [scale(c, r) for r, c in found.items() if c != 0] + [scale(c, None) for c in bare if c != 0]
 
@@ -101,8 +102,8 @@ def _flat(terms: Iterable[Node]) -> Iterable[Node]:
             yield from _flat(scale(factor, t) for t in rest.terms)
         elif isinstance(rest, Transpose) and isinstance(rest.arg, Add):
             yield from _flat(scale(factor, transpose(t)) for t in rest.arg.terms)
-        elif rest is None and sympy.expand(factor).is_Add:
-            yield from (Scale(SCALAR, t, None) for t in sympy.expand(factor).args)
+        elif rest is None and expand(factor).is_Add:
+            yield from (Scale(SCALAR, t, None) for t in expand(factor).args)
         else:
             yield term
 

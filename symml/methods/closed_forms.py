@@ -24,6 +24,7 @@ from symml.calculus.reverse import adjoint
 from symml.calculus.second import hessian
 from symml.calculus.stopped import stopped
 from symml.errors import UnsupportedError
+from symml.ir.expand import expand
 from symml.ir.functions import KINKED, PIECEWISE_CONSTANT, equal
 from symml.ir.program import (
     Access,
@@ -393,7 +394,7 @@ def _split(body: Expr, u: Dummy) -> list[tuple[Expr, Expr]]:
         if mixed is None:
             found.append((c, phi))
             continue
-        whole = mixed if mixed.is_Add else sympy.expand(mixed)
+        whole = mixed if mixed.is_Add else expand(mixed)
         if not whole.is_Add:
             found.append((c, phi))
             continue

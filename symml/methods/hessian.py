@@ -19,6 +19,7 @@ import sympy
 from sympy import Expr
 
 from symml.calculus.second import hessian_times
+from symml.ir.expand import expand, expand_products
 from symml.ir.functions import expm1, log1p, sigmoid, softplus
 from symml.ir.program import (
     Access,
@@ -267,7 +268,7 @@ def _plain(s: Statement) -> bool:
 def parts_at(s: Statement, b: Access) -> list[Expr]:
     """The products that a linear definition adds up, at the element that is read, over fresh loops."""
     table = {**{k: k.fresh() for k in s.reduced}, **dict(zip(s.lhs, b.idx, strict=True))}
-    return list(sympy.Add.make_args(sympy.expand_mul(substitute(s.body, table))))
+    return list(sympy.Add.make_args(expand_products(substitute(s.body, table))))
 
 
 def _part(f: Form, a: Access, e: Expr, moving: frozenset[Tensor]) -> bool:
@@ -332,7 +333,7 @@ def _together(f: Form, group: list[Term], sign: int) -> bool:
     v = sorted((a for a in direct_accesses(total) if a.tensor in moving), key=lambda a: a.name)
     if not 2 <= len(v) <= 6:
         return False
-    poly = sympy.Poly(sympy.expand(total), *v)
+    poly = sympy.Poly(expand(total), *v)
     if any(sum(m) != 2 for m in poly.monoms()):
         return False
     n = len(v)
@@ -353,7 +354,7 @@ def _together(f: Form, group: list[Term], sign: int) -> bool:
 
 def _two(f: Form, m: sympy.Matrix) -> bool:
     """Both diagonal entries and the determinant of a 2 x 2 matrix of expressions are not negative."""
-    determinant = sympy.powsimp(sympy.expand(m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]))
+    determinant = sympy.powsimp(expand(m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]))
     entries = (m[0, 0], m[1, 1], determinant)
     return all(all(signed(f, t)[0] >= 0 for t in sympy.Add.make_args(e)) for e in entries)
 

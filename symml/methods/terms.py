@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import sympy
 from sympy import Expr
 
+from symml.ir.expand import expand, expand_products
 from symml.ir.functions import canonical, maximum, minimum, relu
 from symml.ir.program import (
     Access,
@@ -92,7 +93,7 @@ class Terms:
     def _linear_statement(self, s: Statement, p: Tensor, moving: frozenset[Tensor]) -> bool:
         if s.guard is not None or s.reduce not in ("sum", "none"):
             return False
-        for part in sympy.Add.make_args(sympy.expand_mul(s.body)):
+        for part in sympy.Add.make_args(expand_products(s.body)):
             held = [a for a in direct_accesses(part) if a.tensor in moving]
             if len(held) > 1 or (held and not (part / held[0]).free_symbols.isdisjoint(held)):
                 return False
@@ -135,14 +136,14 @@ def _flat(e: Expr, table: Mapping[Tensor, list[Statement]], moving: frozenset, l
     todo = [(loops, e)]
     while todo:
         loops, e = todo.pop(0)
-        e = sympy.expand_mul(_hinges(written_out(e, table, moving)))
+        e = expand_products(_hinges(written_out(e, table, moving)))
         for part in sympy.Add.make_args(e):
             inner = next((a for a in direct_accesses(part) if _opens(a, table, moving)), None)
             if inner is None:
                 found.append(Term(loops, part))
                 continue
             factor = part.diff(inner)
-            if inner in factor.free_symbols or sympy.expand(part - factor * inner) != 0:
+            if inner in factor.free_symbols or expand(part - factor * inner) != 0:
                 found.append(Term(loops, part))  # a norm, say: a rule may cover it
                 continue
             for s in table[inner.tensor]:
@@ -202,7 +203,7 @@ def maps_written_out(nodes: Iterable[Node], moving: frozenset[Tensor]) -> list[N
     done: list[Node] = []
     for node in nodes:
         if isinstance(node, Statement):
-            node = node.with_body(sympy.expand_mul(written_out(node.body, table, moving)))
+            node = node.with_body(expand_products(written_out(node.body, table, moving)))
             table.setdefault(node.out, []).append(node)
         done.append(node)
     return done

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Env = Mapping[str, Index]
 LARGEST_POWER = 1100  # bits
+GROWING = ("exp", "sinh", "cosh")
+LARGEST_EXPONENT = 1e6  # of e to a number, whatever is made of it afterwards
 LARGEST_MATRIX_POWER = 64
 
 
@@ -359,7 +361,22 @@ def _call(low: Lowering, node: tree.Call, env: Env) -> Value:
     args = [low.expression(a, env) for a in node.args]
     if len(args) == 2:
         args = list(broadcast(*args, node.span, f"{node.function}"))
+    for value in args:
+        if not value.rank and value.scalar.is_number and node.function in GROWING and not _is_bearable(value.scalar):
+            raise SpecError(
+                f"this {node.function} of a number leaves what float64 has", node.span, fix="work with its logarithm"
+            )
     return elementwise(row.symbol, *args)
+
+
+def _is_bearable(number: Expr) -> bool:
+    """Is a number one that sympy can raise e to? (It would work out exp(exp(10^9)) to all its digits.)"""
+    try:
+        return abs(float(number)) <= LARGEST_EXPONENT
+    except OverflowError:
+        return False
+    except TypeError:
+        return True  # not real: refused with the statement
 
 
 def _not_a_function(low: Lowering, node: tree.Call) -> SymmlError:

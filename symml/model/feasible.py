@@ -16,6 +16,7 @@ import sympy
 from sympy import Expr
 
 from symml.errors import SpecError, UnsupportedError
+from symml.ir.expand import expand
 from symml.ir.functions import canonical, equal, maximum, minimum
 from symml.ir.program import (
     Access,
@@ -235,7 +236,7 @@ def _recognised(r: _Reading, c: Constraint, t: Tensor) -> _Found | None:
         return None
     if any(k.size != size for k, size in zip(a.idx, a.tensor.shape, strict=True)):
         return None  # of a part of its entries
-    figure = sympy.expand(a - s.body / slope)
+    figure = expand(a - s.body / slope)
     if a.tensor in r.over:
         kind = "fixed" if c.sense == "equal" else "upper" if slope > 0 else "lower"
         return _Found(kind, a.tensor, figure, a.idx, -1, float(slope), tuple(a.idx.index(k) for k in s.loops))
@@ -270,7 +271,7 @@ def _ball(r: _Reading, s: Statement, a: Access) -> _Found | None:
     if s.loops or (x := _square(r, a)) is None:
         return None
     for norm in (a, sympy.sqrt(a)):
-        rest = sympy.expand(norm - s.body / s.body.coeff(norm)) if s.body.coeff(norm).is_positive else None
+        rest = expand(norm - s.body / s.body.coeff(norm)) if s.body.coeff(norm).is_positive else None
         if rest is None or not r.still(rest) or not rest.is_positive:
             continue
         return _Found("ball", x.tensor, sympy.sqrt(rest) if norm is a else rest, ())
@@ -281,7 +282,7 @@ def _symmetry(r: _Reading, s: Statement, moving: list[Access]) -> _Found | None:
     """`A = A'`."""
     a, b = moving
     same = a.tensor is b.tensor and a.tensor in r.over and len(a.idx) == 2 and a.idx == b.idx[::-1]
-    whole = same and set(a.idx) == set(s.loops) and sympy.expand(s.body - (a - b)) * sympy.expand(s.body + a - b) == 0
+    whole = same and set(a.idx) == set(s.loops) and expand(s.body - (a - b)) * expand(s.body + a - b) == 0
     return _Found("symmetric", a.tensor, sympy.Integer(0), a.idx) if whole else None
 
 

@@ -33,4 +33,5 @@ def refused(node: tree.Node) -> SpecError:
             node.span,
             fix="write = for a definition, or iterate x <- ...; a system declares state x",
         )
-    return UnsupportedError(f"{WORDS.get(type(node), 'this')} is not supported yet", node.span)
+    fix = "write it out where it is used" if isinstance(node, tree.Function | tree.Use) else ""
+    return UnsupportedError(f"{WORDS.get(type(node), 'this')} is not supported yet", node.span, fix=fix)

@@ -21,6 +21,7 @@ LARGEST = sympy.Float(sys.float_info.max)
 INFINITE = (sympy.zoo, sympy.oo, -sympy.oo)
 
 
+WITHIN = "write it so that every number on the way is real and below 1.8e308"
 MOST_LOOPS = 8  # of a statement, and axes of a tensor
 MOST_ROUNDS = 10_000_000  # of loops whose sizes are written as numbers: proofs run them all
 
@@ -42,7 +43,7 @@ def check_limits(program: Program) -> None:
         for part in (s.body, s.guard):
             fault = "" if part is None else _fault(part)
             if fault:
-                raise SpecError(f"a number of this statement is {fault}", s.span)
+                raise SpecError(f"a number of this statement is {fault}", s.span, fix=WITHIN)
 
 
 def _check_count(what: str, count: int, span: Span | None) -> None:

@@ -45,6 +45,7 @@ from symml.syntax.words import nearest
 Env = Mapping[str, Expr]
 IN_PLACE = (feasible.IDENTITY, noise.STANDARD)  # names with a meaning in some places
 CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
+MOST_ERRORS = 100  # of definitions: enough to mend before the next try
 
 
 class PoisonedName(SymmlError):
@@ -315,6 +316,8 @@ def lower_all(lowering: Lowering, names: Iterable[str]) -> list[SymmlError]:
         except SymmlError as error:
             errors += told(lowering, error, lowering.definitions[name], before)
             lowering.broken.update(() if cut else circle)  # a circle is told once
+        if len(errors) >= MOST_ERRORS:
+            break
     return errors
 
 

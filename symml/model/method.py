@@ -114,4 +114,7 @@ def _tolerance(node: tree.Expr) -> float:
             node.span,
             fix="until |grad| < 1e-8, or until stalled(valid) >= 5: five epochs without a lower loss on that part",
         )
-    return number(node.rest[0][1])
+    bound = number(node.rest[0][1])
+    if bound < 0:
+        raise SpecError("a gradient is never below 0", node.rest[0][1].span, fix="until |grad| < 1e-8")
+    return bound

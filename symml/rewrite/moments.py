@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import sympy
 from sympy import Add, Expr, Mul
 
+from symml.ir.expand import expand, expand_sums
 from symml.ir.program import Access, Index, Node, Program, Statement, Tensor, direct_accesses, flat, substitute
 from symml.names import Names
 from symml.rewrite.cost import is_cheap
@@ -65,7 +66,7 @@ def _centred(s: Statement, seen: _Seen, new: list[Node]) -> Statement:
     if sum(a.tensor in seen.sums for a in direct_accesses(body)) < 2 or body.count_ops() > MOST_OPERATIONS:
         return s
     for part in (*sorted(body.atoms(Add), key=lambda e: (-e.count_ops(), str(e))), body):
-        flat_part = sympy.expand(part, power_exp=False, power_base=False, log=False, trig=False)
+        flat_part = expand_sums(part)
         for t, u in itertools.permutations(Add.make_args(flat_part), 2):
             found = _moment(t, u, seen)
             if found is not None:
@@ -104,7 +105,7 @@ def _moment(t: Expr, u: Expr, seen: _Seen) -> tuple[Expr, _Sum, _Sum, _Sum] | No
     if sympy.cancel(coefficient + other * count) != 0:
         return None
     f, g = _over(first, both.over), _over(second, both.over)
-    if f is None or g is None or sympy.expand(both.body - f.body * g.body) != 0:
+    if f is None or g is None or expand(both.body - f.body * g.body) != 0:
         return None
     return coefficient, both, f, g
 

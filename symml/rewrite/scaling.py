@@ -17,6 +17,7 @@ from dataclasses import replace
 import sympy
 from sympy import Dummy, Expr, log
 
+from symml.ir.expand import expand
 from symml.ir.program import (
     Access,
     Index,
@@ -68,7 +69,7 @@ def _is_homogeneous(scan: Scan, state: Tensor) -> bool:
         inside = [a for a in direct_accesses(s.body) if a.tensor in own]
         if s.reduce not in ("none", "sum") or s.guard is not None or s.body.count_ops() > MOST_OPERATIONS:
             return False
-        if sympy.expand(s.body.xreplace({a: z * a for a in inside}) - z * s.body) != 0:
+        if expand(s.body.xreplace({a: z * a for a in inside}) - z * s.body) != 0:
             return False
         if any(a.tensor is not state and a.idx[0] is not scan.step for a in inside):
             return False
@@ -94,8 +95,8 @@ def _readers(program: Program, scan: Scan, state: Tensor) -> list[Statement] | N
             return None
         read = [a for e in parts(node) for a in accesses(e) if a.tensor in own]
         z = Dummy("z", positive=True)
-        linear = sympy.expand(node.body.xreplace({a: z * a for a in read}) - z * node.body) == 0
-        if not linear or any(a.tensor is not state or sympy.expand(a.idx[0] - last) != 0 for a in read):
+        linear = expand(node.body.xreplace({a: z * a for a in read}) - z * node.body) == 0
+        if not linear or any(a.tensor is not state or expand(a.idx[0] - last) != 0 for a in read):
             return None
         found.append(node)
     totals = {s.out for s in found}

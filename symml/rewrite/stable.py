@@ -13,9 +13,9 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-import sympy
 from sympy import Add, Expr, Integer, Mul, exp, log
 
+from symml.ir.expand import expand_products
 from symml.ir.functions import canonical, expm1, log1p, sigmoid, softplus
 from symml.ir.program import (
     Access,
@@ -149,13 +149,13 @@ def _two_softplus(e: Expr) -> Expr | None:
         return None
     found = sorted(e.atoms(softplus), key=str)
     for s, mirror in itertools.permutations(found, 2):
-        u = sympy.expand_mul(s.args[0])
-        if u.could_extract_minus_sign() or sympy.expand_mul(u + mirror.args[0]) != 0:
+        u = expand_products(s.args[0])
+        if u.could_extract_minus_sign() or expand_products(u + mirror.args[0]) != 0:
             continue
-        flat = sympy.expand_mul(e)
+        flat = expand_products(e)
         a, b = flat.coeff(s), flat.coeff(mirror)
-        rest = sympy.expand_mul(flat - a * s - b * mirror)
-        total = sympy.expand_mul(a + b)
+        rest = expand_products(flat - a * s - b * mirror)
+        total = expand_products(a + b)
         if total.is_number and not rest.has(s, mirror):
             return total * softplus(u) - b * u + rest
     return None

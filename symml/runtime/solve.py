@@ -152,7 +152,8 @@ def run_interior_point(
     tolerance,
     iterations,
     constant,
-    matrices,
+    cones,
+    beside,
     watch=None,
     saved=None,
     between=None,
@@ -160,16 +161,16 @@ def run_interior_point(
     """Minimise over wide = x and the unknowns beside it; every `given` is (data, work) of a function.
 
     multipliers: views of it are among the data of `hessian`; gradient, value: the page's own objective, for x alone.
-    matrices: (start, rows) of what is symmetric. constant: 1 where the Hessian is the same everywhere, 1 where the Jacobian
+    cones: (start, rows) of the matrices that stay semidefinite, whose multipliers come to be in `beside`. constant: 1 where the Hessian is the same everywhere, 1 where the Jacobian
     of the conditions is.
     """
-    run = interior_run(x, wide, multipliers, equal, iterations)
+    run = interior_run(x, wide, multipliers, equal, iterations, beside)
     if saved is not None:
         restore(run, saved)
     counters, scalars = run["counters"], run["scalars"]
     arrays = [run[k] for k in ("wide", "multipliers", "slack", "scalars", "counters", "trace")]
     functions, n, m = (*given, *conditions, *tangent, *hessian), wide.shape[0], multipliers.shape[0]
-    constant = (*constant, np.zeros((n, n)), np.zeros((m, n)), np.zeros(2, np.int64))
+    constant = (*constant, np.zeros((n, n)), np.zeros((m, n)), np.zeros(2, np.int64), cones, beside)
     started = time.perf_counter()
     algorithm(*arrays, equal, *functions, 0, tolerance, *constant)  # compiles, or loads
     g = np.zeros_like(x)
@@ -189,30 +190,23 @@ def run_interior_point(
             watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[2]))
         if between is not None:
             between(run)
-    symmetrise(x, matrices)
     seconds = time.perf_counter() - began
     return interior_outcome(run, float(gradient(x, g, *value)), g, compiled, seconds)
 
 
-def interior_run(x, wide, multipliers, equal, iterations):
+def interior_run(x, wide, multipliers, equal, iterations, beside):
     """The arrays of a run before its first step."""
     return {
         "x": x,
         "wide": wide,
         "multipliers": multipliers,
+        "beside": beside,
         "slack": np.zeros(multipliers.shape[0] - equal),
         "scalars": np.zeros(8),
         "counters": np.zeros(4, np.int64),
         "trace": np.zeros((iterations + 1, 2)),
         "status": np.zeros(1, np.int64),
     }
-
-
-def symmetrise(x, matrices):
-    """Half the sum of each matrix and its transpose; (start, rows) says where it stands in x."""
-    for start, rows in matrices:
-        block = x[start : start + rows * rows].reshape((rows, rows))
-        block[:] = 0.5 * (block + block.T)
 
 
 def interior_outcome(run, loss, g, compiled, seconds):

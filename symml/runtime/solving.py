@@ -79,6 +79,7 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         views[name] = multipliers[at : at + count].reshape(s)
         at += count
     equal = sum(count for c, count in zip(facts["conditions"], counts, strict=True) if c["equal"])
+    cones, beside = _cones(p, facts), np.zeros(wide.shape[0])
     q = replace(p, arrays={**p.arrays, **views})
     outcome = run_interior_point(
         module.interior_point,
@@ -92,12 +93,17 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         o["tolerance"],
         int(o["options"]["iterations"]),
         (int(facts["flat"]), int(facts["affine"])),
-        _matrices(p, facts["symmetric"]),
+        cones,
+        beside,
         watch,
         saved,
         between,
     )
     duals = {
+        c["name"]: beside[start : start + n * n].reshape((n, n)).tolist()
+        for c, (start, n) in zip(facts["cones"], cones, strict=True)
+    }
+    duals |= {
         c["name"]: views[n].tolist()
         for c, n in zip(facts["conditions"], facts["multipliers"], strict=True)
         if c["text"]
@@ -187,15 +193,13 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
     )
 
 
-def _matrices(p: Problem, names: list[str]) -> tuple[tuple[int, int], ...]:
-    """Where symmetric parameters stand in x, and their rows."""
-    at, found = 0, []
-    for entry in p.kernel.manifest["params"]:
-        numbers = shape(p.dims, entry["shape"])
-        if entry["name"] in names:
-            found.append((at, numbers[0]))
-        at += math.prod(numbers)
-    return tuple(found)
+def _cones(p: Problem, facts: Mapping) -> np.ndarray:
+    """(where it begins among the unknowns, its rows) of each matrix that stays semidefinite."""
+    shapes = [shape(p.dims, q["shape"]) for q in p.kernel.manifest["params"]]
+    shapes += [shape(p.dims, s) for s in facts["unknowns"]]
+    begins = np.cumsum([0, *(math.prod(s) for s in shapes)])
+    found = [(begins[c["at"]], shapes[c["at"]][0]) for c in facts["cones"]]
+    return np.array(found, np.int64).reshape((len(found), 2))
 
 
 SOLVING: Mapping[str, Callable[..., dict]] = MappingProxyType(

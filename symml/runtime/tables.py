@@ -66,6 +66,8 @@ def read_npz(path: Path, allowed: Path) -> Table:
 
 def read_bytes(path: Path, allowed: Path) -> bytes:
     """The bytes of a regular file inside the allowed folder; nothing else is opened."""
+    if "\0" in str(path):
+        raise FileError("the name of a file holds a NUL character")
     real = Path(os.path.realpath(path))
     root = Path(os.path.realpath(allowed))
     if not real.is_relative_to(root):

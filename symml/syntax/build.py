@@ -93,7 +93,9 @@ class Build:
         value = float(text)
         underflows = value == 0 and any(c in "123456789" for c in text.lower().split("e")[0])
         if not math.isfinite(value) or underflows:
-            raise SpecError(f"the literal {shown} is not representable in float64", span)
+            raise SpecError(
+                f"the literal {shown} is not representable in float64", span, fix="it has 5e-324 to 1.8e308, and 0"
+            )
         return tree.Number(value, span=span)
 
     # sums and products

@@ -30,6 +30,7 @@ PACKAGE = Path(__file__).parent.parent
 PLACES = (PACKAGE / "grammar", PACKAGE.parent / "grammar")  # in an installed package, or beside it in a checkout
 LARGEST_TEXT = 2**20
 MOST_ERRORS = 100
+HIDDEN_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # of lines, for Python
 
 
 def parse(source: Source) -> tree.Tree:
@@ -78,6 +79,10 @@ def _limit(source: Source) -> None:
     size = len(source.text.encode(errors="surrogatepass"))
     if size > LARGEST_TEXT:
         raise SymmlErrors([SpecError(f"the text has {size} bytes; the limit is {LARGEST_TEXT}", Span(source, 1, 1))])
+    for k, line in enumerate(source.text.splitlines(keepends=True), start=1):
+        if line[-1] in HIDDEN_ENDS:
+            what = f"the character U+{ord(line[-1]):04X} ends a line here, which few editors show"
+            raise SymmlErrors([SpecError(what, Span(source, k, len(line)), fix="press return instead")])
 
 
 # statements

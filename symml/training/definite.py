@@ -1,16 +1,17 @@
-"""Matrices that are positive semidefinite, as conditions: the diagonal of the Cholesky factor is not negative.
+"""Matrices that are positive semidefinite, as unknowns of a cone: an interior-point method keeps them inside (cone.py).
 
-The logarithms of that diagonal add up to half the log-determinant, which is the barrier of the cone; outside of it the
-factor is NaN, and no step goes there.
+A parameter in psd is such an unknown itself. Any other matrix that is to be semidefinite, such as A - x B, is set equal to
+one: below and on the diagonal by its entries, above it by symmetry, so that no condition is said twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import sympy
 
+from symml.ir.functions import less
 from symml.ir.program import (
     Access,
     Iterate,
@@ -26,28 +27,39 @@ from symml.ir.program import (
 from symml.names import Names
 
 
-def definite(program: Program, residuals: Iterable[str], symmetric: Iterable[Tensor]) -> tuple[Program, dict[str, str]]:
-    """The program with an output `inside NAME` (at most 0) for each residual that is to be semidefinite, by its output.
+@dataclass(frozen=True)
+class Definite:
+    """The program, with a residual (0) in place of that of each matrix that is set equal to an unknown; the unknowns by
+    the output of that residual."""
 
-    symmetric: parameters that are read as half the sum of themselves and their transpose, so that nothing depends on
-    what is not symmetric in them.
+    program: Program
+    unknowns: dict[str, Tensor]
+
+
+def definite(program: Program, residuals: Iterable[str], symmetric: Iterable[Tensor]) -> Definite:
+    """Unknowns for the residuals that are to be semidefinite, by their outputs.
+
+    symmetric: parameters in psd. They are read as half the sum of themselves and their transpose, so that nothing depends
+    on what is not symmetric in them.
     """
     names, head, other = Names(t.name for t in program.tensors()), [], {}
     for t in symmetric:
         other[t] = Tensor(names.claim(f"{t.name}_symmetric"), t.shape)
         head.append(_halves(other[t], t))
     statements = [*head, *(_reading(node, other) for node in program.statements)]
-    outputs, made = dict(program.outputs), {}
+    outputs, unknowns = dict(program.outputs), {}
     for key in residuals:
         r = program.outputs[key]
-        whole, factor, diagonal = (Tensor(names.fresh(stem), r.shape) for stem in ("whole", "factor", "inside"))
-        diagonal = replace(diagonal, shape=r.shape[:1])
-        (k,) = fresh_indices(r.shape[:1])
-        statements += [_halves(whole, r), Library("chol", (factor,), (whole,))]
-        statements.append(Statement(diagonal, (k,), "=", "none", (k,), -Access(factor, (k, k))))
-        made[key] = f"inside {key.split()[-1]}"
-        outputs[made[key]] = diagonal
-    return replace(program, statements=tuple(statements), outputs=outputs), made
+        unknowns[key] = slack = Tensor(names.fresh("slack"), r.shape, "param")
+        whole, gap = (Tensor(names.fresh(stem), r.shape) for stem in ("whole", "gap"))
+        statements.append(_halves(whole, r))
+        i, j = fresh_indices(r.shape)
+        above = less(i, j)
+        body = (1 - above) * (whole[i, j] - slack[i, j]) + above * (slack[i, j] - slack[j, i])
+        statements.append(Statement(gap, (i, j), "=", "none", (i, j), body))
+        outputs[key] = gap
+    inputs = (*program.inputs, *unknowns.values())
+    return Definite(replace(program, inputs=inputs, statements=tuple(statements), outputs=outputs), unknowns)
 
 
 def _halves(out: Tensor, t: Tensor) -> Statement:

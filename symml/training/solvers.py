@@ -62,10 +62,19 @@ EXACT: Mapping[str, float] = {
 
 
 @dataclass(frozen=True)
+class Cone:
+    """A matrix that stays positive semidefinite, a parameter or an unknown beside them; `name` and `text` of the constraint."""
+
+    matrix: Tensor
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Problem:
-    """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (with conditions only) has the loss
-    and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
-    condition ties blocks to one another; `symmetric`: matrices that `whole` reads as half their sum with their transpose;
+    """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (under constraints only) has the
+    loss and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
+    condition ties blocks to one another; `cones`: matrices that `whole` reads as half their sum with their transpose;
     `boxes`: the bounds of parameters among the conditions."""
 
     forward: Program
@@ -74,13 +83,13 @@ class Problem:
     conditions: tuple[Condition, ...] = ()
     whole: Program | None = None
     sets: Mapping[Tensor, str] | None = None
-    symmetric: tuple[Tensor, ...] = ()
+    cones: tuple[Cone, ...] = ()
     boxes: Boxes | None = None
 
     @property
     def only_bounds(self) -> bool:
         """Is every condition a bound of a parameter?"""
-        return {c.output for c in self.conditions} <= {e.output for e in self.boxes.edges}
+        return not self.cones and {c.output for c in self.conditions} <= {e.output for e in self.boxes.edges}
 
 
 @dataclass(frozen=True)
@@ -104,11 +113,11 @@ LBFGS = Solver("lbfgs", "lbfgs", "")
 def by_form(p: Problem, large: bool = False, inside: bool = False) -> Solver:
     """The solver for a page that names none; `large`: there are too many unknowns for a matrix of second derivatives;
     `inside`: the closed form, if there is one, leaves the domains."""
-    squared = squares.read(p.forward, "loss", p.wrt) if not p.conditions else None
+    squared = squares.read(p.forward, "loss", p.wrt) if p.whole is None else None
     no_squares = squared is None or squared.program is None
     if no_squares and not inside and (found := exact(p)) is not None:
         return found
-    if p.conditions:
+    if p.whole is not None:
         return _constrained(p, large)
     if squared is not None and squared.program is not None:
         return _least_squares(squared, p, "")
@@ -126,9 +135,9 @@ def by_form(p: Problem, large: bool = False, inside: bool = False) -> Solver:
 def _constrained(p: Problem, large: bool) -> Solver:
     """Bounds alone need no barrier, unless an end is never taken; what is large has no room for dense matrices."""
     kinks = epigraph.has_kinks(p.whole or p.forward, p.wrt)
-    if p.conditions and p.only_bounds and not kinks and (large or not any(map(any, p.boxes.open.values()))):
+    if p.whole is not None and p.only_bounds and not kinks and (large or not any(map(any, p.boxes.open.values()))):
         return _between(p, "lbfgs_b" if large else "trust_region")
-    return _augmented(p, None) if large and not p.symmetric else _interior_point(p, "")
+    return _augmented(p, None) if large and not p.cones else _interior_point(p, "")
 
 
 def named(method: str, place: Span | None, p: Problem) -> Solver:
@@ -139,9 +148,9 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
         return _between(p, method)
     if method == "augmented_lagrangian":
         return _augmented(p, place)
-    if p.conditions and method != "interior_point":
+    if p.whole is not None and method != "interior_point":
         raise UnsupportedError(
-            f"'{method}' does not keep '{p.conditions[0].text}'",
+            f"'{method}' does not keep '{(*p.conditions, *p.cones)[0].text}'",
             place,
             fix="train with interior_point, or leave the method out",
         )
@@ -226,13 +235,15 @@ class _Smoothed:
 
 def _smoothed(p: Problem, takes_kinks: bool) -> _Smoothed:
     """Conditions as they are; kinks become conditions on new unknowns where that is possible."""
-    program, wrt, conditions, unknowns = p.whole or p.forward, p.wrt, p.conditions, ()
-    what = ["constraints"] * bool(conditions)
+    program, conditions = p.whole or p.forward, p.conditions
+    unknowns = tuple(c.matrix for c in p.cones if c.matrix not in p.wrt)
+    wrt = (*p.wrt, *unknowns)
+    what = ["constraints"] * (p.whole is not None)
     if takes_kinks and epigraph.has_kinks(program, wrt):
         made = epigraph.smooth(program, "loss", {c.output: c.equal for c in conditions}, wrt)
         if made.program is not None:
-            program, unknowns = made.program, made.unknowns
-            wrt = (*wrt, *unknowns)
+            program, unknowns = made.program, (*unknowns, *made.unknowns)
+            wrt = (*wrt, *made.unknowns)
             conditions = (*conditions, *(Condition(k, False) for k in made.conditions))
             what.append(f"{', '.join(made.what)} by new unknowns")
     conditions = (*(c for c in conditions if c.equal), *(c for c in conditions if not c.equal))
@@ -243,7 +254,8 @@ def _interior_point(p: Problem, method: str) -> Solver:
     """Second derivatives of the Lagrangian."""
     s = _smoothed(p, takes_kinks=method != "newton")
     found = functions(s.program, s.wrt, s.conditions)
-    objective = simplify(gradient(prune(s.program, "loss"), "loss", s.wrt)) if s.unknowns else p.derivative
+    own = not (s.unknowns or p.cones)
+    objective = p.derivative if own else simplify(gradient(prune(s.program, "loss"), "loss", s.wrt))
     made_ = (Function("objective", "gradient", executable(objective), "loss"), *found.functions)
     made_ = tuple(replace(f, params=s.wrt) for f in made_)
     facts = {
@@ -251,17 +263,18 @@ def _interior_point(p: Problem, method: str) -> Solver:
         "multipliers": [t.name for t in found.multipliers],
         "flat": found.flat,
         "affine": found.affine,
-        "symmetric": [t.name for t in p.symmetric],
+        "cones": [{"at": s.wrt.index(c.matrix), "name": c.name, "text": c.text} for c in p.cones],
     }
-    files, told = ("symmetric",), f"{s.what or 'second derivatives'}; Hessian of the Lagrangian derived"
+    files = ("symmetric", "polish", "cone" if p.cones else "without_cones")
+    told = f"{s.what or 'second derivatives'}; Hessian of the Lagrangian derived"
     return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, s.unknowns)
 
 
 def _augmented(p: Problem, place: Span | None) -> Solver:
     """Gradients of the Lagrangian, between bounds."""
-    if p.symmetric:
+    if p.cones:
         raise UnsupportedError(
-            f"'augmented_lagrangian' does not keep '{p.symmetric[0].name}' positive semidefinite",
+            f"'augmented_lagrangian' does not keep '{p.cones[0].text}'",
             place,
             fix="train with interior_point, or leave the method out",
         )

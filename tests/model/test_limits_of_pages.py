@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import sympy
 from check import page
 
 from symml import pipeline
-from symml.errors import NumericError, SpecError
+from symml.cli.options import number
+from symml.errors import NumericError, SpecError, SymmlError
+from symml.ir.expand import expand, expand_products, expand_sums
 from symml.source import Source
 
 
@@ -81,3 +84,65 @@ def test_loops_and_axes_have_limits(declared, text, word):
 
 def test_a_large_dim_is_no_large_loop():
     pipeline.load(page("dims n = 1000000000\nparam w[n]\nminimize sum[i] w[i]^2"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "((((w + 1)^99 + 1)^99 + 1)^99 + 1)^99",
+        "(w + v + u + t)^50 - (w - v + u - t)^50",
+        " ".join(f"(w + {k} v)" for k in range(1, 40)),
+    ],
+)
+def test_what_would_have_millions_of_terms_is_not_multiplied_out(text):
+    a = pipeline.analyse(page(f"param w, v, u, t\nminimize {text}"))
+    assert a.derivative.outputs["d_w"].shape == ()
+    assert expand_sums(next(s.body for s in a.forward.statements)).count_ops() < 100_000
+
+
+def test_a_few_terms_are():
+    x, y = sympy.symbols("x y")
+    assert expand((x + y) ** 3) == x**3 + 3 * x**2 * y + 3 * x * y**2 + y**3
+    assert expand_products((x + y) * (x - y)) == x**2 - y**2
+    assert (
+        expand((x + y) ** 4000) == (x + y) ** 4000
+        and expand(sympy.sin((x + y) ** 4000) + x * (x + 1)).has(x**2) is False
+    )
+
+
+def test_definitions_that_double_each_time_keep_their_names():
+    """2^14 terms, were each written in place of its name."""
+    lines = "".join(f"a{k} = a{k - 1} a{k - 1} + a{k - 1}\n" for k in range(1, 15))
+    a = pipeline.analyse(page(f"param w init 1\na0 = w\n{lines}minimize a14"))
+    assert all(len(row["text"]) < 5000 for row in pipeline.formulas(a))
+
+
+@pytest.mark.parametrize("text", ["exp(exp(exp(exp(10))))", "cosh(10^9)", "exp(-10^400)"])
+def test_exponentials_that_no_machine_could_work_out(text):
+    with pytest.raises(SymmlError, match="float64"):
+        pipeline.load(page(f"param w\nminimize w + {text}"))
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\v", "\x85"])
+def test_an_end_of_line_that_no_editor_shows_is_refused(end):
+    with pytest.raises(SymmlError, match=f"U.{ord(end):04X}") as caught:
+        pipeline.load(page(f"param w\nminimize w^2  # {end}minimize w"))
+    assert caught.value.span.line == 3
+
+
+def test_no_more_mistakes_than_one_reads():
+    lines = "".join(f"a{k} = q{k}\n" for k in range(300))
+    with pytest.raises(SymmlError) as caught:
+        pipeline.load(page(f"param w\n{lines}minimize w^2"))
+    assert len(str(caught.value)) < 4000 and "more mistakes" in str(caught.value)
+
+
+def test_numbers_for_hyper_parameters_are_finite():
+    for text in ("nan", "1e400", "-inf"):
+        with pytest.raises(SymmlError, match="finite"):
+            number("lam", text)
+
+
+def test_a_gradient_is_never_below_0():
+    with pytest.raises(SymmlError, match="never below 0"):
+        pipeline.load(page("param w init 1\nminimize w^2\ntrain with lbfgs until |grad| < -1"))

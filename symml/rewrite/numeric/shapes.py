@@ -5,6 +5,7 @@ from __future__ import annotations
 import sympy
 from sympy import Add, Expr, Integer, Mul
 
+from symml.ir.expand import expand_sums
 from symml.ir.functions import absolute, less, log1p, maximum, minimum, select
 
 MOST_EXPANDED = 60  # operations of what is multiplied out
@@ -16,7 +17,7 @@ def expanded(e: Expr) -> Expr:
     """Multiplied out, with functions and powers of sums of exponents left as they are; `e` itself where that is long."""
     if e.count_ops() > MOST_EXPANDED:
         return e
-    return sympy.expand(e, power_exp=False, power_base=False, log=False, trig=False)
+    return expand_sums(e)
 
 
 def terms(e: Expr) -> int:

@@ -301,20 +301,19 @@ def _run_interior_point(m: Mapping, dtype: str) -> list[str]:
         f"outcome = run_interior_point(interior_point, value_and_grad, x, wide, multipliers, {equal}, "
         f"{', '.join(f'{name}_given' for name in given)}, (inputs, work), {o['tolerance']!r}, "
         f"{int(o['options']['iterations'])}, {(int(facts['flat']), int(facts['affine']))}, "
-        f"({_matrices(m)}), watch)",
+        f"{_cones(m)}, np.zeros(wide.shape[0]), watch)",
         "if outcome['status'] in STATUS[INFEASIBILITY:]:",
         f"{INDENT}raise ValueError(outcome['status'])",
     ]
 
 
-def _matrices(m: Mapping) -> str:
-    """(start, rows) of each symmetric parameter, as source."""
-    at, found = "0", ""
-    for p in m["params"]:
-        if p["name"] in m["method"]["facts"]["symmetric"]:
-            found += f"({at}, {size(p['shape'][0])}), "
-        at = f"{at} + {'*'.join(map(size, p['shape'])) or '1'}"
-    return found
+def _cones(m: Mapping) -> str:
+    """(where it begins among the unknowns, its rows) of each matrix that stays semidefinite, as source."""
+    facts = m["method"]["facts"]
+    shapes = [*(p["shape"] for p in m["params"]), *facts["unknowns"]]
+    counts = ["*".join(map(size, s)) or "1" for s in shapes]
+    found = [f"({' + '.join(counts[: c['at']]) or '0'}, {size(shapes[c['at']][0])})" for c in facts["cones"]]
+    return f"np.array([{', '.join(found)}], np.int64).reshape(({len(found)}, 2))"
 
 
 def _run_alternating(m: Mapping, dtype: str) -> list[str]:
