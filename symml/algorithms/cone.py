@@ -58,13 +58,20 @@ def inverse(A):
     return out
 
 
-def inside(x, cones):
-    """A start: what is not positive definite becomes the identity; all become symmetric."""
+def even(x, cones):
+    """Each matrix becomes symmetric; nothing depends on its other part."""
     for k in range(cones.shape[0]):
         X = block(x, cones, k)
         for i in range(X.shape[0]):
             for j in range(i):
                 X[i, j] = X[j, i] = 0.5 * (X[i, j] + X[j, i])
+
+
+def inside(x, cones):
+    """A start: what is not positive definite becomes the identity; all become symmetric."""
+    even(x, cones)
+    for k in range(cones.shape[0]):
+        X = block(x, cones, k)
         if not cholesky(X, np.zeros(X.shape)):
             X[:, :] = np.eye(X.shape[0])
 

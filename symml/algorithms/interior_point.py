@@ -2,14 +2,14 @@
 
 Needs objective(x, g, data, work) -> f; conditions(x, out, data, work), all c and then all g; their derivative
 condition_tangent(x, v, out, data, work); lagrangian_times(x, v, out, data, work), the Hessian of f + multipliers'(c, g)
-times v, whose data hold views of `multipliers`; symmetric.py, polish.py, and cone.py or without_cones.py. Sources: Wächter & Biegler, Math. Program. 106 (2006),
-for the barrier, the step to the boundary and the correction of the inertia; Nocedal & Wright, Numerical Optimization
-(2006), section 19.3 and algorithm 18.3, for the merit function.
+times v, whose data hold views of `multipliers`; symmetric.py, polish.py, and cone.py or without_cones.py. Sources: Wächter &
+Biegler, Math. Program. 106 (2006), for the barrier, the step to the boundary and the correction of the inertia; Nocedal &
+Wright, Numerical Optimization (2006), section 19.3 and algorithm 18.3, for the merit function.
 
 scalars = [f, barrier, KKT residual, weight of infeasibility, shift of the Hessian, infeasibility, least KKT residual of this
-barrier, first f]; counters = [iterations, evaluations, started, steps without progress]. trace[k] holds f and the KKT residual
-after iteration k: the largest of the gradient of the Lagrangian and the complementarity, both relative to the gradient of f
-where that exceeds 1, and of the infeasibility.
+barrier, first f]; counters = [iterations, evaluations, started, steps without progress, shakes]. trace[k] holds f and the KKT
+residual after iteration k: the largest of the gradient of the Lagrangian and the complementarity, both relative to the
+gradient of f where that exceeds 1, and of the infeasibility.
 
 All state is in the arrays, so a run may be cut into calls anywhere without changing a bit.
 """
@@ -26,7 +26,9 @@ INFEASIBLE = 7
 UNBOUNDED = 8
 SUFFICIENT = 1e-4
 TRIALS = 30
+SHAKES = 3  # of a start that nothing pulls anywhere
 HUGE = 1e10  # of multipliers beside the right side: equalities that repeat each other
+REACH = 1e4  # of a step under a shift, next to x
 FAR = 1e12  # of the objective or of x: there is no least value
 
 
@@ -41,8 +43,7 @@ def interior_point(
     everywhere; ready: (2,) whether they are there. scalars, counters and trace: see above. cones, Z: see cone.py.
     """
     n, m = x.shape[0], multipliers.shape[0]
-    g, c, dual = np.zeros(n), np.zeros(m), np.zeros(n)
-    columns, dZ = np.zeros((n, m)), np.zeros(n)
+    g, c, dual, dZ, columns = np.zeros(n), np.zeros(m), np.zeros(n), np.zeros(n), np.zeros((n, m))
     K, U, pivots = np.zeros((n + equal, n + equal)), np.zeros((n + equal, n + equal)), np.zeros(n + equal, np.int64)
     right, step, spare = np.zeros(n + equal), np.zeros(n + equal), np.zeros(n + equal)
     ds, dm, trial, c_trial, s_trial = np.zeros(m - equal), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m - equal)
@@ -57,29 +58,25 @@ def interior_point(
     if not (math.isfinite(f) and finite(c) and finite(g)):
         return DIVERGED
     for _ in range(iterations):
-        scalars[0] = f
-        if affine == 0 or ready[1] == 0:
-            transpose(x, columns, J, spare, tangent_data, tangent_work)
-            ready[1] = 1
-        lagrange_gradient(g, J, multipliers, Z, dual)
-        scalars[2] = kkt(dual, g, c, multipliers, slack, 0.0, equal, scalars, x, Z, cones)
-        if counters[0] < trace.shape[0]:
-            trace[counters[0], 0], trace[counters[0], 1] = f, scalars[2]
-        if flat == 0 or ready[0] == 0:
-            hessian(x, H, spare, trial, hessian_data, hessian_work)
-            ready[0] = 1
-        end = verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance)
-        if end == CONVERGED and cones.shape[0] == 0:
-            polish(x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare,
+        look(x, f, g, c, H, J, multipliers, slack, equal, scalars, counters, trace, flat, affine, ready, dual, columns, spare,
+             trial, tangent_data, tangent_work, hessian_data, hessian_work, cones, Z)  # fmt: skip
+        end = verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance, Z)
+        if astray(end, affine, cones, counters, H, J, c, multipliers, slack, equal, dual, K, U, pivots, right):
+            f = shaken(x, g, c, trial, counters, data, work, conditions_data, conditions_work)
+            begin(f, c, multipliers, slack, scalars, counters, equal)
+            continue
+        if end == CONVERGED:
+            finish(x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare,
                    data, work, conditions_data, conditions_work, tangent_data, tangent_work, cones, Z)  # fmt: skip
         if end != RUNNING:
             return end
         lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance, x, Z, cones)
         assemble(H, J, dual, c, multipliers, slack, equal, scalars[1], K, right)
         bend(K, right, x, Z, cones, scalars[1])
-        if not solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):
+        if not solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars, REACH * max(1.0, top(x))):
             return STALLED
         rest_of_step(J, c, multipliers, slack, equal, scalars[1], step, ds, dm, n)
+        even(step[:n], cones)
         step_of(step[:n], x, Z, cones, scalars[1], dZ)
         moved = line_search(
             x, f, g, c, multipliers, slack, equal, scalars, H, step, ds, dm, trial, c_trial, s_trial, J, data, work,
@@ -99,7 +96,65 @@ def interior_point(
     return RUNNING
 
 
-def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance):
+def look(
+    x, f, g, c, H, J, multipliers, slack, equal, scalars, counters, trace, flat, affine, ready, dual, columns, spare,
+    trial, tangent_data, tangent_work, hessian_data, hessian_work, cones, Z,
+):  # fmt: skip
+    """The derivatives H, J and dual at x, as far as they are not known, and the KKT residual, also into the trace."""
+    scalars[0] = f
+    if affine == 0 or ready[1] == 0:
+        transpose(x, columns, J, spare, tangent_data, tangent_work)
+        ready[1] = 1
+    lagrange_gradient(g, J, multipliers, Z, dual)
+    scalars[2] = kkt(dual, g, c, multipliers, slack, 0.0, equal, scalars, x, Z, cones)
+    if counters[0] < trace.shape[0]:
+        trace[counters[0], 0], trace[counters[0], 1] = f, scalars[2]
+    if flat == 0 or ready[0] == 0:
+        hessian(x, H, spare, trial, hessian_data, hessian_work)
+        ready[0] = 1
+
+
+def astray(end, affine, cones, counters, H, J, c, multipliers, slack, equal, dual, K, U, pivots, right):
+    """Did a run that ends begin where nothing pulls, so that it is worth another start? It did where it ends at what is
+    no minimum, and it may have where curved conditions seem to exclude each other."""
+    if counters[4] == SHAKES or cones.shape[0] > 0:
+        return False
+    if end == CONVERGED:
+        return bent_down(H, J, c, multipliers, slack, equal, dual, K, U, pivots, right)
+    return end == INFEASIBLE and affine == 0
+
+
+def bent_down(H, J, c, multipliers, slack, equal, dual, K, U, pivots, right):
+    """Is this stationary point none of a minimum: does the Hessian bend down where the equalities leave freedom?"""
+    n, biggest = H.shape[0], 1.0
+    assemble(H, J, dual, c, multipliers, slack, equal, 0.0, K, right)
+    for i in range(n):
+        biggest = max(biggest, abs(K[i, i]))
+    for i in range(K.shape[0]):
+        for j in range(K.shape[0]):
+            U[i, j] = K[i, j]
+        U[i, i] += 1e-7 * biggest * (1.0 if i < n else -1.0)
+    return factor(U, pivots) > equal
+
+
+def shaken(x, g, c, trial, counters, data, work, conditions_data, conditions_work):
+    """Move a little from where nothing pulls, such as the middle of a sphere; f there. Shorter where that is no number."""
+    size = 0.3
+    counters[4] += 1
+    for j in range(x.shape[0]):
+        trial[j] = x[j]
+    for _ in range(TRIALS):
+        for j in range(x.shape[0]):
+            x[j] = trial[j] + size * max(1.0, abs(trial[j])) * math.sin((1.0 + counters[4]) * (j + 1.0))
+        f = objective(x, g, data, work)
+        conditions(x, c, conditions_data, conditions_work)
+        if math.isfinite(f) and finite(c):
+            break
+        size *= 0.5
+    return f
+
+
+def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance, Z):
     """How the run ends at this point, or RUNNING."""
     if not math.isfinite(scalars[2]):
         return DIVERGED
@@ -107,7 +162,7 @@ def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance):
         return CONVERGED
     if f < -FAR * max(1.0, abs(scalars[7])) and scalars[5] <= 1e-6 * max(1.0, top(x)):
         return UNBOUNDED
-    if scalars[5] > 1e-6 and (stuck(J, c, equal, spare) or excluding(J, c, multipliers, equal)):
+    if scalars[5] > 1e-6 and (stuck(J, c, equal, spare) or excluding(J, c, multipliers, equal, Z)):
         return INFEASIBLE
     return RUNNING
 
@@ -115,6 +170,7 @@ def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance):
 def begin(f, c, multipliers, slack, scalars, counters, equal):
     """Slacks of at least 1, multipliers that fit the first barrier."""
     scalars[1], scalars[3], scalars[4], scalars[6], scalars[7] = 0.1, 1.0, 0.0, math.inf, f
+    multipliers[:equal] = 0.0
     for i in range(slack.shape[0]):
         slack[i] = max(-c[equal + i], 1.0)
         multipliers[equal + i] = scalars[1] / slack[i]
@@ -215,22 +271,22 @@ def stuck(J, c, equal, spare):
     return violation <= 1e-9 * size
 
 
-def excluding(J, c, multipliers, equal):
-    """Do large multipliers say that the conditions exclude each other: J' m = 0 where m' c > 0, both next to m?
+def excluding(J, c, multipliers, equal, Z):
+    """Do large multipliers say that the conditions exclude each other: J' m - Z = 0 where m' c > 0, both next to m?
 
     Multipliers without end say so by themselves, unless m' c = 0: then equalities only repeat each other."""
     size, total, off, largest = top(multipliers), 0.0, 0.0, 0.0
-    if size <= 1e9:
+    if size <= 1e8:
         return False
     for i in range(c.shape[0]):
         gap = c[i] if i < equal else max(c[i], 0.0)
         total += multipliers[i] * gap
         off = max(off, abs(gap))
     for j in range(J.shape[1]):
-        along = 0.0
+        pull = -Z[j]
         for i in range(c.shape[0]):
-            along += J[i, j] * multipliers[i]
-        largest = max(largest, abs(along))
+            pull += J[i, j] * multipliers[i]
+        largest = max(largest, abs(pull))
     return total > 1e-3 * size * off and (largest <= 1e-8 * size or size > 1e14)
 
 
@@ -270,8 +326,10 @@ def assemble(H, J, dual, c, multipliers, slack, equal, barrier, K, right):
                     K[j, k] += (ratio * a) * J[i, k]
 
 
-def solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):
-    """Solve with the least shift of the Hessian that makes it positive definite where the equalities leave freedom."""
+def solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars, reach):
+    """Solve with the least shift of the Hessian that makes it positive definite where the equalities leave freedom.
+
+    Where a shift is needed no step is longer than `reach`: a Hessian that says nothing of a direction says not how far."""
     size, shift, small = n + equal, 0.0, 0.0
     for attempt in range(40):
         for i in range(size):
@@ -288,7 +346,8 @@ def solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars):
             for i in range(n):
                 K[i, i] += shift
             solve_symmetric(K, U, pivots, right, step, spare)
-            if finite(step) and (attempt > 0 or top(step[n:]) <= HUGE * max(1.0, top(right))):
+            bearable = top(step[n:]) <= HUGE * max(1.0, top(right)) if attempt == 0 else top(step[:n]) <= reach
+            if finite(step) and bearable:
                 return True
             for i in range(n):
                 K[i, i] -= shift

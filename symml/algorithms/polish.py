@@ -7,6 +7,22 @@ Optimization (2006), section 16.5, for the change of the active set.
 import numpy as np
 
 POLISHED = 12
+INSIDE = 1e-6  # of the multipliers of cones, next to the gradient
+
+
+def finish(
+    x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare, data, work,
+    conditions_data, conditions_work, tangent_data, tangent_work, cones, Z,
+):  # fmt: skip
+    """The last step, where no matrix is at the boundary of its cone."""
+    if top(Z) > INSIDE * max(1.0, top(g)):
+        return
+    kept, before = Z.copy(), scalars[2]
+    Z[:] = 0.0
+    polish(x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare,
+           data, work, conditions_data, conditions_work, tangent_data, tangent_work, cones, Z)  # fmt: skip
+    if scalars[2] >= before:
+        Z[:] = kept
 
 
 def polish(
@@ -26,6 +42,7 @@ def polish(
     for _ in range(POLISHED):
         if not newton_step(moved, g if not better else gradient, c, J, H, active, rows, found, trial):
             break
+        even(trial, cones)
         objective(trial, gradient, data, work)
         conditions(trial, c_trial, conditions_data, conditions_work)
         transpose(trial, columns, J, spare, tangent_data, tangent_work)

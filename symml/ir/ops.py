@@ -94,6 +94,22 @@ class Op:
     fails: str = ""
 
 
+def _inverse(A: np.ndarray) -> np.ndarray:
+    """A^-1; NaN where there is none, as in compiled code."""
+    try:
+        return np.linalg.inv(A)
+    except np.linalg.LinAlgError:
+        return np.full_like(A, np.nan)
+
+
+def _solution(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """A^-1 B; NaN where there is none."""
+    try:
+        return np.linalg.solve(A, B)
+    except np.linalg.LinAlgError:
+        return np.full(B.shape, np.nan)
+
+
 def _square(a: Shape) -> Shape:
     return a
 
@@ -107,7 +123,7 @@ def _spectral(name: str, shape: Callable[..., Shape], latex: str, text: str, squ
 OPS: Mapping[str, Op] = MappingProxyType(
     {
         "inv": Op(
-            lambda A: (np.linalg.inv(A),),
+            lambda A: (_inverse(A),),
             lambda A, log, root: (_solved(A, _identity(A)),),
             ((2,),),
             _square,
@@ -140,7 +156,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
             fails="the matrix is singular",
         ),
         "solve": Op(
-            lambda A, B: (np.linalg.solve(A, B.reshape(A.shape[0], -1)).reshape(B.shape),),
+            lambda A, B: (_solution(A, B.reshape(A.shape[0], -1)).reshape(B.shape),),
             lambda A, B, log, root: (_solved(A, B),),
             ((2,), (1, 2)),
             lambda a, b: b,

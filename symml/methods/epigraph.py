@@ -1,4 +1,4 @@
-"""Kinks made smooth: |u|, relu(u), max(a, b), max over an index and ||u|| become new unknowns t with conditions t >= ...
+"""Kinks made smooth: |u|, relu(u), max(a, b), max over an index, ||u||, -min become new unknowns t with conditions t >= ...
 
 At a minimum t equals what it stands for, where the objective and every condition `at most 0` rise with it; that is proved
 from the signs of the derivative. Source: Boyd & Vandenberghe, Convex Optimization (2004), section 4.1.3.
@@ -15,7 +15,7 @@ import sympy
 from sympy import Expr
 
 from symml.calculus.reverse import gradient
-from symml.ir.functions import KINKED, absolute, minimum, relu
+from symml.ir.functions import KINKED, absolute, maximum, minimum, relu
 from symml.ir.program import (
     Access,
     Domain,
@@ -51,7 +51,20 @@ class Smooth:
 
 
 def smooth(program: Program, output: str, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]) -> Smooth:
-    """Take every kink out of a program whose `conditions` are its outputs by name: True for equalities."""
+    """Take every kink out of a program whose `conditions` are its outputs by name: True for equalities. Outer kinks go
+    first; those inside are then kinks of the conditions that came of it."""
+    found = _outermost(program, output, conditions, wrt)
+    if found.program is None or not has_kinks(found.program, whole := (*wrt, *found.unknowns)):
+        return found
+    inner = smooth(found.program, output, {**conditions, **dict.fromkeys(found.conditions, False)}, whole)
+    if inner.program is None:
+        return inner
+    what = tuple(dict.fromkeys((*found.what, *inner.what)))
+    return Smooth(inner.program, (*found.unknowns, *inner.unknowns), (*found.conditions, *inner.conditions), what)
+
+
+def _outermost(program: Program, output: str, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]) -> Smooth:
+    """The program without the kinks that stand in no other."""
     moving = _moving(program, wrt)
     names, statements, made, what = Names(t.name for t in program.tensors()), [], [], []
     unknowns: list[Tensor] = []
@@ -60,29 +73,30 @@ def smooth(program: Program, output: str, conditions: Mapping[str, bool], wrt: t
         if not isinstance(node, Statement):
             statements.append(node)
             continue
-        if node.reduce in ("max", "argmax") and moving & set(reads(node)):
-            if node.reduce != "max" or node.guard is not None:
+        if node.reduce in ("max", "min", "argmax", "argmin") and moving & set(reads(node)):
+            if node.reduce not in ("max", "min") or node.guard is not None:
                 return Smooth(None, reason=f"{node.reduce} of unknowns has no smooth form")
+            sign = 1 if node.reduce == "max" else -1  # min u = -max -u
             t = Tensor(names.fresh("t"), node.out.shape, "param")
             unknowns.append(t)
-            what.append("max over an index")
-            made.append(_condition(names, node.loops, node.body - Access(t, node.lhs)))
-            statements.append(_same(node, t))
+            what.append(f"{node.reduce} over an index")
+            made.append(_condition(names, node.loops, sign * node.body - Access(t, node.lhs)))
+            statements.append(_same(node, t, sign))
             continue
         body = node.body
-        for atom in sorted(_kinks(body, roots, moving), key=str):
-            if atom.func is minimum:
-                return Smooth(None, reason="a minimum of unknowns is not convex")
+        kinks = _kinks(body, roots, moving)
+        for atom in sorted((a for a in kinks if not any(b is not a and b.has(a) for b in kinks)), key=str):
             if not _affine_in(body, atom):
                 return Smooth(None, reason=f"{atom} stands inside of another function")
             loops = tuple(k for k in node.loops if k in indices(atom))
-            t = Tensor(names.fresh("t"), tuple(k.size for k in loops), "param", NONNEGATIVE)
+            lowest = Domain() if atom.func in (maximum, minimum) else NONNEGATIVE
+            t = Tensor(names.fresh("t"), tuple(k.size for k in loops), "param", lowest)
             unknowns.append(t)
             at = Access(t, loops)
             bounds, told = _bounds(atom, at)
             what.append(told)
             made += [_condition(names, loops, b) for b in bounds]
-            body = body.xreplace({atom: at})
+            body = body.xreplace({atom: -at if atom.func is minimum else at})
         statements.append(node.with_body(body))
     if not unknowns:
         return Smooth(None, reason="there is no kink")
@@ -163,6 +177,8 @@ def _bounds(atom: Expr, t: Access) -> tuple[list[Expr], str]:
     if atom.func is relu:
         (u,) = atom.args
         return [u - t, -t], "positive parts"
+    if atom.func is minimum:  # t is at least -min(a, b) = max(-a, -b)
+        return [-a - t for a in atom.args], "minima"
     return [a - t for a in atom.args], "maxima"
 
 
@@ -171,10 +187,10 @@ def _condition(names: Names, loops: tuple[Index, ...], body: Expr) -> Statement:
     return refresh(Statement(out, loops, "=", "none", loops, body))
 
 
-def _same(node: Statement, t: Tensor) -> Statement:
-    """The statement that copies t into what the reduction defined."""
+def _same(node: Statement, t: Tensor, sign: int) -> Statement:
+    """The statement that copies t, or -t, into what the reduction defined."""
     k = fresh_indices(t.shape)
-    return Statement(node.out, k, "=", "none", k, Access(t, k), span=node.span)
+    return Statement(node.out, k, "=", "none", k, sign * Access(t, k), span=node.span)
 
 
 def _rises(program: Program, output: str, conditions: Mapping[str, bool], unknowns: tuple[Tensor, ...]) -> bool:

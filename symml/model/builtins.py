@@ -209,9 +209,14 @@ def _constant(low: Lowering, node: tree.Call, env: Env) -> Value:
 
 
 def _identity(low: Lowering, node: tree.Call, env: Env) -> Value:
-    """`eye` of matrixcalculus.org: the identity in the size of its partner."""
+    """`eye(n)`; `eye` of matrixcalculus.org: the identity in the size of its partner."""
+    if len(node.args) == 1:
+        size = low.expression(node.args[0], env)
+        if size.rank or not (size.scalar.is_integer and size.scalar.is_positive):
+            raise SpecError("eye takes a size", node.span, fix="such as eye(n), with dims n")
+        return Value((size.scalar, size.scalar), lambda idx: equal(*idx))
     if id(node) not in low.constants:
-        raise UnsupportedError("'eye' is not supported yet", node.span, fix="write index form, such as [i = j]")
+        raise SpecError("eye takes a size", node.span, fix="such as eye(n), with dims n")
     return Value(low.constants[id(node)], lambda idx: equal(*idx))
 
 

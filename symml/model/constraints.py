@@ -159,7 +159,7 @@ def _within(
     """`x in [0, 1]`, `w in simplex`."""
     domain = domain_of(node, {name: None for name in dims})
     tensor = known.get(left.id) if isinstance(left, tree.Name) else None
-    if domain.kind in STRUCTURED and tensor is None:
+    if domain.kind in STRUCTURED and domain.kind != "psd" and tensor is None:
         raise SpecError(
             f"'{domain.kind}' is a set of a whole parameter",
             left.span,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import sympy
@@ -15,7 +16,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent
 from symml.ir.functions import BY_CLASS, KINKED, PIECEWISE_CONSTANT
-from symml.ir.program import Dim, Domain, Program, Scan, Tensor, flat
+from symml.ir.program import Dim, Domain, Library, Program, Scan, Tensor, flat
 
 KINK_DISTANCE = 1e-6
 SIZES = (5, 3, 4, 6, 7, 2, 8)
@@ -33,6 +34,9 @@ WAYS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
 )
 TRIES_EACH = 5
 MOST_ORDERS = 5_000
+MOST_REGULAR = 24  # orders of sizes that are tried for the sake of inverses
+INVERTING = frozenset(("inv", "solve", "logdet", "logabsdet", "chol"))
+SINGULAR = 1e12  # condition number
 
 # Arrays of a set as a whole, from a standard normal one.
 STRUCTURED: Mapping[str, Callable[[np.ndarray, Domain], np.ndarray]] = {
@@ -52,13 +56,39 @@ def sizes(*programs: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Di
             found.update(dict.fromkeys(sorted(part.atoms(Dim), key=lambda d: (d.name, d.uid))))
     free = [SIZES[k % len(SIZES)] + len(SIZES) * (k // len(SIZES)) for k in range(len(found))]
     requires = [e for program in programs for e in program.requires]
+    inverting = [p for p in programs if any(isinstance(n, Library) and n.op in INVERTING for n in p.statements)]
+    first, tried = None, 0
     for order in itertools.islice(itertools.permutations(free), MOST_ORDERS):
         chosen = {d: (fixed or {}).get(d) or size for d, size in zip(found, order, strict=True)}
-        if all(
+        if not all(
             e.xreplace({d: sympy.Integer(n) for d, n in chosen.items()}).is_nonnegative is not False for e in requires
         ):
+            continue
+        first, tried = first or chosen, tried + 1
+        if all(_is_regular(p, chosen) for p in inverting):
             return chosen
-    return chosen
+        if tried >= MOST_REGULAR:
+            break
+    return first or chosen
+
+
+def _is_regular(program: Program, dims: Mapping[Dim, int]) -> bool:
+    """Do these sizes let the matrices have inverses? (sum over n of p v v' has none where n is less than its rows.)"""
+    worst = [1.0]
+
+    def watched(op: str) -> Callable:
+        def call(*args: np.ndarray) -> tuple[np.ndarray, ...]:
+            if op in INVERTING and np.isfinite(args[0]).all():
+                worst.append(float(np.linalg.cond(args[0])))
+            return NUMPY.library(op)(*args)
+
+        return call
+
+    rng = np.random.default_rng(0)
+    values = {t: _draw(t, dims, rng, WAYS[0]) for t in program.inputs}
+    with np.errstate(all="ignore"):
+        evaluate(program, values, dims, replace(NUMPY, library=watched))
+    return max(worst) < SINGULAR
 
 
 def _sized(program: Program) -> Iterable[Expr]:

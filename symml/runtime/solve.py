@@ -161,7 +161,8 @@ def run_interior_point(
     """Minimise over wide = x and the unknowns beside it; every `given` is (data, work) of a function.
 
     multipliers: views of it are among the data of `hessian`; gradient, value: the page's own objective, for x alone.
-    cones: (start, rows) of the matrices that stay semidefinite, whose multipliers come to be in `beside`. constant: 1 where the Hessian is the same everywhere, 1 where the Jacobian
+    cones: (start, rows) of the matrices that stay semidefinite, whose multipliers come to be in `beside`.
+    constant: 1 where the Hessian is the same everywhere, 1 where the Jacobian
     of the conditions is.
     """
     run = interior_run(x, wide, multipliers, equal, iterations, beside)
@@ -203,7 +204,7 @@ def interior_run(x, wide, multipliers, equal, iterations, beside):
         "beside": beside,
         "slack": np.zeros(multipliers.shape[0] - equal),
         "scalars": np.zeros(8),
-        "counters": np.zeros(4, np.int64),
+        "counters": np.zeros(5, np.int64),
         "trace": np.zeros((iterations + 1, 2)),
         "status": np.zeros(1, np.int64),
     }

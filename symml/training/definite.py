@@ -12,18 +12,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from symml.ir.functions import less
-from symml.ir.program import (
-    Access,
-    Iterate,
-    Library,
-    Node,
-    Program,
-    Scan,
-    Statement,
-    Tensor,
-    fresh_indices,
-    read_instead,
-)
+from symml.ir.program import Iterate, Library, Node, Program, Scan, Statement, Tensor, fresh_indices, read_instead
 from symml.names import Names
 
 

@@ -274,7 +274,7 @@ def _augmented(p: Problem, place: Span | None) -> Solver:
     """Gradients of the Lagrangian, between bounds."""
     if p.cones:
         raise UnsupportedError(
-            f"'augmented_lagrangian' does not keep '{p.cones[0].text}'",
+            f"'augmented_lagrangian' does not keep the matrix of '{p.cones[0].text}' positive semidefinite",
             place,
             fix="train with interior_point, or leave the method out",
         )

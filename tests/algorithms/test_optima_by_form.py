@@ -80,3 +80,71 @@ def test_the_dual_of_a_problem_with_neighbours():
         Source("p.symml", f"model m\n{STEPS}x[t] <= x[t+1]\n"), False, None, "matrix", {}, product="dual"
     )
     assert "to 2e-16" in str(rows) or "to 1e-16" in str(rows)
+
+
+def test_semidefinite_programs():
+    """Optima on the boundary of the cone: the largest eigenvalue, and the cut of a ring of five (Goemans & Williamson)."""
+    rng = np.random.default_rng(4)
+    M = rng.normal(size=(3, 3))
+    M += M.T
+    page = "dims n\ndata M[n, n]\nparam X[n, n] in psd\nmaximize tr(M X)  subject to  {}"
+    found = solved(page.format("tr(X) = 1"), M=M)
+    w, V = np.linalg.eigh(M)
+    np.testing.assert_allclose(-found.outcome["loss"], w[-1], atol=1e-7)
+    np.testing.assert_allclose(found.x.reshape(3, 3), np.outer(V[:, -1], V[:, -1]), atol=1e-4)
+    Z = np.array(found.outcome["multipliers"]["X_psd"])
+    np.testing.assert_allclose(Z, w[-1] * np.eye(3) - M, atol=1e-6)
+    ring = np.roll(np.eye(5), 1, axis=0)
+    found = solved(page.format("X[i, i] = 1"), M=(2 * np.eye(5) - ring - ring.T) / 4)
+    np.testing.assert_allclose(-found.outcome["loss"], 5 * (5 + np.sqrt(5)) / 8, rtol=1e-8)
+
+
+def test_an_inequality_of_matrices():
+    """The least t with t I - M semidefinite."""
+    M = np.array([[1.0, 2, 0], [2, -1, 1], [0, 1, 3]])
+    found = solved("dims n\ndata M[n, n]\nparam t\nminimize t  subject to  t eye(n) - M in psd", M=M)
+    np.testing.assert_allclose(found.outcome["loss"], np.linalg.eigvalsh(M)[-1], atol=1e-7)
+
+
+@pytest.mark.parametrize("corner", ["X[0, 0] = -1", "X[0, 0] = 1; X[1, 1] = 1; X[0, 1] = 2"])
+def test_semidefinite_programs_without_a_point(corner):
+    with pytest.raises(SymmlError, match="no point"):
+        solved(f"param X[2, 2] in psd\nminimize tr(X)  subject to  {corner}")
+
+
+def test_a_design_of_experiments():
+    """log det of a sum over more points than rows: the bound of Kiefer & Wolfowitz, v' M^-1 v <= d, holds at the optimum."""
+    V = np.random.default_rng(5).normal(size=(2, 7))
+    found = solved("dims d, n\ndata V[d, n]\nparam p[n] in simplex\nmaximize logdet(V diag(p) V')", V=V)
+    spread = np.einsum("ik,ij,jk->k", V, np.linalg.inv(V * found.x @ V.T), V)
+    np.testing.assert_allclose(spread.max(), 2, atol=1e-7)
+
+
+def test_kinks_inside_of_kinks():
+    """The smallest circle around points; the value of a game; a dead zone."""
+    P = np.array([[0, 0], [4, 0], [0, 3.0], [1, 1]])
+    found = solved("dims n\ndata P[n, 2]\nparam c[2]\nminimize max[i] ||P[i] - c||", P=P)
+    np.testing.assert_allclose(found.outcome["loss"], 2.5, atol=1e-7)
+    A = np.array([[0, -2, 1], [1, 0, -1], [-1, 1, 0.0]])
+    game = linprog(
+        [0, 0, 0, -1], np.c_[-A.T, np.ones(3)], np.zeros(3), [[1, 1, 1, 0]], [1], [(0, None)] * 3 + [(None, None)]
+    )
+    found = solved("dims n, m\ndata A[n, m]\nparam p[n] in simplex\nmaximize min[j] sum[i] A[i, j] p[i]", A=A)
+    np.testing.assert_allclose(found.outcome["loss"], game.fun, atol=1e-9)
+    found = solved("data a[3]\nparam x\nminimize sum[i] max(0, |a[i] - x| - 1)", a=[0, 1, 5])
+    np.testing.assert_allclose(found.outcome["loss"], 3.0, atol=1e-9)
+
+
+def test_starts_that_nothing_pulls():
+    """The middle of a sphere, and a point where the objective is stationary but at its largest."""
+    M = np.diag([3.0, -2, 1])
+    found = solved("dims n\ndata M[n, n]\nparam x[n]\nminimize x' M x  subject to  x' x = 1", M=M)
+    np.testing.assert_allclose(found.outcome["loss"], -2, atol=1e-9)
+    found = solved("param x, y\nminimize -x y  subject to  x = y; x^2 <= 4")
+    np.testing.assert_allclose(found.outcome["loss"], -4, atol=1e-8)
+
+
+def test_a_flat_start_makes_no_step_without_end():
+    page = "param x init 0, y init 0\nminimize sin(pi x/12) cos(pi y/16)  subject to  4 x - 3 y = 0"
+    found = solved(page)
+    assert abs(found.outcome["loss"] + 0.5) < 1e-12 and np.abs(found.x).max() < 1e6
