@@ -1,6 +1,7 @@
 """How near the value of a body is to the truth: bits of error of two forms of it, over inputs drawn from their domains.
 
-The truth is the first form in mpmath, at digits that rise until two settings agree; magnitudes of inputs are log-uniform.
+The truth is the first form at digits that rise until the bound of its error is small (balls.py);
+magnitudes of inputs are log-uniform.
 
     judge(naive, rewritten, draw(naive, 400, rng))   ->   Judged(naive=Errors(...), rewritten=Errors(...), ...)
 """
@@ -18,7 +19,8 @@ from sympy import Expr
 
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Dim, Domain, Index, Program, Statement, Tensor, direct_accesses, indices
-from symml.proof.high_precision import high_precision, truth, ulps
+from symml.proof.balls import settled
+from symml.proof.high_precision import high_precision, ulps
 
 MAGNITUDES = (-12.0, 4.0)  # powers of ten
 MOST_OF_A_SIZE = 1000
@@ -119,19 +121,19 @@ def values_of(body: Body, at: Mapping[str, np.ndarray]) -> np.ndarray:
 def exact_values(body: Body, at: Mapping[str, np.ndarray], digits: int | None = None) -> np.ndarray:
     """The true values: mpf, NaN where there is none (a pole, a root or logarithm of a negative number).
 
-    With `digits` at that setting alone, else at rising ones.
+    Digits rise where the bound of the error asks for it; with `digits` plain mpmath at that setting alone.
     """
     given = {t: np.asarray(at[name]) for name, t in body.inputs.items()}
+    if digits is None:
+        return settled(body.program, given, {SAMPLES: _count(at)})
     return np.array(
         [v if isinstance(v, mpmath.mpf) else mpmath.nan for v in _exact(body.program, given, digits)], object
     )
 
 
-def _exact(program: Program, given: Mapping[Tensor, np.ndarray], digits: int | None) -> list:
+def _exact(program: Program, given: Mapping[Tensor, np.ndarray], digits: int) -> list:
     count = len(next(iter(given.values())))
     try:
-        if digits is None:
-            return list(truth(program, given, {SAMPLES: count})["value"])
         return list(high_precision(program, given, {SAMPLES: count}, digits)[OUT])
     except (ZeroDivisionError, ArithmeticError, ValueError):
         if count == 1:
@@ -141,8 +143,9 @@ def _exact(program: Program, given: Mapping[Tensor, np.ndarray], digits: int | N
         return [parts[k % 2][k // 2] for k in range(count)]
 
 
-def conditions(body: Body, at: Mapping[str, np.ndarray], exact: np.ndarray, digits: int = DIGITS) -> np.ndarray:
-    """sum_i |x_i df/dx_i / f| over the real inputs, by differences at many digits."""
+def conditions(body: Body, at: Mapping[str, np.ndarray], digits: int = DIGITS) -> np.ndarray:
+    """sum_i |x_i df/dx_i / f| over the real inputs, by differences at many digits; 0 where f is none or 0."""
+    exact = exact_values(body, at, digits)
     total = np.zeros(len(exact))
     for name, t in body.inputs.items():
         if t.integer or t.domain.values:

@@ -141,10 +141,13 @@ def _only(program: Program) -> Statement:
 
 def judged(naive, other, at):
     """(which samples have a float as truth, errors of both forms, the bar of each sample)"""
-    exact = exact_values(naive, at, 450)
+    exact = exact_values(naive, at)
     known = is_float(exact)
-    found = [ulps(values_of(b, at), exact) for b in (naive, other)]
-    return known, *found, MOST + 2.0 * conditions(naive, at, exact)
+    before, after = (ulps(values_of(b, at), exact) for b in (naive, other))
+    bar, over = np.full(len(exact), MOST), np.flatnonzero(known & (after > MOST))
+    if len(over):  # where no condition number is needed, none is computed
+        bar[over] += 2.0 * conditions(naive, {name: v[over] for name, v in at.items()})
+    return known, before, after, bar
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -155,18 +158,25 @@ def test_the_bar(formula):
 def check_bar(formula, samples):
     naive, final = forms(formula)
     for powers in ((-12, 4), (-100, 100)):
-        known, before, after, bar = judged(naive, final, draw(naive, samples, np.random.default_rng(5), powers))
+        at = draw(naive, samples, np.random.default_rng(5), powers)
+        known, before, after, bar = judged(naive, final, at)
         assert known.any()
-        assert (after <= bar)[known].all(), "the bar"
-        assert (after <= np.maximum(before, bar))[known].all(), "worse than naive"
+        missed = known & ~(after <= bar)
+        assert not missed.any(), _worst(at, before, after, bar, missed)
+        assert bits(after[known]).mean() <= bits(before[known]).mean() + 0.5, "worse than naive"
+
+
+def _worst(at, before, after, bar, missed) -> str:
+    """The sample that misses the bar most, and how many do."""
+    k = np.flatnonzero(missed)[np.argmax((after / bar)[missed])]
+    point = {name: float(v[k]) for name, v in at.items()}
+    return f"{missed.sum()} miss the bar; worst {point}: naive {before[k]:.3g}, ours {after[k]:.3g}, bar {bar[k]:.3g}"
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_the_bar_over_many_samples(formula):
-    test_the_bar.__wrapped__(formula, 100_000) if hasattr(test_the_bar, "__wrapped__") else test_the_bar(
-        formula, 100_000
-    )
+    check_bar(formula, 100_000)
 
 
 def test_the_bar_can_fail():
@@ -242,9 +252,9 @@ def test_compiled_code_meets_the_bar(formulas):
     for formula, values in zip(formulas, table(formulas, points), strict=True):
         naive, _ = forms(formula)
         at = {name: points[name[0]] for name in naive.inputs}
-        exact = exact_values(naive, at, 450)
+        exact = exact_values(naive, at)
         known = is_float(exact)
-        assert (ulps(values, exact) <= MOST + 2.0 * conditions(naive, at, exact))[known].all(), formula
+        assert (ulps(values, exact) <= MOST + 2.0 * conditions(naive, at))[known].all(), formula
 
 
 CASES = Path(os.environ.get("SYMML_CASES", "")) / "stability.json"
