@@ -30,7 +30,7 @@ from symml.training.bounded import Boxes, Edge
 from symml.training.compose import all_dims, couples_rows, executable, minibatch, outputs_as_functions, update_program
 from symml.training.conditions import Condition
 from symml.training.definite import definite
-from symml.training.solvers import BETWEEN, LBFGS, SOLVERS, Cone, Problem, Solver, by_form, named
+from symml.training.solvers import BETWEEN, SOLVERS, Cone, Problem, Solver, by_form, by_gradient, named
 
 if TYPE_CHECKING:
     from symml.analysis import Analysis
@@ -147,7 +147,7 @@ def _solver(a: Analysis, method: str, options: Options | None) -> Solver:
         )
     if a.model.train is None:
         known = (options.large, options.inside) if options is not None else ()
-        found = by_form(problem, *known) if precise else LBFGS
+        found = by_form(problem, *known) if precise else by_gradient(problem)
         return replace(found, facts={**found.facts, "by_form": True})
     if method in SOLVERS and not precise:
         raise UnsupportedError(

@@ -132,6 +132,13 @@ def by_form(p: Problem, large: bool = False, inside: bool = False) -> Solver:
     return LBFGS
 
 
+def by_gradient(p: Problem) -> Solver:
+    """The solver where the others cannot run: single precision, or a GPU."""
+    if not epigraph.has_kinks(p.forward, p.wrt):
+        return LBFGS
+    return replace(LBFGS, reason="the methods for kinks need double precision, and the CPU; it may stall at one")
+
+
 def _constrained(p: Problem, large: bool) -> Solver:
     """Bounds alone need no barrier, unless an end is never taken; what is large has no room for dense matrices."""
     kinks = epigraph.has_kinks(p.whole or p.forward, p.wrt)

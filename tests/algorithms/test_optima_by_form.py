@@ -148,3 +148,10 @@ def test_a_flat_start_makes_no_step_without_end():
     page = "param x init 0, y init 0\nminimize sin(pi x/12) cos(pi y/16)  subject to  4 x - 3 y = 0"
     found = solved(page)
     assert abs(found.outcome["loss"] + 0.5) < 1e-12 and np.abs(found.x).max() < 1e6
+
+
+@pytest.mark.parametrize("penalty, told", [("sum[i] |x[i]|", "kinks need double precision"), ("||x||^2", "")])
+def test_kinks_in_single_precision_are_told(penalty, told):
+    page = f"model m\ndata a[3]\nparam x[3]\nminimize exp(x[0]) + ||x - a||^2 + {penalty}\n"
+    reason = pipeline.build(Source("p.symml", page), pipeline.Options(dtype="float32"))[1]["method"]["reason"]
+    assert told in reason and bool(told) == bool(reason)

@@ -1,6 +1,7 @@
 """What needs a process of its own: NUMBA_ENABLE_CUDASIM is read when numba is imported.
 
 python cuda_child.py train NAME DTYPE           one JSON document of a fit on the CUDA target
+python cuda_child.py begin NAME                the first steps of any example on its small data, or why there are none
 python cuda_child.py module FILE NAME           the same of a standalone module, where symml cannot be imported
 python cuda_child.py ptx NAME DTYPE FOLDER      the PTX of every kernel and the module's text, as files
 python cuda_child.py ptx NAME DTYPE FOLDER KERNEL [OLD NEW ...]     of one kernel, after changes of the text
@@ -36,6 +37,23 @@ def train(name: str, dtype: str) -> dict:
         "report": dict(fit.report),
         "predicted": predicted,
     }
+
+
+def begin(name: str) -> dict:
+    """The first steps of an example; of one that the target refuses the message and its line."""
+    import cuda_pages
+
+    sys.path.append(str(Path(__file__).parent.parent))
+    from loops.test_agree import DATA
+
+    from symml import pipeline
+    from symml.errors import UnsupportedError
+
+    try:
+        fit = pipeline.train(cuda_pages.beginning(name), pipeline.Options(target="cuda"), DATA[name], 0)
+    except UnsupportedError as e:
+        return {"refused": str(e), "line": e.span.line}
+    return {"x": fit.x.tolist(), "history": fit.outcome["history"]}
 
 
 def module(path: str, name: str) -> dict:
@@ -123,4 +141,4 @@ def _typed(value: object) -> object:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"train": train, "module": module, "ptx": ptx}[sys.argv[1]](*sys.argv[2:])))
+    print(json.dumps({"train": train, "begin": begin, "module": module, "ptx": ptx}[sys.argv[1]](*sys.argv[2:])))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,20 @@ def page(name: str) -> Source:
         assert old in text, f"{name} no longer says {old}"
         text = text.replace(old, new)
     return Source(source.name, text)
+
+
+def beginning(name: str) -> Source:
+    """The first steps of any example: three of lbfgs, where the page names no optimiser, else two epochs."""
+    source = pipeline.read(EXAMPLES / f"{name}.symml")
+    lines = source.text.splitlines()
+    known = next((k for k, line in enumerate(lines) if line.startswith("train with ")), None)
+    if known is None:
+        lines.append("train with lbfgs(iterations = 3)")
+    elif lines[known].startswith("train with lbfgs"):
+        lines[known] = "train with lbfgs(iterations = 3)"
+    else:
+        lines[known] = re.sub(r"epochs = \d+", "epochs = 2", lines[known])
+    return Source(source.name, "\n".join(lines) + "\n")
 
 
 def child(*args: object, simulated: bool = False, **kwargs: object) -> subprocess.CompletedProcess:

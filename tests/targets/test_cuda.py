@@ -11,7 +11,9 @@ from pathlib import Path
 import cuda_pages
 import numpy as np
 import pytest
+from check import NAMES
 from cuda_pages import BOUND, DTYPES, child, document
+from loops.test_agree import DATA
 
 from symml import pipeline
 
@@ -44,6 +46,20 @@ def test_a_standalone_module_trains_in_the_simulator_without_symml(cpu, tmp_path
     np.testing.assert_allclose(found["x"], cpu[name].x, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(found["predicted"], cpu[name].predict(), rtol=1e-10, atol=1e-10)
     assert found["history"][0] == pytest.approx(cpu[name].outcome["history"][0], rel=1e-12)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", NAMES)
+def test_every_example_begins_in_the_simulator_as_on_the_cpu(name):
+    """The first steps of all examples; what the target does not compute is refused with its place."""
+    found = document("begin", name, simulated=True)
+    if "refused" in found:
+        assert found["line"] > 1 and re.search("the (CUDA target|CPU)", found["refused"]), found
+        return
+    truth = pipeline.train(cuda_pages.beginning(name), pipeline.Options(), DATA[name], 0)
+    assert len(found["history"]) > 1
+    np.testing.assert_allclose(found["history"], truth.outcome["history"], rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(found["x"], truth.x, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("command", ["run", "train"])
