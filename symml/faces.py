@@ -408,5 +408,5 @@ def shelf_lines(rows: Sequence[Mapping], form: str) -> list[str]:
         lines.append(f"{row['name']}({given})" if "source" in row else f"{row['name']}  of {row['of']}")
         lines += [f"  {row[key]}" for key in ("source", "paper") if key in row]
         lines += [f"    {u[form]}" for u in row.get("updates", ())]
-        lines += [f"    {row['definition']}"] if "definition" in row else []
+        lines += [f"    {row['definition'][form]}"] if "definition" in row else []
     return lines

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from symml import names
 from symml.errors import SymmlError
 from symml.ir.functions import FUNCTIONS
+from symml.latex.printing import LATEX, gap
 from symml.source import Source
 from symml.syntax import tree
 from symml.syntax.parse import parse_expression
@@ -31,6 +32,7 @@ class Unwritten(Exception):
 
 
 TYPED = (("²", "^2"), ("³", "^3"), ("√(", "sqrt("), ("‖₁", "‖_1"), ("‖_∞", "‖_inf"))
+DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")  # of names; a page types them plainly
 
 
 def written(e: tree.Expr) -> Both | None:
@@ -47,7 +49,7 @@ def _typed(text: str) -> str:
     """Signs that are printed as the page may type them."""
     for shown, typed in TYPED:
         text = text.replace(shown, typed)
-    return text
+    return text.translate(DIGITS)
 
 
 def _same(a: object, b: object) -> bool:
@@ -66,7 +68,10 @@ def _at(e: tree.Expr, level: int) -> Both:
     if type(e) not in _FORMS:
         raise Unwritten(type(e).__name__)
     (latex, text), own = _FORMS[type(e)](e)
-    return (latex, text) if own >= level else (rf"\left({latex}\right)", f"({text})")
+    if own >= level:
+        return latex, text
+    whole = isinstance(e, tree.Binary) and e.op == "/" and level < ATOM  # a fraction's bar is a bracket
+    return latex if whole else rf"\left({latex}\right)", f"({text})"
 
 
 def _number(e: tree.Number) -> tuple[Both, int]:
@@ -116,14 +121,15 @@ def _binary(e: tree.Binary) -> tuple[Both, int]:
         return (f"{left[0]} {signs[0]} {right[0]}", f"{left[1]} {signs[1]} {right[1]}"), SUM
     if e.op == "^":
         base, k = _at(e.left, ATOM), _at(e.right, SUM)
-        short = {"2": "²", "3": "³"}.get(k[1], f"^{k[1]}" if k[1].isalnum() else f"^({k[1]})")
+        closed = isinstance(e.right, tree.Call) and not e.right.bare
+        short = {"2": "²", "3": "³"}.get(k[1], f"^{k[1]}" if k[1].isalnum() or closed else f"^({k[1]})")
         return (f"{base[0]}^{{{k[0]}}}", base[1] + short), FACTOR
     if e.op == "/":
         left, right = _at(e.left, SUM), _at(e.right, SUM)
         over, under = _at(e.left, PRODUCT), _at(e.right, FACTOR)
         return (rf"\frac{{{left[0]}}}{{{right[0]}}}", f"{over[1]}/{under[1]}"), PRODUCT
     left, right = _at(e.left, PRODUCT), _at(e.right, PRODUCT if _ends_a_product(e.right) else FACTOR)
-    mark = {".*": (r" \odot ", " ⊙ "), "./": (r" \oslash ", " ⊘ ")}.get(e.op, (" ", " "))
+    mark = {".*": (r" \odot ", " ⊙ "), "./": (r" \oslash ", " ⊘ ")}.get(e.op, (gap(left[0], right[0], LATEX), " "))
     return (left[0] + mark[0] + right[0], left[1] + mark[1] + right[1]), PRODUCT
 
 

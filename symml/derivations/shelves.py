@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sympy
-from sympy import Expr
-
+from symml import names as spelled
+from symml.derivations.page_text import written
 from symml.errors import SpecError
 from symml.ir.functions import FUNCTIONS
-from symml.ir.optimizer import Optimizer
-from symml.ir.program import Program, Statement, Tensor, direct_accesses
-from symml.latex.index_form import formula_text
 from symml.methods.known import KNOWN
 from symml.model.builtins import BUILTINS, INTERNAL
 from symml.model.library import names, page, remarks
@@ -40,53 +36,24 @@ def optimizer_row(name: str) -> dict:
     """An optimiser of the library: its updates as (LaTeX, text), defaults, starts and paper."""
     tree_ = page("optimizers", name)
     o = optimizer(tree_)
-    text = tree_.source.text.splitlines()
     lines = [s for s in tree_.statements if isinstance(s, tree.Update | tree.Define)]
-    latex = _latex(o)
     return {
         "name": name,
         "source": remarks("optimizers", name),
         "hypers": {t.name: v for t, v in o.hypers.items()},
         "states": {t.name: o.starts[t] for t in (*o.state, *o.counters)},
-        "updates": [{"latex": t, "text": text[s.span.line - 1]} for t, s in zip(latex, lines, strict=True)],
+        "updates": [_line(s) for s in lines],
         "gives": (o.answer or o.theta).name,
     }
 
 
-def _latex(o: Optimizer) -> list[str]:
-    """The lines of a page: a new value stands behind an arrow, norms in their place, names as on the page."""
-    old = {new: t for t, new in _renewed(o.program).items()}
-    norms: dict[Expr, Expr] = {}
-    found = []
-    for s in o.program.statements:
-        table = {a: Tensor(_page_name(a.tensor, old), (), "data")[()] for a in direct_accesses(s.body)}
-        if s.reduce != "none":
-            norms |= _norm(s, table)
-            continue
-        right = formula_text(s.body.xreplace(norms).xreplace(table))[0]
-        left = formula_text(Tensor(_page_name(s.out, old), (), "data")[()])[0]
-        found.append(rf"{left} {'=' if s.out not in old else chr(92) + 'leftarrow'} {right}")
-    return found
-
-
-def _norm(s: Statement, table: dict[Expr, Expr]) -> dict[Expr, Expr]:
-    """What stands for the norm in later lines, and the norm as one symbol."""
-    if s.reduce == "sum" and s.body.is_Pow:
-        inside = formula_text(s.body.base.xreplace(table))[0]
-        return {sympy.sqrt(s.out[()]): sympy.Symbol(rf"\lVert {inside} \rVert", real=True)}
-    inside = formula_text(s.body.args[0].xreplace(table))[0]
-    order = "1" if s.reduce == "sum" else r"\infty"
-    return {s.out[()]: sympy.Symbol(rf"\lVert {inside} \rVert_{{{order}}}", real=True)}
-
-
-def _renewed(program: Program) -> dict[Tensor, Tensor]:
-    """Each input beside the tensors that hold its new value."""
-    inputs = {f"new_{t.name}": t for t in program.inputs}
-    return {inputs[s.out.name]: s.out for s in program.statements if s.out.name in inputs}
-
-
-def _page_name(t: Tensor, old: dict[Tensor, Tensor]) -> str:
-    return old[t].name if t in old else t.name
+def _line(s: tree.Update | tree.Define) -> dict[str, str]:
+    """A line of a page as LaTeX and text; a new value stands behind an arrow."""
+    right = written(s.value)
+    assert right is not None, "a page of the library that is not read as it is written"
+    mark = (r"\leftarrow", "←") if isinstance(s, tree.Update) else ("=", "=")
+    left = (spelled.latex(s.target.id), spelled.unicode(s.target.id))
+    return {"latex": f"{left[0]} {mark[0]} {right[0]}", "text": f"{left[1]} {mark[1]} {right[1]}"}
 
 
 def _schedules() -> list[dict]:
@@ -94,16 +61,33 @@ def _schedules() -> list[dict]:
     for name in names("schedules"):
         tree_ = page("schedules", name)
         f = next(s for s in tree_.statements if isinstance(s, tree.Function))
-        line = tree_.source.text.splitlines()[f.span.line - 1]
         found.append(
             {
                 "name": name,
                 "source": remarks("schedules", name),
                 "parameters": [p.name.id for p in f.params],
-                "definition": line.removeprefix("define "),
+                "definition": _definition(f),
             }
         )
     return found
+
+
+def schedules_in(value: tree.Expr) -> list[dict[str, str]]:
+    """The definitions of the schedules that an expression names, as LaTeX and text, the outer one first."""
+    if not isinstance(value, tree.Call):
+        return []
+    found = [s["definition"] for s in _schedules() if s["name"] == value.function]
+    return found + [d for a in value.args for d in schedules_in(a)]
+
+
+def _definition(f: tree.Function) -> dict[str, str]:
+    """`name(parameters) = value` as LaTeX and text."""
+    right = written(f.value)
+    assert right is not None, "a page of the library that is not read as it is written"
+    parameters = [(spelled.latex(p.name.id), spelled.unicode(p.name.id)) for p in f.params]
+    inside = [", ".join(p[k] for p in parameters) for k in (0, 1)]
+    left = (rf"\mathrm{{{f.name.id}}}\left({inside[0]}\right)", f"{f.name.id}({inside[1]})")
+    return {"latex": f"{left[0]} = {right[0]}", "text": f"{left[1]} = {right[1]}"}
 
 
 def _functions() -> list[dict]:

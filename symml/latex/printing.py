@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy
@@ -44,6 +44,9 @@ from symml.latex.tree import (
 
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 _LETTER = "[A-Za-zα-ωΑ-Ω]"
+_WORD_AT_END = re.compile(rf"{_LETTER}{{2,}}[{_SUBSCRIPTS}]*$|_\w+$")
+_WORD_AT_START = re.compile(rf"{_LETTER}{{2,}}|{_LETTER}_\w")
+_UPRIGHT_AT_END = re.compile(r"\\mathrm{\w+}(_\S+)?$")
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
 MIRRORED = {"less": (">", ">"), "less_equal": ("≥", r"\ge")}  # a test with a number on its left, as (text, LaTeX)
 
@@ -130,6 +133,23 @@ def tensor_name(t: Tensor, style: Style) -> str:
     return style.bar(style.name(t.adjoint_of.name)) if t.adjoint_of is not None else style.name(t.name)
 
 
+def side_by_side(factors: Sequence[str], style: Style) -> str:
+    """A product of factors that are written already: names of several letters stand apart from their neighbours."""
+    text = factors[0]
+    for before, after in itertools.pairwise(factors):
+        text += gap(before, after, style) + after
+    return text
+
+
+def gap(before: str, after: str, style: Style) -> str:
+    """What stands between two factors: `2x`, `μ share`, `\\mathrm{lr} \\, m`."""
+    if style is LATEX:
+        upright = _UPRIGHT_AT_END.search(before) or after.startswith(r"\mathrm")
+        return r" \, " if upright and not before[-1].isdigit() and after[:6] != r"\left(" else " "
+    word = _WORD_AT_END.search(before) or _WORD_AT_START.match(after)
+    return " " if word and before[-1:] not in "0123456789ᵀ" else style.joined
+
+
 def write(node: Node, style: Style) -> str:
     """The tree as text."""
     return _Writer(style).at(node, SUM)
@@ -175,7 +195,7 @@ class _Writer:
                 text += f" {self.style.minus if minus else '+'} {self.scalars(-t if minus else t)}"
             return text.join(self.style.brackets)
         parts = sorted(sympy.Mul.make_args(e), key=lambda f: (not f.is_Number, str(f)))
-        return self.style.joined.join(self._scalar(f) for f in parts if f != 1 or len(parts) == 1)
+        return side_by_side([self._scalar(f) for f in parts if f != 1 or len(parts) == 1], self.style)
 
     def _scalar(self, f: Expr) -> str:
         if isinstance(f, Access):
@@ -226,10 +246,10 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
     c = w.coefficient(factor)
     first = w.at(n.arg.factors[0], FACTOR) if isinstance(n.arg, Product) else body
     word = re.match(f"{_LETTER}{{2,}}", first) or re.search(f"{_LETTER}{{2,}}$", c)
-    gap = " " if "/" in c or c[-1].isdigit() is body[:1].isdigit() is True or body[:1] in "1‖⟨√" or word else ""
+    between = " " if "/" in c or c[-1].isdigit() is body[:1].isdigit() is True or body[:1] in "1‖⟨√" or word else ""
     if w.style is LATEX:
-        gap = " "
-    return f"{sign}{c}{gap}{body}", SUM if sign else PRODUCT
+        between = gap(c, first, LATEX)
+    return f"{sign}{c}{between}{body}", SUM if sign else PRODUCT
 
 
 def _goes_behind(over: Node) -> bool:
@@ -257,7 +277,7 @@ def _product(w: _Writer, n: Product) -> tuple[str, int]:
     for before, p in itertools.pairwise(parts):
         word = re.search(f"{_LETTER}*$", before.rstrip(_SUBSCRIPTS))[0]
         wordy = not before.endswith("ᵀ") and (len(word) > 1 or (word and re.match(f"{_LETTER}{{2,}}", p)))
-        text += ("" if w.style is TEXT and not wordy else " ") + p
+        text += ("" if w.style is TEXT and not wordy else " " if w.style is TEXT else gap(before, p, LATEX)) + p
     return text, PRODUCT
 
 

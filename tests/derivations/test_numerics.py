@@ -51,7 +51,7 @@ def test_lists():
     assert [r["name"] for r in rows] == list(names("optimizers")) and len(rows) == 16
     assert all(r["source"] and r["updates"] and r["hypers"]["lr"] > 0 for r in rows)
     lamb = next(r for r in rows if r["name"] == "lamb")
-    assert r"\lVert \theta \rVert" in lamb["updates"][4]["latex"] and lamb["updates"][4]["text"] == "size = ||theta||"
+    assert lamb["updates"][4] == {"latex": r"\mathrm{size} = \left\|\theta\right\|", "text": "size = ‖θ‖"}
     assert next(r for r in rows if r["name"] == "asgd")["gives"] == "a"
     assert {r["name"] for r in symml.library("schedules")} == set(names("schedules"))
     functions = {r["name"] for r in symml.library("functions")}

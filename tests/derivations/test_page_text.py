@@ -8,6 +8,7 @@ from check import EXAMPLES, NAMES, page
 from symml import pipeline
 from symml.derivations import page_text
 from symml.derivations.page_text import written
+from symml.latex.printing import LATEX, TEXT, side_by_side
 
 
 def objective(source):
@@ -39,3 +40,16 @@ def test_a_text_that_says_something_else_is_not_shown(monkeypatch):
     at = page_text._at
     monkeypatch.setattr(page_text, "_at", lambda e, level: at(e, page_text.SUM))
     assert written(e) is None
+
+
+FACTORS = {("μ₂", "wanted"): "μ₂ wanted", ("λ", "share"): "λ share", ("2", "rise"): "2rise", ("a", "b²"): "ab²"}
+
+
+@pytest.mark.parametrize("factors", FACTORS)
+def test_names_of_several_letters_stand_apart(factors):
+    assert side_by_side(factors, TEXT) == FACTORS[factors]
+
+
+def test_upright_names_stand_apart_in_latex():
+    assert side_by_side((r"\mathrm{lr}", "m"), LATEX) == r"\mathrm{lr} \, m"
+    assert side_by_side(("2", r"\mathrm{lr}", r"\left(a\right)"), LATEX) == r"2 \mathrm{lr} \left(a\right)"

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 import pytest
-from check import page, standalone
+from check import EXAMPLES, page, standalone
 
 from symml import pipeline
 from symml.assemble.plan import plan
@@ -269,15 +269,17 @@ def gradient(theta: np.ndarray, step: int) -> np.ndarray:
     return theta.dtype.type(2 / len(rows)) * x.T @ (x @ theta - y)
 
 
-def stated(update, values: dict, rate=None) -> np.ndarray:
+def stated(update, values: dict, rate=None, theta=None, slope=gradient, most=STEPS) -> np.ndarray:
     """The same trajectory from numpy; `rate(step)` in the place of a constant lr."""
     step = 0  # the loop sets it anew, `chosen` reads it
     chosen = rate or (lambda t: values["lr"])
-    theta = np.full(3, 0.3)
-    run = update(theta, **{**values, "lr": lambda: chosen(step)})
+    run = update(np.full(3, 0.3) if theta is None else theta, **{**values, "lr": lambda: chosen(step)})
     out = [next(run)]
-    for step in range(STEPS):
-        out.append(run.send(gradient(out[-1], step)))
+    for step in range(most):
+        g = slope(out[-1], step)
+        if theta is not None and np.abs(g).min() < 1e-12:  # from here on a sign is rounding
+            break
+        out.append(run.send(g))
     return np.array(out)
 
 
@@ -327,6 +329,67 @@ def test_whole_compiled_training_is_the_papers(name, monkeypatch):
     found = trajectory(problem(called(name, lr=schedule)), monkeypatch)
     assert len(found) == STEPS + 1
     assert apart(found, stated(update, values, SCHEDULES[schedule])) < 1e-10
+
+
+DIGITS = np.loadtxt(EXAMPLES / "data" / "digits.csv", delimiter=",", skiprows=1)[:N]
+PIXELS, DIGIT = (DIGITS[:, :-1] - 8) / 8, DIGITS[:, -1].astype(np.int64)
+WEIGHTS = 0.1 * np.random.default_rng(5).normal(size=PIXELS.shape[1] * 10)
+SOFTMAX = (
+    "dims n, d, c\ndata X[n, d], y[n] in c\nparam W[d, c]\nP = softmax(X W)\n"
+    "minimize -1/n sum[i] log P[i, y[i]] + 1/200 ||W||^2\ntrain with "
+)
+
+
+def slope_of_softmax(theta: np.ndarray, step: int, penalty: float = 0.01) -> np.ndarray:
+    """1/n X'(softmax(X W) - Y) + penalty W on the rows of a step."""
+    rows, W = batches()[step], theta.reshape(-1, 10)
+    Z = PIXELS[rows] @ W
+    P = np.exp(Z - Z.max(axis=1, keepdims=True))
+    P = P / P.sum(axis=1, keepdims=True) - np.eye(10)[DIGIT[rows]]
+    return (PIXELS[rows].T @ P / len(rows) + penalty * W).ravel()
+
+
+@pytest.fixture(scope="module")
+def compiled_slope():
+    """The compiled gradient of the page on the rows of a step: what its own training is about to step along."""
+    asked = pipeline.Options()
+    kernel, _ = pipeline.kernel(page(SOFTMAX + f"sgd(batch = {BATCH}, epochs = {EPOCHS})"), asked)
+    p = launch.problem(kernel, bind(kernel.manifest, {"X": PIXELS, "y": DIGIT}, None, "float64"), {}, 0)
+    told: list = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "run_minibatch", lambda *given: told.extend(given) or {})
+        with contextlib.suppress(KeyError):
+            launch.train(p)
+    step_, x, state, scalars, data, batch, work, size, rows, epochs = told[:10]
+    run = drive.minibatch_run(x, state, scalars, epochs, False)
+
+    def slope(theta: np.ndarray, step: int) -> np.ndarray:
+        x[:], run["counters"][0] = theta, step
+        order = np.zeros(rows, np.int64)
+        step_(x, run["g"], state, scalars, data, batch, work, order, run["counters"], size, 1, 0, run["trace"])
+        return run["g"].copy()
+
+    return slope
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_softmax_regression_goes_the_papers_way(name, compiled_slope):
+    """Compiled gradient and compiled update on fixed batches of digits, against numpy's of both."""
+    update, values = UPDATES[name]
+    truth = stated(update, values, None, WEIGHTS, slope_of_softmax)
+    p = problem(called(name))
+    state, scalars = launch.optimizer_arrays(p)
+    state, x, found = np.repeat(state[:, :1], WEIGHTS.size, axis=1), WEIGHTS.copy(), [WEIGHTS]
+    if p.kernel.manifest["optimizer"]["by_tensor"]:
+        scalars[-1] = WEIGHTS.size
+    for step in range(len(truth) - 1):
+        p.kernel.module.update(x, compiled_slope(x, step), state, scalars)
+        found.append(x.copy())
+    assert apart(np.array(found), truth) < 1e-10
+    assert len(truth) == STEPS + 1 or name in SIGNS, "only signs may end early"
+    assert len(truth) > 300 and np.abs(truth[-1] - truth[0]).max() > 0.1
+    other = stated(update, values, None, WEIGHTS, functools.partial(slope_of_softmax, penalty=0.0101), 100)
+    assert apart(other, truth[: len(other)]) > 1e-8, "another gradient is not seen"
 
 
 LAYERS = "dims n, d\ndata X[n, d], y[n]\nparam w[d] init 0.3, b init 0\nminimize 1/n ||X w + b - y||^2\ntrain with "
