@@ -12,6 +12,7 @@ import numpy as np
 
 from symml.analysis import Analysis, differentiate
 from symml.calculus.reverse import gradient
+from symml.derivations import subgradient
 from symml.derivations.convexity import certificate
 from symml.derivations.feasibility import curvatures, feasible_set
 from symml.derivations.request import Request
@@ -51,6 +52,8 @@ def conditions(a: Analysis, verify: bool = False) -> list[dict]:
     rows += _multipliers(lag)
     bounds = [c for c in lag.kept if c.sense != "equal"]
     rows += [row for c in bounds for row in added([_slackness(lag, c, sides[c.name])], verify, sides[c.name])]
+    if subgradient.kinked(a):
+        rows += subgradient.rows(a)
     return [*rows, *_structure(a, lag), *_verdict(a)]
 
 
@@ -88,6 +91,9 @@ def _stationarity(a: Analysis, lag: Lagrangian, verify: bool, given: Given) -> I
     raw = prune(lag.program, "lagrangian")
     forward = simplify(stabilise(raw))
     derivative = simplify(gradient(forward, "lagrangian", a.model.over))
+    kinked = subgradient.kinked(a)
+    head = "subgradient optimality" if kinked else "stationarity"
+    zero = (r" \ni 0", " ∋ 0") if kinked else (" = 0", " = 0")
     for t in a.model.over:
         proof = check_gradient(raw, derivative, "lagrangian", t)
         if not proof.ok:
@@ -98,8 +104,10 @@ def _stationarity(a: Analysis, lag: Lagrangian, verify: bool, given: Given) -> I
         s = side(program, d, False, given)
         left = (rf"\frac{{\partial L}}{{\partial {LATEX.name(t.name)}}}", f"∂L/∂{TEXT.name(t.name)}")
         told = summary(every(raw, derivative, "lagrangian", t)) if verify else str(proof)
-        row = equation("stationarity", left, (f"{s.latex} = 0", f"{s.text} = 0"), told, s.where, t.name)
+        row = equation(head, left, (s.latex + zero[0], s.text + zero[1]), told, s.where, t.name)
         yield from added([row], verify, s)
+    if kinked:
+        yield from subgradient.told(a)
 
 
 def _symmetric_part(program: Program, t: Tensor) -> tuple[Program, Tensor]:
@@ -189,7 +197,9 @@ def _verdict(a: Analysis) -> Iterator[dict]:
     """For what these conditions are necessary, and whether they suffice."""
     wanted = "concave" if a.model.objective.sense == "maximize" else "convex"
     c, found = certificate(a), curvatures(a)
-    if c.convex and not a.model.constraints:
+    if c.convex and not a.model.constraints and subgradient.kinked(a):
+        yield note("verdict", f"{wanted}: where 0 is a subgradient is an optimum, and nowhere else")
+    elif c.convex and not a.model.constraints:
         yield note("verdict", f"{wanted}: where the gradient vanishes is an optimum, and nowhere else")
     elif c.convex and feasible_set(a).convex:
         affine = all(c.sense != "psd" and f.curvature in ("constant", "affine") for c, f in found)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
+from symml.latex import index_form
 from symml.latex.derivation import Formula, formula
-from symml.latex.printing import LATEX, TEXT, Style
+from symml.latex.printing import LATEX, TEXT, Style, tensor_name
 from symml.latex.tree import ONE, Leaf, Node
 from symml.names import number
 from symml.proof.samples import sample
@@ -76,7 +77,11 @@ def negated(program: Program, t: Tensor, given: Given | None = None) -> Side:
 
 
 def _formula(program: Program, t: Tensor, given: Given | None = None) -> Formula:
-    return formula(eliminate_dead(replace(program, outputs={"shown": t})), t, sample, named=True, given=given)
+    f = formula(eliminate_dead(replace(program, outputs={"shown": t})), t, sample, named=True, given=given)
+    if f.form != "index" or f.text.count(";") == 0:
+        return f
+    lines = tuple(index_form.lines(program, t))  # several statements are no side of an equation: its name is
+    return replace(f, latex=tensor_name(t, LATEX), text=tensor_name(t, TEXT), where=(*f.where, *lines))
 
 
 def equation(

@@ -19,6 +19,7 @@ from symml.ir.program import Program, Tensor
 from symml.latex.derivation import Formula, formula
 from symml.latex.tree import Leaf, Node
 from symml.methods.closed_forms import ClosedForm, Unsolved, solve
+from symml.methods.epigraph import has_kinked_functions
 from symml.model.feasible import own_sets
 from symml.proof.complex_step import Proof
 from symml.proof.plugged_back import check_solution
@@ -45,6 +46,8 @@ def product(request: Request) -> list[dict]:
 def closed_form(a: Analysis, block: Tensor) -> ClosedForm | Unsolved:
     """The closed form of a block, with the set that the page says it lies in."""
     sets = own_sets(a.model)
+    if has_kinked_functions(a.forward, (block,)):
+        return Unsolved(block, "it has kinks, where the gradient is no equation (--kkt says the conditions there)")
     if sets is None:
         return Unsolved(block, "a constraint ties its entries to others")
     return solve(a.derivative, a.forward, block, sets.get(block, ""))

@@ -275,10 +275,15 @@ def _product(w: _Writer, n: Product) -> tuple[str, int]:
     parts = [w.at(f, FACTOR) for f in n.factors]
     text = parts[0]
     for before, p in itertools.pairwise(parts):
-        word = re.search(f"{_LETTER}*$", before.rstrip(_SUBSCRIPTS))[0]
-        wordy = not before.endswith("ᵀ") and (len(word) > 1 or (word and re.match(f"{_LETTER}{{2,}}", p)))
-        text += ("" if w.style is TEXT and not wordy else " " if w.style is TEXT else gap(before, p, LATEX)) + p
+        text += (gap(before, p, LATEX) if w.style is LATEX else " " if _apart(before, p) else "") + p
     return text, PRODUCT
+
+
+def _apart(before: str, after: str) -> bool:
+    """Would two factors, set side by side as text, read as one name or one number?"""
+    word = re.search(f"{_LETTER}*$", before.rstrip(_SUBSCRIPTS))[0]
+    words = not before.endswith("ᵀ") and (len(word) > 1 or (word and re.match(f"{_LETTER}{{2,}}", after)))
+    return bool(words or (after[:1].isdigit() and re.search(r"\^⊙-?\d+$", before)))
 
 
 def _hadamard(w: _Writer, n: Hadamard) -> tuple[str, int]:

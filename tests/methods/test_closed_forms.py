@@ -88,7 +88,7 @@ def test_compiled_and_standalone(name):
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("gauss", ["μ = 1/n Xᵀ1", "v = 1/n (Xᵀ − μ1ᵀ)^⊙21"]),
+        ("gauss", ["μ = 1/n Xᵀ1", "v = 1/n (Xᵀ − μ1ᵀ)^⊙2 1"]),
         ("poisson", ["rate = 1/n 1ᵀy"]),
         ("multinomial", ["p = 1/(1ᵀY1) Yᵀ1"]),
         ("covariance", ["S = 1/n XᵀX"]),
