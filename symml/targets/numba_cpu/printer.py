@@ -53,24 +53,24 @@ class Printer:
         lines = [f"for start in range({first}, {last}, {region.block}):"]
         lines += [f"{INDENT}rows = min({region.block}, {last} - start)"]
         self.extents = {region.stream: "rows"}
-        rowed = {
-            t
-            for s in statements_of(region)
-            for a in _touched(s)
-            if (t := a.tensor).shape and t.shape[0] == region.stream
-        }
-        views = {t: self.names.fresh("b") for t in sorted(rowed - p.local, key=lambda t: t.uid)}
+        rowed = self.viewed(region, p)
+        views = {t: self.names.fresh("b") for t in sorted(rowed, key=lambda t: t.uid)}
         block = [f"{view} = {self.storage[t]}[start:start + rows]" for t, view in views.items()]
         outer, self.bodies.storage = self.bodies.storage, {**self.storage, **views}
         self.storage = self.bodies.storage
         block += [line for t in region.zeroed if t in p.local for line in self._zero(t)]
-        self.unread = {t for t in rowed - p.local if len(t.shape) > 1}
+        self.unread = {t for t in rowed if len(t.shape) > 1}
         for item in region.items:
             block += self.item(item)
             self.unread -= {t for s in item.statements for t in reads(s)}
         self.storage = self.bodies.storage = outer
         self.extents = {}
         return lines + [INDENT + line for line in block]
+
+    def viewed(self, region: Region, p: LoopProgram) -> set[Tensor]:
+        """The arrays of which a block sees its rows alone."""
+        touched = {a.tensor for s in statements_of(region) for a in _touched(s)}
+        return {t for t in touched - p.local if t.shape and t.shape[0] == region.stream}
 
     def item(self, item: Item) -> list[str]:
         if isinstance(item, Gemm):

@@ -18,6 +18,7 @@ from symml.ir.optimizer import Optimizer
 from symml.ir.program import Dim, Tensor
 from symml.loops.plan import Function, Plan
 from symml.loops.program import LoopProgram, defined_by, statements_of
+from symml.targets.numba_cpu.batches import BatchPrinter, gather, in_place
 from symml.targets.numba_cpu.bodies import Bodies
 from symml.targets.numba_cpu.chunks import ChunkPrinter, places
 from symml.targets.numba_cpu.config import Config, addressed, inlined, internal
@@ -25,6 +26,7 @@ from symml.targets.numba_cpu.printer import INDENT, Printer, size
 
 HERE = Path(__file__).parent
 ALGORITHMS = HERE.parent.parent / "algorithms"
+PIECES = ("primitives.py", "linalg.py", "calls.py", "rows.py", "unowned.py")
 
 
 def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
@@ -40,14 +42,16 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
         inside = stepped and f.kind == "gradient" and not chunks
         functions.append(_text(inlined(config.decorator) if inside else config.decorator, lines))
     if stepped:
-        functions.append(_text(inlined(config.strict_decorator), _gather(plan)))
+        functions.append(_text(inlined(config.strict_decorator), gather(plan, config, used)))
     if plan.update is not None:
         functions.append(_text(inlined(config.decorator), _update(plan, config, used)))
         if plan.optimizer.by_tensor:
             functions.append(_text(config.strict_decorator, _by_tensor(plan)))
     algorithms = [philox(config)]
     for name in (*plan.files, *([plan.algorithm] if plan.algorithm else [])):
-        algorithms.append(decorated((ALGORITHMS / f"{name}.py").read_text(), config.strict_decorator, entry=name))
+        text = decorated((ALGORITHMS / f"{name}.py").read_text(), config.strict_decorator, entry=name, lent=stepped)
+        used |= {"unowned"} if stepped else set()
+        algorithms.append(text)
     functions.append(_text(config.strict_decorator, initial(plan, config)))
     carray = ["from numba import carray"] * ("pointer" in used)
     head = ["import math", "", "import numpy as np", *carray, *primitives(used), "", f"real = np.{config.dtype}"]
@@ -70,7 +74,7 @@ def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[
     found = None if batched else places(p, plan.dims)
     cut = found is not None and config.chunks
     facts = {**entry(f, config.dtype), "chunks": found and found.entry(config.dtype, _shape), "cut": cut}
-    printer = ChunkPrinter(f.name, storage, config, found) if cut else Printer(storage, config)
+    printer = ChunkPrinter(f.name, storage, config, found) if cut else _printer(f, plan, storage, config)
     body, chunks = printer.program(p), []
     if cut:
         head = _storage(f, plan, p, found.names)[1]
@@ -79,6 +83,13 @@ def _function(f: Function, plan: Plan, config: Config, used: set[str]) -> tuple[
     used |= printer.used
     lines = [f"def {f.name}({f.arguments}):", *(INDENT + line for line in (*head, *body, *tail))]
     return chunks, lines, facts
+
+
+def _printer(f: Function, plan: Plan, storage: dict[Tensor, str], config: Config) -> Printer:
+    """A batch's products of rows and vectors are calls, but where bounds are checked."""
+    if plan.batch is None or f.kind != "gradient" or config.boundscheck:
+        return Printer(storage, config)
+    return BatchPrinter(storage, config, in_place(plan, config))
 
 
 def retiled(f: Function, rows: int) -> Function:
@@ -232,44 +243,12 @@ def _vector_outputs(outs: list[Tensor], f: Function, storage: dict[Tensor, str],
     return tail or ["pass"]
 
 
-def _gather(plan: Plan) -> list[str]:
-    """Copy a batch's rows and draw a step's noise; what has neither is passed on."""
-    f = plan.function("value_and_grad")
-    names = [t.name for t in f.data]
-    rowed = [t for t in f.data if plan.batch is not None and t.shape[:1] == (plan.batch,) and t not in plan.noise]
-    lines = ["def gather(data, order, start, stop, batch, seed, step):"]
-    lines += [f"{INDENT}sizes, hyper{''.join(f', v_{n}' for n in names)} = data"]
-    lines += [f"{INDENT}batch_sizes, _{''.join(f', b_{n}' for n in names)} = batch", f"{INDENT}rows = stop - start"]
-    lines += [f"{INDENT}for q in range(sizes.shape[0]):", f"{INDENT * 2}batch_sizes[q] = sizes[q]"]
-    if plan.batch is not None:
-        at = next(k for k, t in enumerate(plan.dims) if t.name == plan.batch.name)
-        lines += [f"{INDENT}batch_sizes[{at}] = rows"]
-    if rowed:
-        lines += [f"{INDENT}for r in range(rows):", f"{INDENT * 2}k = order[start + r]"]
-        lines += [INDENT * 2 + line for t in rowed for line in _row_copied(t)]
-    for k, t in enumerate(plan.noise):
-        lines.append(f"{INDENT}fill_normal(b_{t.name}.reshape(-1), 0.0, 1.0, seed, DRAW + {256 * k}, step)")
-    cut = [t for t in f.data if plan.batch is not None and t.shape[:1] == (plan.batch,)]
-    views = "".join(
-        f", b_{t.name}[:rows]" if t in cut else f", b_{t.name}" if t in plan.noise else f", v_{t.name}" for t in f.data
-    )
-    return [*lines, f"{INDENT}return batch_sizes, hyper{views}"]
-
-
 def _copied(target: str, source: str, t: Tensor) -> list[str]:
     """target = source, entry by entry: numba takes more than a second to compile what `target[:] = source` says of shapes."""
     letters = [f"q{axis}" for axis in range(len(t.shape))]
     loops = [f"{INDENT * k}for {q} in range({source}.shape[{k}]):" for k, q in enumerate(letters)]
     places = ", ".join(letters)
     return [*loops, f"{INDENT * len(letters)}{target}[{places}] = {source}[{places}]"]
-
-
-def _row_copied(t: Tensor) -> list[str]:
-    """b_X[r, ...] = v_X[k, ...] entry by entry: an assignment of whole rows takes longer than a short row."""
-    letters = [f"q{axis}" for axis in range(1, len(t.shape))]
-    loops = [f"{INDENT * k}for {q} in range(v_{t.name}.shape[{k + 1}]):" for k, q in enumerate(letters)]
-    places = "".join(f", {q}" for q in letters)
-    return [*loops, f"{INDENT * len(letters)}b_{t.name}[r{places}] = v_{t.name}[k{places}]"]
 
 
 def _update(plan: Plan, config: Config, used: set[str]) -> list[str]:
@@ -345,9 +324,10 @@ def initial(plan: Plan, config: Config) -> list[str]:
 
 def primitives(used: set[str]) -> list[str]:
     """The imports and the source of the primitives that are used, with what they need, in file order."""
-    found = [_used_of(HERE / name, used) for name in ("primitives.py", "linalg.py", "calls.py")]
+    found = [_used_of(HERE / name, used) for name in PIECES]
     imports = dict.fromkeys(line for lines, _ in found for line in lines)
-    return [*(imports or ["from numba import njit"]), *(line for _, lines in found for line in lines)]
+    compiler = [] if any(line.startswith("from numba import njit") for line in imports) else ["from numba import njit"]
+    return [*compiler, *imports, *(line for _, lines in found for line in lines)]
 
 
 def _used_of(path: Path, used: set[str]) -> tuple[list[str], list[str]]:
@@ -392,9 +372,10 @@ def philox(config: Config) -> str:
     return decorated((ALGORITHMS / "philox.py").read_text(), config.strict_decorator, inlined(config.strict_decorator))
 
 
-def decorated(text: str, decorator: str, numbers: str = "", entry: str = "") -> str:
+def decorated(text: str, decorator: str, numbers: str = "", entry: str = "", lent: bool = False) -> str:
     """A file of algorithms/ without its imports and docstring, each function compiled; `numbers` is the decorator of those
-    that store into no array, where it differs. Where `entry` is given, Python calls that function alone."""
+    that store into no array, where it differs. Where `entry` is given, Python calls that function alone; `lent`: with
+    arrays that are its caller's."""
     tree = ast.parse(text)
     lines = text.splitlines()
     out: list[str] = []
@@ -407,8 +388,16 @@ def decorated(text: str, decorator: str, numbers: str = "", entry: str = "") -> 
         if isinstance(node, ast.FunctionDef):
             chosen = decorator if _stores(node) else numbers or decorator
             out += ["", "", chosen if entry in ("", node.name) else internal(chosen)]
+            if lent and node.name == entry:
+                first = node.body[1].lineno - node.lineno  # behind the docstring
+                part = [*part[:first], _lent(node), *part[first:]]
         out += part
     return "\n".join(out).strip("\n")
+
+
+def _lent(node: ast.FunctionDef) -> str:
+    names = ", ".join(a.arg for a in node.args.args)
+    return f"{INDENT}{names} = unowned(({names}))"
 
 
 def _stores(node: ast.FunctionDef) -> bool:
