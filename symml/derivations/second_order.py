@@ -25,9 +25,10 @@ from symml.calculus.second import hessian, hessian_times, jacobian, slope_along,
 from symml.calculus.tangent import tangent
 from symml.derivations import verified
 from symml.derivations.lefts import Left, by_parameters, of_quantity, written
+from symml.derivations.naming import Naming, naming
 from symml.derivations.request import Request
 from symml.derivations.sections import equation
-from symml.derivations.tensors import Naming, naming, rows, shown
+from symml.derivations.tensors import rows, shown
 from symml.duality.structure import with_symmetries
 from symml.errors import SpecError
 from symml.ir.evaluate import evaluate
@@ -38,6 +39,7 @@ from symml.proof.higher import Claim
 from symml.proof.kinks import check_kinks
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune
+from symml.rewrite.scaling import scale_recurrences
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.syntax.words import nearest
@@ -66,7 +68,7 @@ def _guarded(make: Callable[[Request], Iterator[dict]]) -> Callable[[Request], l
 
     def call(request: Request) -> list[dict]:
         with np.errstate(all="ignore"):
-            return list(make(replace(request, analysis=_symmetric(request.analysis))))
+            return list(make(replace(request, analysis=_as_written(_symmetric(request.analysis)))))
 
     call.__doc__ = make.__doc__
     return call
@@ -265,6 +267,14 @@ def _symmetric(a: Analysis) -> Analysis:
     return differentiate(a.model, marked)
 
 
+def _as_written(a: Analysis) -> Analysis:
+    """The analysis without the scaling of recurrences: code needs it, and a formula of second order is twice as long with it."""
+    if scale_recurrences(a.raw) is a.raw:
+        return a
+    forward = simplify(stabilise(a.raw, scaled=False))
+    return replace(a, forward=forward, derivative=simplify(gradient(forward, "loss", a.model.over)))
+
+
 def _quantity(request: Request) -> Asked:
     """The quantity of the page that the argument names; an expression is its own."""
     a = request.analysis
@@ -281,7 +291,7 @@ def _quantity(request: Request) -> Asked:
         )
     whole = replace(a.program, outputs={request.argument: known[request.argument]})
     raw = prune(whole, request.argument)
-    return Asked(request, raw, simplify(stabilise(raw)), request.argument)
+    return Asked(request, raw, simplify(stabilise(raw, scaled=False)), request.argument)
 
 
 def _whole(text: str, low: int, high: int) -> int:

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
 
 from symml.derivations.kronecker import kronecker
 from symml.derivations.lefts import Left
+from symml.derivations.naming import Naming
 from symml.ir.evaluate import evaluate
-from symml.ir.program import Access, Iterate, Program, Tensor, flat, outs, reads, renamed
+from symml.ir.program import Access, Iterate, Program, Tensor, flat, outs, read_once, reads
 from symml.latex import index_form
+from symml.latex.definitions import definitions, read_by
 from symml.latex.derivation import BOUND, Formula, formula
-from symml.latex.printing import LATEX, TEXT, tensor_name
 from symml.latex.terms import Both, Line, lines
-from symml.latex.tree import Leaf, Node
-from symml.names import Names, number
 from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import eliminate_dead, prune
+from symml.rewrite.for_print import for_print
 from symml.rewrite.softmax import named_softmax
 from symml.rewrite.written_out import TooLongError, written_out
 
@@ -35,36 +35,6 @@ DRAWS = 2
 ADDS = r"\mathrel{+}="
 FEW_TERMS, FEW_OPERATIONS = 8, 120
 Where = tuple[Both, ...]
-
-
-@dataclass
-class Naming:
-    """Names for intermediates that nobody named, T1, T2 ...: the same tensor has the same name on a whole page."""
-
-    known: frozenset[Tensor]
-    taken: Names
-    table: dict[Tensor, Tensor] = field(default_factory=dict)
-    given: dict[Node, Leaf] = field(default_factory=dict)
-
-    def named(self, tensors: Iterable[Tensor]) -> dict[Tensor, Tensor]:
-        """A table for `renamed`."""
-        for u in tensors:
-            if u not in self.table:
-                self.table[u] = replace(u, name=self.taken.fresh("T"), adjoint_of=None, uid=number())
-        return self.table
-
-
-def known(program: Program) -> frozenset[Tensor]:
-    """What the page names, and the adjoints of it."""
-    own = (t for t in program.tensors() if t.kind != "temp")
-    bars = (t for t in program.tensors() if t.adjoint_of is not None and t.adjoint_of.kind == "definition")
-    return frozenset((*own, *bars))
-
-
-def naming(program: Program) -> Naming:
-    """Nothing named yet; what the page names stands by its own name."""
-    own = known(program)
-    return Naming(own, Names(u.name for u in program.tensors() if u in own or u in program.inputs))
 
 
 @dataclass(frozen=True)
@@ -80,15 +50,15 @@ class Shown:
 
 def shown(program: Program, key: str, names: Naming, left: Left, form: str = "matrix") -> Shown:
     """An output as lines; form: matrix or index. What `names` knows may stand by its name."""
-    program, soft = named_softmax(prune(program, key))
+    program, soft = named_softmax(_uncopied(prune(program, key), key))
     t = program.outputs[key]
-    named = names.known | frozenset(soft)
+    named = names.known | {u for u in soft if u in names.known or u.kind == "temp"}
     found = _in_terms(program, t, named)
     if found is None:
         return _by_terms(program, t, named, names, left, 0.0)
     small, error = found
     if form == "matrix" and len(t.shape) <= 2:
-        best = _as_matrix([small, program], t, names.given)
+        best = _as_matrix([small, program], t, names, named)
         if best is not None:
             line = Line("=", left.whole, (best.latex, best.text))
             return Shown((line,), best.where, "matrix", max(error, best.error), best.nodes)
@@ -100,11 +70,27 @@ def shown(program: Program, key: str, names: Naming, left: Left, form: str = "ma
     return _by_terms(small, t, named, names, left, error)
 
 
-def _as_matrix(programs: Iterable[Program], t: Tensor, given: dict[Node, Leaf]) -> Formula | None:
+def _uncopied(program: Program, key: str) -> Program:
+    """The program whose output is not the copy of another tensor but that tensor."""
+    t = program.outputs[key]
+    places = [s for s in flat(program.statements) if s.out is t]
+    body = places[0].body if len(places) == 1 and places[0].is_map else None
+    if not isinstance(body, Access) or body.idx != places[0].lhs or body.tensor in program.inputs:
+        return program
+    return _uncopied(eliminate_dead(replace(program, outputs={**program.outputs, key: body.tensor})), key)
+
+
+def _as_matrix(programs: Iterable[Program], t: Tensor, names: Naming, named: frozenset[Tensor]) -> Formula | None:
     """The shortest matrix form; what it repeats has the name that is given to it on the page."""
-    found = [formula(p, t, sample, given=given) for p in programs]
-    found = [f for f in found if f.form == "matrix"]
-    return min(found, key=lambda f: (f.nodes, len(f.text)), default=None)
+    found = [(formula(p, t, sample, given=names.given), p) for p in programs]
+    found = [(f, p) for f, p in found if f.form == "matrix"]
+    if not found:
+        return None
+    best, program = min(found, key=lambda x: (x[0].nodes, len(x[0].text)))
+    if not best.read:
+        return best
+    again = formula(_with_names(for_print(program, named), t, named, names), t, sample, given=names.given)
+    return again if again.form == "matrix" else None
 
 
 def _in_terms(program: Program, t: Tensor, named: frozenset[Tensor]) -> tuple[Program, float] | None:
@@ -178,25 +164,19 @@ def rows(section: str, found: Shown, proof: str) -> list[dict]:
 
 def _by_terms(program: Program, t: Tensor, named: frozenset[Tensor], names: Naming, left: Left, error: float) -> Shown:
     """Lines, with what they read named and defined below them."""
-    program = _with_names(program, t, named, names)
+    program = _with_names(for_print(program, named | frozenset(names.table)), t, named, names)
+    t = next(u for u in program.outputs.values())
     terms = [s for s in program.statements if t in outs(s)]
-    read = dict.fromkeys(u for s in terms for u in reads(s) if u not in program.inputs)
-    where = [line for u in read for line in _definition(program, u)]
+    where = definitions(program, read_by(program, t), sample, named)
     return Shown(tuple(lines(terms, left.entry)), tuple(dict.fromkeys(where)), "index", error)
 
 
 def _with_names(program: Program, t: Tensor, named: frozenset[Tensor], names: Naming) -> Program:
-    """The intermediates that are shown with their names; softmaxes keep theirs, with a number where it is taken."""
-    read = {u for s in program.statements if t in outs(s) for u in reads(s)}
+    """The intermediates that are shown with their names."""
+    program = index_form.with_numbers(program, t)
+    read = set(read_by(program, t))
     needed = {v for u in read for v in (u, *index_form.needed(program, u))}
+    inside = set(read_once(program, named)) - read
     made = [u for u in program.tensors() if u in needed and u not in program.inputs and not u.integer]
-    table = names.named(u for u in made if u not in named)
-    return renamed(program, table)
-
-
-def _definition(program: Program, u: Tensor) -> list[Both]:
-    """A tensor that a formula names, with what its own formula names."""
-    f = formula(eliminate_dead(replace(program, outputs={"shown": u})), u, sample, named=True)
-    if f.form == "matrix":
-        return [(f"{tensor_name(u, LATEX)} = {f.latex}", f"{tensor_name(u, TEXT)} = {f.text}"), *f.where]
-    return [*index_form.lines(program, u), *f.where]
+    soft = named - names.known
+    return names.named(program, (u for u in made if u in soft or not (u in named or u in inside)), soft)

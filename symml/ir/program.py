@@ -21,6 +21,7 @@ scan give the first elements.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -305,6 +306,33 @@ def reads(node: Node) -> tuple[Tensor, ...]:
     if isinstance(node, Iterate):
         inside = [*(start for _, start, _ in node.states), *inside]
     return tuple(dict.fromkeys(inside))
+
+
+def whole(node: Node) -> tuple[Tensor, ...]:
+    """What a node reads or hands on as a tensor, not element by element."""
+    if isinstance(node, Library):
+        return (*node.args, *node.outs)
+    return (*outs(node), *(t for state in node.states for t in state)) if isinstance(node, Iterate) else ()
+
+
+def read_once(program: Program, keep: Iterable[Tensor]) -> dict[Tensor, Statement]:
+    """Intermediates with one plain definition, a map or a sum, that are read at one place; without outputs and `keep`."""
+    statements = list(flat(program.statements))
+    uses = Counter(a.tensor for s in statements for part in parts(s) for a in accesses(part))
+    direct = Counter(a.tensor for s in statements for a in direct_accesses(s.body))
+    often = Counter(s.out for s in statements)
+    fixed = {*(t for n in program.statements for t in whole(n)), *program.outputs.values(), *keep}
+    return {
+        s.out: s
+        for s in statements
+        if often[s.out] == uses[s.out] == direct[s.out] == 1
+        and s.out not in fixed
+        and s.out.kind != "definition"
+        and not s.out.integer
+        and (s.mode, s.guard) == ("=", None)
+        and s.covers
+        and s.reduce in ("none", "sum")
+    }
 
 
 def substitute(expr: Expr, mapping: Mapping[Expr, Expr]) -> Expr:

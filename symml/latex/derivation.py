@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import sympy
-from sympy import Expr
 
-from symml.ir.evaluate import evaluate as interpret
-from symml.ir.program import Dim, Program, Tensor
+from symml.ir.program import Dim, Program, Tensor, read_once
 from symml.latex import index_form
+from symml.latex.compared import BOUND, Sample, differs, draws
+from symml.latex.definitions import definitions, read_by
 from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import shared
@@ -23,14 +23,13 @@ from symml.latex.shorten import SCALAR, product, transpose
 from symml.latex.tree import ONE, Leaf, Node, OneHot, Ones, Scale, children, count, evaluate, leaves
 
 LONGEST = 32  # nodes of a tree; above it, what the page names is named in the formula too
-BOUND = 1e-9
 VANISHING = 1e-10  # below it a value is a candidate for zero; the proof decides
-Sample = Callable[[Program, np.random.Generator], tuple[Mapping[Tensor, np.ndarray], Mapping[Dim, int]]]
 
 
 @dataclass(frozen=True)
 class Formula:
-    """LaTeX and text of a right side; `where` are definitions it uses, as (latex, text); `error` of tree against statement."""
+    """LaTeX and text of a right side; `where` are definitions it uses, as (latex, text); `error` of tree against statement.
+    read: what the formula names that has no matrix form of its own."""
 
     name: str
     latex: str
@@ -39,6 +38,7 @@ class Formula:
     form: str
     nodes: int
     error: float
+    read: tuple[Tensor, ...] = ()
 
 
 def formula(
@@ -58,7 +58,7 @@ def formula(
             return _matrix(program, t, sample, named, given)
         except NoForm:
             pass
-    return _index(program, t)
+    return _index(program, t, sample)
 
 
 def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dict[Node, Leaf] | None = None) -> Formula:
@@ -90,9 +90,10 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
     lines = {**new, **lines}
     where = [_line(tensor_name(u, LATEX), tensor_name(u, TEXT), tree) for u, tree in lines.items()]
     nodes = sum(map(count, (main, *lines.values())))
-    where += _step_by_step(program, recogniser.opaque, [main, *lines.values()])
+    stepped = _step_by_step(program, recogniser.opaque, [main, *lines.values()])
+    where += definitions(program, stepped, sample, kept) if stepped else []
     where += _one_hots([main, *lines.values()])
-    return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", nodes, error)
+    return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", nodes, error, stepped)
 
 
 def _in_full(node: Node, t: Tensor) -> Node:
@@ -105,12 +106,11 @@ def _in_full(node: Node, t: Tensor) -> Node:
 
 def _vanishing(program: Program, sample: Sample) -> Callable[[Tensor | Node], bool]:
     """Whether a tensor of the program, or a tree over them, is zero at random inputs."""
-    rng = np.random.default_rng(11)
-    draws = [(interpret(program, values, dims), dims) for values, dims in (sample(program, rng) for _ in range(2))]
+    drawn = draws(program, sample, seed=11)
 
     def vanishes(x: Tensor | Node) -> bool:
         try:
-            found = [env.get(x) if isinstance(x, Tensor) else evaluate(x, env, dims) for env, dims in draws]
+            found = [env.get(x) if isinstance(x, Tensor) else evaluate(x, env, dims) for env, dims in drawn]
         except ValueError:  # shapes that do not fit: a wrong tree, which its own check will find
             return False
         return all(a is not None and np.max(np.abs(a), initial=0.0) < VANISHING for a in found)
@@ -127,13 +127,11 @@ def _line(left_latex: str, left_text: str, tree: Node) -> tuple[str, str]:
     return f"{left_latex} = {write(tree, LATEX)}", f"{left_text} = {write(tree, TEXT)}"
 
 
-def _step_by_step(program: Program, opaque: frozenset[Tensor], trees: list[Node]) -> list[tuple[str, str]]:
-    """The recurrences, labels and other things without matrix form that formulas name, with what those need, in index form."""
+def _step_by_step(program: Program, opaque: frozenset[Tensor], trees: list[Node]) -> tuple[Tensor, ...]:
+    """The recurrences, labels and other things without matrix form that formulas name."""
     made = {u for u in program.tensors() if u not in program.inputs}
-    named = {u for tree in trees for u in leaves(tree) if u in opaque or (u.integer and u in made)}
-    needed = {v for u in named for v in (u, *index_form.needed(program, u))}
-    order = [u for u in program.tensors() if u in needed]
-    return [line for u in order for line in index_form.lines(program, u)]
+    named = (u for tree in trees for u in leaves(tree) if u in opaque or (u.integer and u in made))
+    return tuple(dict.fromkeys(named))
 
 
 def _one_hots(trees: list[Node]) -> list[tuple[str, str]]:
@@ -159,39 +157,18 @@ def _dims(program: Program) -> set[Dim]:
 
 
 def disagreement(
-    program: Program, t: Tensor, tree: Node, sample: Sample, named: Mapping[Tensor, Node] | None = None, draws: int = 2
+    program: Program, t: Tensor, tree: Node, sample: Sample, named: Mapping[Tensor, Node] | None = None, times: int = 2
 ) -> float:
     """The largest relative difference between a tree and the interpreted statement, on random inputs.
 
     named: what names that are only in the formula stand for, each after those it needs.
     """
-    rng = np.random.default_rng(7)
-    worst = 0.0
-    for _ in range(draws):
-        values, dims = sample(program, rng)
-        env = dict(interpret(program, values, dims))
-        truth = np.asarray(env[t], float)
-        try:
-            for name, definition in (named or {}).items():
-                env[name] = evaluate(definition, env, dims).reshape([_size(n, dims) for n in name.shape])
-            shown = np.broadcast_to(
-                evaluate(tree, env, dims), (*truth.shape, 1, 1)[:2] if truth.ndim < 2 else truth.shape
-            )
-        except ValueError:  # shapes that do not fit: a wrong tree, which must not be shown
-            return float("inf")
-        difference = np.abs(shown.reshape(truth.shape) - truth) / np.maximum(1.0, np.abs(truth))
-        if not np.isfinite(difference).all():
-            return float("inf")
-        worst = max(worst, float(difference.max(initial=0.0)))
-    return worst
+    return differs(t, tree, draws(program, sample, times), named)
 
 
-def _size(n: Expr, dims: Mapping[Dim, int]) -> int:
-    return int(n.xreplace({d: sympy.Integer(k) for d, k in dims.items()}))
-
-
-def _index(program: Program, t: Tensor) -> Formula:
+def _index(program: Program, t: Tensor, sample: Sample) -> Formula:
     """Index form is the statement itself, so it needs no recognition."""
-    where = tuple(line for u in index_form.needed(program, t) for line in index_form.lines(program, u))
-    latex, text = index_form.write(program, t, LATEX), index_form.write(program, t, TEXT)
+    inside = read_once(program, ())
+    where = tuple(definitions(program, read_by(program, t, inside), sample))
+    latex, text = (index_form.write(program, t, style, inside) for style in (LATEX, TEXT))
     return Formula(t.name, latex, text, where, "index", len(text), 0.0)

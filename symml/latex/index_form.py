@@ -6,7 +6,9 @@ to_sympy(program, d_w)      ->  Eq(d_w[j], Sum(X[i, j]*d_t1[i], (i, 0, n - 1)) +
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import sympy
 from sympy import Expr
@@ -30,18 +32,23 @@ from symml.ir.program import (
     outs,
     reads,
     reindex,
+    substitute,
 )
 from symml.ir.reducers import REDUCERS
-from symml.ir.show import BodyPrinter, letters
+from symml.ir.show import LETTERS, BodyPrinter, letters
 from symml.latex.printing import LATEX, TEXT, Style, tensor_name
+
+Inside = Mapping[Tensor, Statement]  # what is written where it is read
+NOTHING: Inside = MappingProxyType({})
+LAST = 5  # the place of a sum among factors
 
 
 class _Latex(LatexPrinter):
     """sympy's LaTeX with the letters of a statement and the functions of the table."""
 
-    def __init__(self, chosen: dict[Index, str]) -> None:
+    def __init__(self, chosen: dict[Index, str], inside: Inside = NOTHING) -> None:
         super().__init__({"order": None})
-        self.chosen = chosen
+        self.chosen, self.inside = chosen, inside
 
     def _print_Index(self, e: Index) -> str:
         return self.chosen.get(e, e.name)
@@ -50,11 +57,23 @@ class _Latex(LatexPrinter):
         return names.latex(e.name)
 
     def _print_Access(self, e: Access) -> str:
+        if e.tensor in self.inside:
+            return rf"\left({_inner(self, e, LATEX)}\right)"
         inner = " ".join(self._print(k) for k in e.idx)
         name = tensor_name(e.tensor, LATEX)
         if not inner:
             return name
         return f"{name}_{{{inner}}}" if "_" not in name else rf"\left[{name}\right]_{{{inner}}}"
+
+    def _print_Mul(self, e: Expr) -> str:
+        """A sum that is written where it is read stands behind all other factors."""
+        sums = [f for f in sympy.Mul.make_args(e) if isinstance(f, Access) and f.tensor in self.inside]
+        rest = e / sums[0] if len(sums) == 1 else e
+        if rest is e or sums[0] in rest.free_symbols or rest.is_Add:
+            return super()._print_Mul(e)
+        minus = rest.could_extract_minus_sign()
+        front = "" if rest in (1, -1) else self._print(-rest if minus else rest) + " "
+        return "- " * minus + front + _inner(self, sums[0], LATEX)
 
     def _print_Function(self, e: Expr, exp: str | None = None) -> str:
         row = FUNCTIONS[BY_CLASS[e.func]]
@@ -67,6 +86,10 @@ class _Latex(LatexPrinter):
 
 class _Text(BodyPrinter):
     """The text of show as one reads it: Greek letters, bars, powers, roots, minus signs, factors side by side."""
+
+    def __init__(self, chosen: dict[Index, str], inside: Inside = NOTHING) -> None:
+        super().__init__(chosen)
+        self.inside = inside
 
     def _print_Dim(self, e: Expr) -> str:
         return TEXT.name(e.name)
@@ -93,26 +116,64 @@ class _Text(BodyPrinter):
     def _print_Mul(self, e: Expr) -> str:
         minus = e.could_extract_minus_sign()
         over, under = sympy.fraction(-e if minus else e)
-        text = " ".join(
-            f"({p})" if added else p for *_, added, p in sorted(map(self._factor, sympy.Mul.make_args(over)))
-        )
+        parts = sorted(map(self._factor, sympy.Mul.make_args(over)))
+        behind = ""
+        if parts[-1][0] == LAST and under.is_Atom | under.is_Mul:  # a sum behind all else needs no brackets
+            behind = parts.pop()[2][1:-1]
+        text = " ".join(f"({p})" if added else p for *_, added, p in parts) or ("1" if under != 1 else "")
         if under != 1:
             below = self._print(under)
             text += f"/({below})" if under.is_Mul or under.is_Add else f"/{below}"
-        return "−" * minus + text
+        return "−" * minus + f"{text} {behind}".strip()
 
     def _factor(self, f: Expr) -> tuple[int, bool, str]:
         """A factor with its place: numbers, sizes and hyper-parameters, other scalars, entries, functions, sums."""
         base = f.base if f.is_Pow else f
-        if isinstance(base, Access):
+        if isinstance(f, Access) and f.tensor in self.inside:
+            place = LAST
+        elif isinstance(base, Access):
             place = 3 if base.idx else 1 if base.tensor.kind == "hyper" else 2
         else:
             place = 0 if f.is_number else 1 if base.is_Symbol else 4
         return place, f.is_Add, self._print(f)
 
     def _print_Access(self, e: Access) -> str:
+        if e.tensor in self.inside:
+            return f"({_inner(self, e, TEXT)})"
         inner = ", ".join(self._print(k) for k in e.idx)
         return f"{tensor_name(e.tensor, TEXT)}[{inner}]" if inner else tensor_name(e.tensor, TEXT)
+
+
+def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str:
+    """The definition of an element, in the letters of the line in which it stands."""
+    s = printer.inside[a.tensor]
+    chosen = dict(printer.chosen)
+    for k in s.reduced:
+        chosen[k] = next(c for c in (k.name, *LETTERS) if c not in chosen.values())
+    inner = type(printer)(chosen, printer.inside)
+    body = substitute(s.body, dict(zip(s.lhs, a.idx, strict=True)))
+    return _reduction(inner, s, body, style)
+
+
+def _reduction(printer: _Latex | _Text, s: Statement, body: Expr, style: Style) -> str:
+    """The right side of a statement: its body below the sum, or whatever it is, over its reduced loops."""
+    text = _unbracketed(printer, body)
+    if s.guard is not None:
+        text += (r"\; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
+    if s.reduce == "none" or not s.reduced:
+        return text
+    over = ", ".join(printer.doprint(k) for k in s.reduced)
+    mark = REDUCERS[s.reduce]
+    if body.is_Add:
+        text = rf"\left({text}\right)" if style is LATEX else f"({text})"
+    return rf"{mark.latex}_{{{over}}} {text}" if style is LATEX else f"{mark.text}[{over}] {text}"
+
+
+def _unbracketed(printer: _Latex | _Text, body: Expr) -> str:
+    """A body; what alone stands for another line needs no brackets."""
+    if isinstance(body, Access) and body.tensor in printer.inside:
+        return _inner(printer, body, LATEX if isinstance(printer, _Latex) else TEXT)
+    return printer.doprint(body)
 
 
 def _places(program: Program, t: Tensor) -> list[tuple[Statement | Library, Scan | Iterate | None]]:
@@ -124,27 +185,19 @@ def _places(program: Program, t: Tensor) -> list[tuple[Statement | Library, Scan
     return found
 
 
-def _printer(s: Statement, around: Scan | Iterate | None, style: Style) -> _Latex | _Text:
+def _printer(s: Statement, around: Scan | Iterate | None, style: Style, inside: Inside = NOTHING) -> _Latex | _Text:
     chosen = letters((*([around.step] if isinstance(around, Scan) else []), *s.loops))
-    return _Latex(chosen) if style is LATEX else _Text(chosen)
+    return _Latex(chosen, inside) if style is LATEX else _Text(chosen, inside)
 
 
-def contribution(s: Statement | Library, style: Style, around: Scan | Iterate | None = None) -> str:
-    """The right side of one statement or operation."""
+def contribution(
+    s: Statement | Library, style: Style, around: Scan | Iterate | None = None, inside: Inside = NOTHING
+) -> str:
+    """The right side of one statement or operation; `inside` stand as what they are."""
     if isinstance(s, Library):
         template = OPS[s.op].latex if style is LATEX else OPS[s.op].text
         return template.format(*(tensor_name(t, style) for t in s.args))
-    printer = _printer(s, around, style)
-    body = printer.doprint(s.body)
-    if s.guard is not None:
-        body += (r"\; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
-    if s.reduce == "none" or not s.reduced:
-        return body
-    over = ", ".join(printer.doprint(k) for k in s.reduced)
-    mark = REDUCERS[s.reduce]
-    if s.body.is_Add:
-        body = rf"\left({body}\right)" if style is LATEX else f"({body})"
-    return rf"{mark.latex}_{{{over}}} {body}" if style is LATEX else f"{mark.text}[{over}] {body}"
+    return _reduction(_printer(s, around, style, inside), s, s.body, style)
 
 
 def _steps(around: Scan | Iterate | None, style: Style) -> str:
@@ -160,7 +213,7 @@ def _steps(around: Scan | Iterate | None, style: Style) -> str:
     return f"   for {around.step.name} = {ends[0]}..{ends[1]}"
 
 
-def _sides(program: Program, t: Tensor, style: Style) -> list[tuple[str, str, str]]:
+def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) -> list[tuple[str, str, str]]:
     """(left side, sign, right side) of each thing that defines a tensor."""
     found = []
     for around in (n for n in program.statements if isinstance(n, Iterate)):
@@ -176,11 +229,42 @@ def _sides(program: Program, t: Tensor, style: Style) -> list[tuple[str, str, st
         if added and s.mode == "+=" and s.covers and first.covers:
             s = reindex(s, dict(zip(s.lhs, first.lhs, strict=True)))
             left, mode, right = found[0]
-            found[0] = (left, mode, _added(right, contribution(s, style), style))
+            found[0] = (left, mode, _added(right, contribution(s, style, inside=inside), style))
             continue
         left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
-        found.append((left, s.mode, contribution(s, style, around) + _steps(around, style)))
+        mode = "=" if _apart((s, around), [p for p in places if p[0] is not s]) else s.mode
+        found.append((left, mode, contribution(s, style, around, inside) + _steps(around, style)))
     return found
+
+
+def _apart(place: tuple[Statement, Scan | Iterate | None], others: list[tuple[Statement, object]]) -> bool:
+    """Does a statement write whole slices of the first axis that no other one writes? Then `+=` to 0 is `=`."""
+    s, around = place
+    if isinstance(around, Iterate) or s.guard is not None or not s.lhs:
+        return s.mode == "="
+    rest = list(zip(s.lhs[1:], s.out.shape[1:], strict=True))
+    whole = all(isinstance(k, Index) and k in s.loops and k.size == n for k, n in rest)
+    if not whole or len({k for k, _ in rest}) < len(rest) or s.lhs[0] in s.lhs[1:]:
+        return s.mode == "="
+    own = _reach(s.lhs[0])
+    ends = [_reach(o.lhs[0]) if isinstance(o, Statement) and o.lhs else None for o, _ in others]
+    return own is not None and all(
+        (e is not None and _before(own, e)) or (e is not None and _before(e, own)) for e in ends
+    )
+
+
+def _reach(e: Expr) -> tuple[Expr, Expr] | None:
+    """The least and the largest value of an index that is an index and a number, or a size."""
+    if any(a for a in e.atoms(Access)):
+        return None
+    held = sorted(e.atoms(Index), key=lambda k: k.uid)
+    if len(held) > 1 or (held and sympy.diff(e, held[0]) != 1):
+        return None
+    return (e.subs(held[0], 0), e.subs(held[0], held[0].size - 1)) if held else (e, e)
+
+
+def _before(one: tuple[Expr, Expr], other: tuple[Expr, Expr]) -> bool:
+    return (other[0] - one[1]).is_positive is True
 
 
 def _added(left: str, right: str, style: Style) -> str:
@@ -202,11 +286,11 @@ def with_numbers(program: Program, t: Tensor) -> Program:
     return program.with_statements(new)
 
 
-def lines(program: Program, t: Tensor) -> list[tuple[str, str]]:
-    """The definition of a tensor as lines of (LaTeX, text)."""
+def lines(program: Program, t: Tensor, inside: Inside = NOTHING) -> list[tuple[str, str]]:
+    """The definition of a tensor as lines of (LaTeX, text); `inside` stand as what they are."""
     sign = {"=": "=", "+=": r"\mathrel{+}="}
-    latex = [f"{left} {sign[mode]} {right}" for left, mode, right in _sides(program, t, LATEX)]
-    text = [f"{left} {mode} {right}" for left, mode, right in _sides(program, t, TEXT)]
+    latex = [f"{left} {sign[mode]} {right}" for left, mode, right in _sides(program, t, LATEX, inside)]
+    text = [f"{left} {mode} {right}" for left, mode, right in _sides(program, t, TEXT, inside)]
     return list(zip(latex, text, strict=True))
 
 
@@ -216,11 +300,11 @@ def sides(program: Program, t: Tensor) -> list[tuple[tuple[str, str], str, tuple
     return [((a[0], b[0]), b[1], (a[2], b[2])) for a, b in pairs]
 
 
-def write(program: Program, t: Tensor, style: Style) -> str:
+def write(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) -> str:
     """The right side of a tensor's definition; where elements are added to, the whole statement."""
-    (_, mode, right), *more = _sides(program, t, style)
+    (left, mode, right), *more = _sides(program, t, style, inside)
     plus = r" \mathrel{+}= " if style is LATEX else " += "
-    first = right if mode == "=" else f"{_sides(program, t, style)[0][0]}{plus}{right}"
+    first = right if mode == "=" else f"{left}{plus}{right}"
     rest = [f"{left}{plus if sign == '+=' else ' = '}{value}" for left, sign, value in more]
     return (r";\; " if style is LATEX else "; ").join([first, *rest])
 

@@ -101,7 +101,7 @@ class Recogniser:
         if t in self.operations and (t not in self.keep or top):
             return self._operation(self.operations[t], t)
         if t not in self.definitions or (t in self.keep and not top):
-            if len(t.shape) > 2:
+            if len(t.shape) > 2 or (top and t in self.opaque):
                 raise NoForm(t.name)
             return (
                 Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t, self._is_symmetric(t))

@@ -15,7 +15,8 @@ from symml.ir.program import Access, Index, Program, Statement, Tensor, flat, in
 from symml.ir.reducers import REDUCERS
 from symml.ir.show import LETTERS
 from symml.latex import index_form
-from symml.latex.derivation import BOUND, Formula, Sample, disagreement
+from symml.latex.compared import BOUND, Sample
+from symml.latex.derivation import Formula, disagreement
 from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.printing import LATEX, TEXT, Style, one_hot_name, tensor_name, write
 from symml.latex.shorten import SCALAR

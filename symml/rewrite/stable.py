@@ -236,9 +236,9 @@ class _Known:
                 self.sums[s.out] = replace(s, reduce="logsumexp", body=exponent)
 
 
-def stabilise(program: Program) -> Program:
+def stabilise(program: Program, scaled: bool = True) -> Program:
     """Every body in its stable form, seeing through the definitions of what logs and quotients read; recurrences scaled."""
-    return stabilise_way(program)[0]
+    return stabilise_way(program, scaled)[0]
 
 
 SCALED = "a recurrence of probabilities is divided by its sum at every step, whose logarithms add up"
@@ -248,9 +248,9 @@ OF_SUM = "log sum exp(u) = lse(u)"
 OF_DEFINITION = "log exp(u) = u, with the definitions written out"
 
 
-def stabilise_way(program: Program) -> tuple[Program, tuple[tuple[Tensor, str], ...]]:
+def stabilise_way(program: Program, scale: bool = True) -> tuple[Program, tuple[tuple[Tensor, str], ...]]:
     """The program of `stabilise`, and what was rewritten by which identity."""
-    scaled = scale_recurrences(program)
+    scaled = scale_recurrences(program) if scale else program
     known = _Known(Names(t.name for t in scaled.tensors()))
     if scaled is not program:
         known.way.append((program.outputs.get("loss"), SCALED))

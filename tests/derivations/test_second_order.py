@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,25 @@ def test_methods_of_the_model():
         model.hessian("w", "c")
     with pytest.raises(SymmlError, match="two parameters"):
         model.derivative("w")
+
+
+@pytest.mark.parametrize("name", ["rnn", "gcn", "appnp"])
+def test_a_name_has_one_meaning_on_a_page(name):
+    """Blocks are programs of their own: what one block calls T3 is T3 in all, and no line says that a name is itself."""
+    said: dict[str, set[str]] = {}
+    read: set[str] = set()
+    for row in of_page(name, "order", "2"):
+        read |= {t for text in (row["text"], *(w for _, w in row["where"])) for t in re.findall(r"\bT[₀-₉]+", text)}
+        for _, text in row["where"]:
+            left, right = text.replace(" += ", " = ").split(" = ", 1)
+            assert left != right
+            said.setdefault(left.split("[")[0], set()).add(row["section"])
+            assert not (left.startswith("D") or left.startswith("t")), f"{text} has a name of its block alone"
+    assert read and read <= set(said)
+
+
+def test_recurrences_of_second_order_are_short():
+    """The hidden Markov model by what starts it: the forward and the backward recurrence and the derivatives of both."""
+    texts = [text for row in of_page("hmm", "order", "2", "a") for _, text in row["where"]]
+    assert "P = softmax(A)" in texts and len(texts) <= 13
+    assert "α[t + 1, k] = Q[k, obs[t + 1]] sum[j] P[j, k] α[t, j]   for t = 0..T − 2" in texts

@@ -1,0 +1,111 @@
+"""What the names in a formula stand for, one tensor after another: in matrix form where it has one, else index by index.
+
+definitions(program, (P, alpha), sample)
+    ->  P = softmax(A);   alpha[t + 1, k] = Q[k, obs[t + 1]] sum[j] P[j, k] alpha[t, j]   for t = 0..T - 2
+
+A sum that only one line reads stands in that line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from symml.ir.program import Iterate, Program, Tensor, outs, read_once, reads
+from symml.latex import index_form
+from symml.latex.compared import BOUND, Sample, differs, draws
+from symml.latex.finish import finished
+from symml.latex.matrix_form import NoForm, Recogniser
+from symml.latex.printing import LATEX, TEXT, tensor_name, write
+from symml.latex.tree import Node, OneHot, children, count, leaves
+
+Both = tuple[str, str]
+LONGEST = 12  # nodes of a tree in which what nobody named is written out
+
+
+def definitions(program: Program, read: Iterable[Tensor], sample: Sample, keep: Collection[Tensor] = ()) -> list[Both]:
+    """The lines, in the order of the program, of `read` and of all they need, as (LaTeX, text); `keep` are names in them."""
+    made = {u for u in program.tensors() if u not in program.inputs}
+    inside = read_once(program, keep)
+    trees = _Trees(program, sample, frozenset(keep))
+    found: dict[Tensor, list[Both]] = {}
+    todo = [u for u in dict.fromkeys(read) if u in made]
+    while todo:
+        u = todo.pop()
+        if u in found:
+            continue
+        tree = trees.of(u)
+        if tree is not None:
+            found[u] = [tuple(f"{tensor_name(u, style)} = {write(tree, style)}" for style in (LATEX, TEXT))]
+            todo += [v for v in leaves(tree) if v in made]
+        else:
+            found[u] = index_form.lines(program, u, inside)
+            todo += [v for v in read_by(program, u, inside) if v in made]
+    return [line for u in program.tensors() if u in found for line in found[u]]
+
+
+def read_by(program: Program, t: Tensor, inside: Collection[Tensor] = ()) -> list[Tensor]:
+    """What the lines of a tensor read; what stands inside of them by what that reads."""
+    found: dict[Tensor, None] = {}
+    todo, done = [t], set()
+    while todo:
+        u = todo.pop()
+        if u in done:
+            continue
+        done.add(u)
+        for node in program.statements:
+            if u not in outs(node):
+                continue
+            if isinstance(node, Iterate):
+                found.update(dict.fromkeys(new for x, _, new in node.states if x is u))
+            for s in (node,) if not hasattr(node, "statements") else node.statements:
+                for v in reads(s) if u in outs(s) else ():
+                    if v in inside:
+                        todo.append(v)
+                    elif v is not t:
+                        found[v] = None
+    return list(found)
+
+
+class _Trees:
+    """The matrix forms of a program's tensors, each compared with its statement before it is given out."""
+
+    def __init__(self, program: Program, sample: Sample, keep: frozenset[Tensor]) -> None:
+        self.program, self.sample = program, sample
+        whole = keep | {u for u in program.tensors() if u not in program.inputs}
+        self.recognisers = [Recogniser(program, names, as_names=True) for names in (keep, whole)]
+        self.drawn: list | None = None
+
+    def of(self, t: Tensor) -> Node | None:
+        """The tree of a tensor, over what the page names where that is short, else over all names; None where its elements
+        are easier to read."""
+        if len(t.shape) > 2 or t.integer:
+            return None
+        for recogniser in self.recognisers:
+            try:
+                tree = finished(recogniser.node(t, top=True))
+            except NoForm:
+                continue
+            if recogniser is self.recognisers[0] and count(tree) > LONGEST:
+                continue
+            if (
+                tree.shape == _shape(t)
+                and not any(isinstance(n, OneHot) for n in _nodes(tree))
+                and self._agrees(t, tree)
+            ):
+                return tree
+        return None
+
+    def _agrees(self, t: Tensor, tree: Node) -> bool:
+        if self.drawn is None:
+            self.drawn = draws(self.program, self.sample)
+        return differs(t, tree, self.drawn) <= BOUND
+
+
+def _shape(t: Tensor) -> tuple:
+    return (*t.shape, 1, 1)[:2] if len(t.shape) < 2 else t.shape
+
+
+def _nodes(node: Node) -> Iterable[Node]:
+    yield node
+    for child in children(node):
+        yield from _nodes(child)
