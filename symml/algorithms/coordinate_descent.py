@@ -1,4 +1,4 @@
-"""Coordinate descent for f(x) + sum of weighted absolute values, f quadratic: its Hessian is computed once.
+"""Coordinate descent for f(x) + sum of weighted absolute values between bounds, f quadratic: its Hessian is computed once.
 
 Needs smooth(x, g, data, work) -> f, second_derivatives(x, out, data, work), the Hessian row by row, and proximal.py. Source:
 Friedman, Hastie & Tibshirani, J. Stat. Softw. 33 (2010): covariance updates, sweeps over the active set.
@@ -18,44 +18,32 @@ INSIDE = 20  # sweeps over what is not 0 between two over all
 
 
 def coordinate_descent(
-    x,
-    H,
-    scalars,
-    counters,
-    trace,
-    blocks,
-    weights,
-    squares,
-    data,
-    work,
-    hessian_data,
-    hessian_work,
-    iterations,
-    tolerance,
+    x, H, scalars, counters, trace, sets, squares, data, work, hessian_data, hessian_work, iterations, tolerance
 ):
     """Run at most `iterations` sweeps over all coordinates; arguments as in proximal_gradient.py, H: (n, n)."""
     n = x.shape[0]
     g, spare = np.zeros(n), np.zeros(n)
     if counters[2] == 0 and iterations > 0:
         counters[2], scalars[4] = 1, math.nan
+        prox(x, sets, 0.0)
         second_derivatives(x, H.reshape(-1), hessian_data, hessian_work)
     for _ in range(iterations):
         f = smooth(x, g, data, work)  # afresh: rounding of the updates does not add up
         counters[1] += 1
-        scalars[0] = f + penalty(x, blocks, weights)
-        scalars[3] = residual(x, g, blocks, weights, spare)
+        scalars[0] = f + penalty(x, sets)
+        scalars[3] = residual(x, g, sets, spare)
         if not math.isfinite(scalars[0]) or not math.isfinite(scalars[3]):
             return DIVERGED
-        if squares == 1:
-            scalars[4] = duality_gap(x, f, g, blocks, weights)
+        if squares > 0:
+            scalars[4] = duality_gap(x, f, g, sets, squares, spare)
         if counters[0] < trace.shape[0]:
             trace[counters[0], 0], trace[counters[0], 1] = scalars[0], scalars[3]
-        small = squares == 1 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
+        small = squares > 0 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
         if scalars[3] <= tolerance or (small and scalars[3] <= 10.0 * tolerance):
             return CONVERGED
-        moved = sweep(x, g, H, blocks, weights, False)
+        moved = sweep(x, g, H, sets, False)
         for _ in range(INSIDE):
-            if not moved or not sweep(x, g, H, blocks, weights, True):
+            if not moved or not sweep(x, g, H, sets, True):
                 break
         counters[0] += 1
         if not moved:
@@ -63,16 +51,19 @@ def coordinate_descent(
     return RUNNING
 
 
-def sweep(x, g, H, blocks, weights, active):
-    """Each coordinate to its own minimum, or only those that are not 0; returns whether any moved beyond rounding."""
+def sweep(x, g, H, sets, active):
+    """Each coordinate to its own minimum, or only those that are inside of their bounds and not 0; returns whether any moved
+    beyond rounding."""
+    blocks, figures, lower, upper, _ = sets
     moved = False
     for k in range(blocks.shape[0]):
-        weight = weights[k] if blocks[k, 2] == 1 else 0.0
+        weight = figures[blocks[k, 5]] if blocks[k, 2] == 1 else 0.0
         for j in range(blocks[k, 0], blocks[k, 1]):
-            if H[j, j] <= 0.0 or (active and x[j] == 0.0):
+            if H[j, j] <= 0.0 or (active and (x[j] == 0.0 or x[j] == lower[j] or x[j] == upper[j])):
                 continue
             at = x[j] - g[j] / H[j, j]
             new = math.copysign(max(abs(at) - weight / H[j, j], 0.0), at)
+            new = min(max(new, lower[j]), upper[j])
             change = new - x[j]
             if change != 0.0:
                 for i in range(x.shape[0]):

@@ -18,49 +18,39 @@ GAP = 1e-4  # of the tolerance, relative to F; then ten times the tolerance is e
 
 
 def proximal_gradient(
-    x,
-    ahead,
-    scalars,
-    counters,
-    trace,
-    blocks,
-    weights,
-    squares,
-    data,
-    work,
-    hessian_data,
-    hessian_work,
-    iterations,
-    tolerance,
+    x, ahead, scalars, counters, trace, sets, squares, data, work, hessian_data, hessian_work, iterations, tolerance
 ):
     """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED or DIVERGED.
 
-    x, ahead: (n,) the point and the one with momentum; blocks, weights: see proximal.py; squares: 1 where f is half a sum of
-    squares of affine residuals. scalars = [F, step length, momentum, residual, duality gap (NaN: there is none)]; counters =
-    [iterations, evaluations, started]. trace[k] holds F and the residual. CONVERGED: the residual is at most the
-    tolerance, or at most ten times so much where the duality gap is at most GAP of it.
+    x, ahead: (n,) the point and the one with momentum; sets: see proximal.py; squares: 1 where f is half a sum of
+    squares of affine residuals, 2 where it is convex. scalars = [F, step length, momentum, residual, duality gap (NaN: there is
+    none)]; counters = [iterations, evaluations, started]. trace[k] holds F and the residual. CONVERGED: the residual is at
+    most the tolerance, or at most ten times so much where the duality gap is at most GAP of it.
     """
     n = x.shape[0]
-    g, new, slope, spare = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    if counters[2] == 0:
+    g, new, slope, spare, f = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), 0.0
+    if counters[2] == 0 and iterations > 0:
         counters[2], scalars[1], scalars[2], scalars[4] = 1, 1.0, 1.0, math.nan
+        prox(x, sets, 0.0)
         for i in range(n):
             ahead[i] = x[i]
-    for _ in range(iterations):
+    if iterations > 0:
         f = smooth(x, g, data, work)
         counters[1] += 1
-        scalars[0] = f + penalty(x, blocks, weights)
-        scalars[3] = residual(x, g, blocks, weights, spare)
+    for _ in range(iterations):
+        scalars[0] = f + penalty(x, sets)
+        scalars[3] = residual(x, g, sets, spare)
         if not math.isfinite(scalars[0]) or not math.isfinite(scalars[3]):
             return DIVERGED
-        if squares == 1:
-            scalars[4] = duality_gap(x, f, g, blocks, weights)
+        if squares > 0:
+            scalars[4] = duality_gap(x, f, g, sets, squares, spare)
         if counters[0] < trace.shape[0]:
             trace[counters[0], 0], trace[counters[0], 1] = scalars[0], scalars[3]
-        small = squares == 1 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
+        small = squares > 0 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
         if scalars[3] <= tolerance or (small and scalars[3] <= 10.0 * tolerance):
             return CONVERGED
-        if not prox_step(ahead, new, slope, blocks, weights, scalars, counters, data, work, spare):
+        f = prox_step(x, f, g, ahead, new, slope, sets, scalars, counters, data, work, spare)
+        if not math.isfinite(f):
             return STALLED
         turn = 0.0
         for i in range(n):
@@ -70,29 +60,43 @@ def proximal_gradient(
             scalars[2] = momentum = 1.0
         for i in range(n):
             ahead[i] = new[i] + (scalars[2] - 1.0) / momentum * (new[i] - x[i])
-            x[i] = new[i]
+            x[i], g[i] = new[i], spare[i]
         scalars[2] = momentum
         counters[0] += 1
     return RUNNING
 
 
-def prox_step(ahead, new, slope, blocks, weights, scalars, counters, data, work, spare):
-    """new = prox(ahead - step slope) with a step for which f lies below its quadratic bound; False where there is none."""
-    f = smooth(ahead, slope, data, work)
+def prox_step(x, f, g, ahead, new, slope, sets, scalars, counters, data, work, spare):
+    """new = prox(ahead - step slope) with a step for which f lies below its quadratic bound; spare: the slope there, where it
+    is finite. Returns f there, NaN where there is no such step. What is not finite ahead begins again at x."""
+    there = smooth(ahead, slope, data, work)
     counters[1] += 1
+    if not all_finite(there, slope):
+        scalars[2], there = 1.0, f
+        for i in range(x.shape[0]):
+            ahead[i], slope[i] = x[i], g[i]
+    noise, bottom = 1e-14 * abs(there), there
     scalars[1] *= 1.1
     for _ in range(100):
         for i in range(new.shape[0]):
             new[i] = ahead[i] - scalars[1] * slope[i]
-        prox(new, blocks, weights, scalars[1])
-        bound, size = f, 0.0
+        prox(new, sets, scalars[1])
+        bound, size = bottom, 0.0
         for i in range(new.shape[0]):
             d = new[i] - ahead[i]
             bound += slope[i] * d
             size += d * d
         there = smooth(new, spare, data, work)
         counters[1] += 1
-        if there <= bound + 0.5 * size / scalars[1] + 1e-14 * abs(f):
-            return True
+        if there <= bound + 0.5 * size / scalars[1] + noise and all_finite(there, spare):
+            return there
         scalars[1] *= 0.5
-    return False
+    return math.nan
+
+
+def all_finite(f, g):
+    """Are a value and its slope numbers?"""
+    total = 0.0
+    for i in range(g.shape[0]):
+        total += abs(g[i])
+    return math.isfinite(f) and math.isfinite(total)

@@ -30,7 +30,8 @@ from symml.training.bounded import Boxes, Edge
 from symml.training.compose import all_dims, couples_rows, executable, minibatch, outputs_as_functions, update_program
 from symml.training.conditions import Condition
 from symml.training.definite import definite
-from symml.training.solvers import BETWEEN, SOLVERS, Cone, Problem, Solver, by_form, by_gradient, named
+from symml.training.solvers import BETWEEN, SOLVERS, SPLIT, Cone, Problem, Solver, by_form, by_gradient, named
+from symml.training.splitting import Regions
 
 if TYPE_CHECKING:
     from symml.analysis import Analysis
@@ -91,7 +92,7 @@ def _compared(a: Analysis, method: str) -> None:
 
 def _starts_inside(a: Analysis, solver: Solver | None) -> bool:
     """Can the solver begin anywhere in the domains, so that a page need not say where?"""
-    inside = ("interior_point", "augmented_lagrangian", *(BETWEEN if a.model.constraints else ()))
+    inside = ("interior_point", "augmented_lagrangian", *((*BETWEEN, *SPLIT) if a.model.constraints else ()))
     return solver is not None and (solver.algorithm in inside or bool(solver.facts.get("exact")))
 
 
@@ -110,7 +111,24 @@ def _problem(a: Analysis) -> Problem:
     conditions = tuple(Condition(c.output, c.sense != "at_most", "" if c.sense == "psd" else c.text) for c in general)
     whole = simplify(stabilise(prune(made.program, "loss", *(c.output for c in conditions))))
     return Problem(
-        a.forward, a.derivative, model.over, conditions, whole, own_sets(model), tuple(cones), _boxes(counted, model)
+        a.forward,
+        a.derivative,
+        model.over,
+        conditions,
+        whole,
+        own_sets(model),
+        tuple(cones),
+        _boxes(counted, model),
+        _projections(counted, model),
+    )
+
+
+def _projections(program: Program, model: Model) -> Regions:
+    """The sets of parameters that have a projection."""
+    found = [r for r in model.regions if r.kind in ("box", "simplex", "level", "ball")]
+    absorbed = {name for r in found for name in r.absorbs}
+    return Regions(
+        program, {r.param: (r.kind, r.axis) for r in found}, all(c.name in absorbed for c in model.constraints)
     )
 
 
@@ -124,7 +142,7 @@ def _counted(program: Program, model: Model) -> Program:
         if model.row_dim in program.outputs[c.output].shape and not model.weight.domain.positive:
             fix = f"declare the weights as {model.weight.name} > 0"
             raise SpecError(f"'{c.text}' would hold for rows of weight 0 too", c.span, fix=fix)
-    ends = [key for key in program.outputs if key.startswith(("lower ", "upper "))]
+    ends = [key for key in program.outputs if key.split()[0] in ("lower", "upper", "total", "normal", "radius")]
     return weighted(prune(program, "loss", *conditions, *ends), model.row_dim, model.weight)
 
 
@@ -133,7 +151,7 @@ def _boxes(program: Program, model: Model) -> Boxes:
     known = {c.name: c for c in model.constraints}
     edges = tuple(Edge(known[e.name].output, r.param, e.slope, e.axes) for r in model.regions for e in r.ends)
     zero = frozenset(r.param for r in model.regions if r.kind == "simplex")
-    return Boxes(program, edges, zero, {r.param: r.open for r in model.regions if r.kind == "box"})
+    return Boxes(program, edges, zero, {r.param: r.open for r in model.regions if r.kind in ("box", "level")})
 
 
 def _solver(a: Analysis, method: str, options: Options | None) -> Solver:

@@ -14,7 +14,7 @@ KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "closed_form": ("gradient = 0 has a closed form", "each is plugged back"),
         "coordinate_descent": (
-            "a quadratic plus weighted absolute values",
+            "a quadratic plus weighted absolute values, between bounds",
             "Friedman, Hastie & Tibshirani, J. Stat. Softw. 33 (2010)",
         ),
         "gauss_newton": ("least squares, full steps", "Nocedal & Wright, Numerical Optimization (2006), section 10.3"),
@@ -30,7 +30,7 @@ KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
         "levenberg_marquardt": ("least squares, nonlinear residuals", "More, The Levenberg-Marquardt algorithm (1978)"),
         "newton": ("any smooth objective, second order", "Nocedal & Wright, Numerical Optimization (2006), chapter 3"),
         "proximal_gradient": (
-            "a smooth part plus absolute values and norms of groups",
+            "a smooth part plus absolute values and norms of groups; bounds, sums, simplices and balls by projection",
             "Beck & Teboulle, SIAM J. Imaging Sci. 2 (2009)",
         ),
         "scaled_qr": ("least squares, affine residuals", "Golub & Van Loan, Matrix Computations (2013), section 5.3"),

@@ -13,6 +13,7 @@ is general. (feasible.py lowers and recognises them.)
 
     box          `lower NAME`, `upper NAME` (either may be absent), of the parameter's shape; equal where it is fixed
     simplex      entries >= 0 whose sums along `axis` are `total NAME` (shape: the parameter's without that axis)
+    level        sums along `axis` are `total NAME`, entries times `normal NAME` where that is there; bounds as of a box
     ball         ||x|| <= `radius NAME`, a scalar
     orthonormal  W' W = I, or rows: W W' = I with axis 1
     psd, symmetric
@@ -70,7 +71,7 @@ class End:
 
 @dataclass(frozen=True)
 class Region:
-    """A set of one parameter that has a projection; kind: box, simplex, ball, orthonormal, psd, symmetric. `ends`: its
+    """A set of one parameter that has a projection; kind: box, simplex, level, ball, orthonormal, psd, symmetric. `ends`: its
     bounds among `absorbs`, of a box or a simplex."""
 
     param: Tensor

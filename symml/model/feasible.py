@@ -148,7 +148,8 @@ def _meant(low: Lowering, name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Found:
-    """What one residual says of one parameter: kind box end `lower`, `upper` or `fixed`, or sum, ball, orthonormal."""
+    """What one residual says of one parameter: kind box end `lower`, `upper` or `fixed`, or sum (of its entries times those of
+    `normal`, over the same indices), ball, orthonormal."""
 
     kind: str
     param: Tensor
@@ -157,6 +158,12 @@ class _Found:
     axis: int = -1
     slope: float = 0.0
     axes: tuple[int, ...] = ()
+    normal: tuple[tuple[Index, ...], Expr] = ((), sympy.Integer(1))
+
+    @property
+    def plain(self) -> bool:
+        """Is a sum one of the entries themselves?"""
+        return self.normal[1] == 1
 
     def end(self, name: str) -> End:
         """A bound by the name of its constraint."""
@@ -244,16 +251,19 @@ def _recognised(r: _Reading, c: Constraint, t: Tensor) -> _Found | None:
 
 
 def _sum(r: _Reading, a: Access, figure: Expr) -> _Found | None:
-    """`sum over one axis of the parameter = figure`."""
+    """`sum over one axis of the parameter = figure`, each entry times what does not move."""
     s = r.definitions.get(a.tensor)
-    if s is None or s.reduce != "sum" or len(s.reduced) != 1 or not isinstance(s.body, Access):
+    if s is None or s.reduce != "sum" or len(s.reduced) != 1:
         return None
-    x, (k,) = s.body, s.reduced
+    moving, (k,) = [x for x in direct_accesses(s.body) if x.tensor in r.moving], s.reduced
+    if len(moving) != 1:
+        return None
+    (x,), normal = moving, s.body.diff(moving[0])
     if x.tensor not in r.over or len(set(x.idx)) != len(x.tensor.shape) or k not in x.idx:
         return None
-    if tuple(i for i in x.idx if i is not k) != s.lhs:
+    if tuple(i for i in x.idx if i is not k) != s.lhs or normal.has(x) or expand(s.body - normal * x) != 0:
         return None
-    return _Found("sum", x.tensor, figure, a.idx, x.idx.index(k))
+    return _Found("sum", x.tensor, figure, a.idx, x.idx.index(k), normal=(tuple(x.idx), normal))
 
 
 def _square(r: _Reading, a: Access) -> Access | None:
@@ -313,7 +323,7 @@ def _region(
             absorbed = of[kind] + (of.get("symmetric", []) if kind == "psd" else [])
             return Region(t, kind, tuple(absorbed), found[of[kind][0]].axis), {}
     zero = [n for n in ends["lower"] if found[n].figure == 0 and not named[n].strict]
-    positive = [n for n in of.get("sum", []) if found[n].figure.is_positive]
+    positive = [n for n in of.get("sum", []) if found[n].figure.is_positive and found[n].plain]
     loose = all(_implied(found[n].figure, found[m].figure) for n in ends["upper"] for m in positive[:1])
     if zero and positive and not ends["fixed"] and loose:
         first = found[positive[0]]
@@ -324,9 +334,23 @@ def _region(
     if "ball" in of and not any(ends.values()):
         name = of["ball"][0]
         return Region(t, "ball", (name,)), {f"radius {t.name}": ((), found[name].figure)}
+    if len(of.get("sum", [])) == 1:
+        return _level(t, found, of["sum"][0], ends, named)
     if not any(ends.values()):
         return None, {}
     return _box(t, found, ends, named)
+
+
+def _level(
+    t: Tensor, found: Mapping[str, _Found], name: str, ends: Mapping[str, list[str]], named: Mapping[str, Constraint]
+) -> tuple[Region, dict[str, tuple[tuple[Index, ...], Expr]]]:
+    """One sum of the entries, with or without bounds of each."""
+    box, figures = _box(t, found, ends, named)
+    first = found[name]
+    figures = {**figures, f"total {t.name}": (first.loops, first.figure)}
+    if not first.plain:
+        figures[f"normal {t.name}"] = first.normal
+    return replace(box, kind="level", absorbs=(name, *box.absorbs), axis=first.axis), figures
 
 
 def _implied(upper: Expr, total: Expr) -> bool:
@@ -361,7 +385,7 @@ def _box(
 def own_sets(model: Model) -> dict[Tensor, str] | None:
     """The kind of set that each parameter lies in; "" where it has no boundary to stop at. None where a constraint is none
     of a single parameter's set."""
-    absorbed = {name for r in model.regions for name in r.absorbs}
+    absorbed = {name for r in model.regions for name in r.absorbs if r.kind != "level"}
     strict = {c.name for c in model.constraints if c.strict}
     if any(c.name not in absorbed for c in model.constraints):
         return None

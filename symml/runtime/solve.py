@@ -279,7 +279,8 @@ def run_trust_region(
 
 # penalties
 
-KINDS = {"": 0, "absolute": 1, "groups": 2}
+KINDS = {"": 0, "box": 0, "absolute": 1, "groups": 2, "simplex": 3, "level": 3, "ball": 4}
+FAR = 1e300  # an end that is not there
 
 
 def second_of(functions):
@@ -287,22 +288,47 @@ def second_of(functions):
     return next(name for name in ("second_derivatives", "lagrangian_times", "smooth") if name in functions)
 
 
-def blocks_of(shapes, kinds):
-    """(start, stop, kind, entries in a row) of each parameter in x."""
-    found, at = np.zeros((len(shapes), 4), np.int64), 0
-    for k, (shape, kind) in enumerate(zip(shapes, kinds, strict=True)):
-        count = math.prod(shape)
-        found[k] = at, at + count, KINDS[kind], shape[-1] if shape else 1
-        at += count
-    return found
+def sets_of(shapes, kinds, axes, counts, figures, ends, normal):
+    """The blocks of proximal.py with their numbers: counts: how many of the figures each parameter has; ends: lower and then
+    upper ends of all of x."""
+    blocks, at, first = np.zeros((len(shapes), 6), np.int64), 0, 0
+    for k, (shape, kind, axis) in enumerate(zip(shapes, kinds, axes, strict=True)):
+        size, along = math.prod(shape), axis % len(shape) if shape else 0
+        whole = KINDS[kind] == 3
+        width = shape[along] if shape and (whole or kind == "groups") else 1
+        stride = math.prod(shape[along + 1 :]) if whole else 1
+        blocks[k] = at, at + size, KINDS[kind], width, stride, first
+        at, first = at + size, first + counts[k]
+    lower, upper = ends[:at].copy(), ends[at:].copy()
+    lower[lower <= -FAR], upper[upper >= FAR] = -math.inf, math.inf
+    return blocks, figures, lower, upper, normal
+
+
+def without_ends(n):
+    """No bounds of n unknowns, as `bounds` gives them."""
+    return np.concatenate((np.full(n, -FAR), np.full(n, FAR)))
+
+
+def off_sets(x, sets):
+    """By how much the nearest point that is found misses its sums: 0 unless a set is empty."""
+    blocks, figures, lower, upper, normal = sets
+    worst = float(np.max(lower - upper, initial=0.0))
+    for start, stop, kind, width, stride, first in blocks.tolist():
+        if kind == 3:
+            rows = (stop - start) // width
+            found = (x[start:stop] * normal[start:stop]).reshape((-1, width, stride)).sum(axis=1).reshape(-1)
+            wanted = figures[first : first + rows]
+            worst = max(worst, float(np.max(np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted)), initial=0.0)))
+        if kind == 4:
+            worst = max(worst, -float(figures[first]))
+    return worst
 
 
 def run_proximal(
     algorithm,
     gradient,
     x,
-    blocks,
-    weights,
+    sets,
     wide,
     squares,
     smooth,
@@ -314,8 +340,8 @@ def run_proximal(
     saved=None,
     between=None,
 ):
-    """Minimise a smooth part plus penalties. wide: True where the algorithm keeps the Hessian, else it keeps a second point;
-    smooth, hessian, value: (data, work) of these functions; squares: 1 where there is a duality gap."""
+    """Minimise a smooth part plus penalties in sets. wide: True where the algorithm keeps the Hessian, else it keeps a second
+    point; smooth, hessian, value: (data, work) of these functions; squares: 1, or 2, where there is a duality gap."""
     n = x.shape[0]
     run = {
         "x": x,
@@ -328,7 +354,7 @@ def run_proximal(
     if saved is not None:
         restore(run, saved)
     counters, scalars, trace = run["counters"], run["scalars"], run["trace"]
-    arrays = (x, run["beside"], scalars, counters, trace, blocks, weights, squares, *smooth, *hessian)
+    arrays = (x, run["beside"], scalars, counters, trace, sets, squares, *smooth, *hessian)
     started = time.perf_counter()
     algorithm(*arrays, 0, tolerance)  # compiles, or loads
     g = np.zeros_like(x)

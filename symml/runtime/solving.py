@@ -12,14 +12,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from symml.errors import DataError
-from symml.runtime.drive import NO_MINIMUM, STATUS
+from symml.errors import DataError, NumericError
+from symml.runtime.drive import INFEASIBILITY, NO_MINIMUM, STATUS
 from symml.runtime.launch import Between, OutsideError, Problem, Watch, shape
 from symml.runtime.ray import bends_down
 from symml.runtime.solve import (
     LARGEST_JACOBIAN,
     MOST_UNKNOWNS,
-    blocks_of,
+    off_sets,
     paths_of,
     run_alternating,
     run_interior_point,
@@ -27,9 +27,12 @@ from symml.runtime.solve import (
     run_proximal,
     run_scaled_qr,
     second_of,
+    sets_of,
+    without_ends,
 )
-from symml.runtime.solving_bounds import augmented_lagrangian, given, lbfgs_b, trust_region
+from symml.runtime.solving_bounds import augmented_lagrangian, ends, given, lbfgs_b, trust_region
 
+MISSED = 1e-6  # of a sum that counts as not kept
 OTHERS = "leave the method out, or train with augmented_lagrangian"
 
 
@@ -172,16 +175,14 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
         raise DataError(
             f"{p.x.shape[0]} coordinates are too many for their products", fix="train with proximal_gradient"
         )
-    weights = np.zeros(len(facts["kinds"]))
-    module.weights(p.x, weights, *given(p, "weights"))
-    return run_proximal(
+    sets = _sets(p)
+    outcome = run_proximal(
         getattr(module, o["algorithm"]),
         module.value_and_grad,
         p.x,
-        blocks_of([shape(p.dims, q["shape"]) for q in m["params"]], facts["kinds"]),
-        weights,
+        sets,
         wide,
-        int(facts["gap"]),
+        1 if facts["gap"] else 2 if m["certificate"]["curvature"] == "convex" else 0,
         given(p, "smooth"),
         given(p, second_of(m["functions"])),
         given(p, "value_and_grad"),
@@ -191,6 +192,23 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
         saved,
         between,
     )
+    if (miss := off_sets(p.x, sets)) > MISSED:
+        raise NumericError(STATUS[INFEASIBILITY], fix=f"the nearest point misses them by {miss:.2g}")
+    return outcome
+
+
+def _sets(p: Problem) -> tuple[np.ndarray, ...]:
+    """Where each parameter stands, its kind of penalty or set, and the numbers of these."""
+    m, module, n = p.kernel.manifest, p.kernel.module, p.x.shape[0]
+    facts, functions = m["method"]["facts"], m["functions"]
+    counts = [math.prod(shape(p.dims, part)) for part in functions["weights"]["parts"]]
+    figures, normal = np.zeros(sum(counts)), np.ones(n)
+    module.weights(p.x, figures, *given(p, "weights"))
+    if "normals" in functions:
+        module.normals(p.x, normal, *given(p, "normals"))
+    both = ends(p, n) if "bounds" in functions else without_ends(n)
+    shapes = [shape(p.dims, q["shape"]) for q in m["params"]]
+    return sets_of(shapes, facts["kinds"], facts["axes"], counts, figures, both, normal)
 
 
 def _cones(p: Problem, facts: Mapping) -> np.ndarray:

@@ -12,13 +12,13 @@ import numpy as np
 import sympy
 
 from symml.calculus.reverse import gradient
-from symml.calculus.second import hessian, hessian_times
+from symml.calculus.second import hessian_times
 from symml.calculus.tangent import tangent
 from symml.errors import NumericError, SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.loops.plan import Function
-from symml.methods import epigraph, proximal, squares
+from symml.methods import epigraph, squares
 from symml.methods.closed_forms import Unsolved
 from symml.names import Names
 from symml.proof.samples import sample, sizes
@@ -29,6 +29,7 @@ from symml.training.blocks import Turns, in_turn, update_function
 from symml.training.bounded import Boxes, augmented, bounds, residuals
 from symml.training.compose import executable
 from symml.training.conditions import Condition, functions
+from symml.training.splitting import Regions, composite
 
 AGREE = 1e-9  # relative: the gradient of the residual form against the derivative of the page
 SOLVERS: Mapping[str, Mapping[str, float]] = {
@@ -46,6 +47,7 @@ SOLVERS: Mapping[str, Mapping[str, float]] = {
     "closed_form": {"iterations": 10},
 }
 BETWEEN = ("trust_region", "lbfgs_b")
+SPLIT = ("proximal_gradient", "coordinate_descent")
 SQUARES = ("levenberg_marquardt", "gauss_newton")
 # The bound at which a method stops unless the page says one; 0: where rounding ends all progress.
 EXACT: Mapping[str, float] = {
@@ -75,7 +77,7 @@ class Problem:
     """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (under constraints only) has the
     loss and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
     condition ties blocks to one another; `cones`: matrices that `whole` reads as half their sum with their transpose;
-    `boxes`: the bounds of parameters among the conditions."""
+    `boxes`: the bounds of parameters among the conditions; `regions`: the sets among them that have a projection."""
 
     forward: Program
     derivative: Program
@@ -85,6 +87,7 @@ class Problem:
     sets: Mapping[Tensor, str] | None = None
     cones: tuple[Cone, ...] = ()
     boxes: Boxes | None = None
+    regions: Regions | None = None
 
     @property
     def only_bounds(self) -> bool:
@@ -122,10 +125,8 @@ def by_form(p: Problem, large: bool = False, inside: bool = False) -> Solver:
     if squared is not None and squared.program is not None:
         return _least_squares(squared, p, "")
     if epigraph.has_kinks(p.forward, p.wrt):
-        penalised = proximal.split(p.forward, "loss", p.wrt)
-        if penalised.program is not None and isinstance(
-            found := _proximal(penalised, p.wrt, "proximal_gradient" if large else "coordinate_descent"), Solver
-        ):
+        found = _split(p, "proximal_gradient" if large else "coordinate_descent")
+        if isinstance(found, Solver):
             return found
         made = epigraph.smooth(p.forward, "loss", {}, p.wrt)
         return LBFGS if made.program is None else _constrained(p, large)
@@ -140,10 +141,13 @@ def by_gradient(p: Problem) -> Solver:
 
 
 def _constrained(p: Problem, large: bool) -> Solver:
-    """Bounds alone need no barrier, unless an end is never taken; what is large has no room for dense matrices."""
+    """Bounds alone need no barrier, unless an end is never taken; what is large has no room for dense matrices, and a
+    projection, where all conditions have one, asks for less than multipliers do."""
     kinks = epigraph.has_kinks(p.whole or p.forward, p.wrt)
     if p.whole is not None and p.only_bounds and not kinks and (large or not any(map(any, p.boxes.open.values()))):
         return _between(p, "lbfgs_b" if large else "trust_region")
+    if large and isinstance(found := _split(p, "proximal_gradient"), Solver):
+        return found
     return _augmented(p, None) if large and not p.cones else _interior_point(p, "")
 
 
@@ -155,7 +159,7 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
         return _between(p, method)
     if method == "augmented_lagrangian":
         return _augmented(p, place)
-    if p.whole is not None and method != "interior_point":
+    if p.whole is not None and method not in ("interior_point", *SPLIT):
         raise UnsupportedError(
             f"'{method}' does not keep '{(*p.conditions, *p.cones)[0].text}'",
             place,
@@ -165,9 +169,8 @@ def named(method: str, place: Span | None, p: Problem) -> Solver:
         return LBFGS
     if method in ("interior_point", "newton"):
         return _interior_point(p, method)
-    if method in ("proximal_gradient", "coordinate_descent"):
-        penalised = proximal.split(p.forward, "loss", p.wrt)
-        solver = penalised.reason if penalised.program is None else _proximal(penalised, p.wrt, method)
+    if method in SPLIT:
+        solver = _split(p, method)
         if isinstance(solver, str):
             raise SpecError(f"'{method}' has no form to use here: {solver}", place, fix="leave the method out")
         return solver
@@ -304,46 +307,12 @@ def _edges(p: Problem) -> tuple[tuple[Function, ...], tuple[Program, ...]]:
     return (made,), (program,)
 
 
-def _proximal(s: proximal.Split, wrt: tuple[Tensor, ...], method: str) -> Solver | str:
-    """A smooth part and penalties whose proximal operators are known; or why the method does not fit."""
-    kinds = {q.param: q.kind for q in s.penalties}
-    derivative = simplify(gradient(prune(s.program, "smooth"), "smooth", wrt))
-    _, times, along = hessian_times(derivative, wrt)
-    flat = not any(t in prune(times, *(f"d_{t.name}" for t in wrt)).inputs for t in wrt)
-    if method == "coordinate_descent" and not (flat and "groups" not in kinds.values()):
-        return "coordinates one by one need a quadratic and absolute values"
-    names, statements, outputs = Names(t.name for t in s.program.tensors()), list(s.program.statements), {}
-    for t in wrt:
-        key = f"weight {t.name}"
-        if t not in kinds:
-            none = Tensor(names.fresh("weight"))
-            statements.append(Statement(none, (), "=", "none", (), sympy.Integer(0)))
-        outputs[key] = s.program.outputs[key] if t in kinds else none
-    weights = prune(replace(s.program, statements=tuple(statements), outputs=outputs), *outputs)
-    second, files = _second_derivatives(derivative, times, along, wrt) if method == "coordinate_descent" else ((), ())
-    made = (
-        Function("smooth", "gradient", executable(derivative), "smooth"),
-        Function("weights", "vector", executable(weights), outputs=tuple(outputs)),
-        *second,
-    )
-    squared = squares.read(s.program, "smooth", wrt)
-    facts = {
-        "kinds": [kinds.get(t, "") for t in wrt],
-        "gap": flat and squared.program is not None and not squared.constant,
-    }
-    told = ", ".join(f"{kind} of {t.name}" for t, kind in kinds.items())
-    reason = f"a smooth part, {told} by proximal operator" + ("; stops by the duality gap" if facts["gap"] else "")
-    return Solver(method, method, reason, made, ("proximal", *files), facts, (derivative, times, weights))
-
-
-def _second_derivatives(
-    derivative: Program, times: Program, along: tuple[Tensor, ...], wrt: tuple[Tensor, ...]
-) -> tuple[tuple[Function, ...], tuple[str, ...]]:
-    """The Hessian as one array where there is one parameter (X'X is a product of matrices), else its columns; and the files."""
-    if len(wrt) == 1:
-        whole = hessian(derivative, wrt[0], wrt[0]).program
-        return (Function("second_derivatives", "vector", executable(whole), outputs=("hessian",)),), ()
-    return (Function("lagrangian_times", "gradient", executable(times), "slope", along=along),), ("by_columns",)
+def _split(p: Problem, method: str) -> Solver | str:
+    """A smooth part beside penalties and sets; or why the method does not fit."""
+    found = composite(p.forward, p.wrt, p.regions or Regions(p.forward), p.boxes, method)
+    if isinstance(found, str):
+        return found
+    return Solver(method, method, found.reason, found.functions, found.files, found.facts, found.programs)
 
 
 def _between(p: Problem, method: str) -> Solver:

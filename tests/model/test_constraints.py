@@ -81,18 +81,25 @@ REGIONS = [
     ("param x[n]", "sum[i] x[i] = 1; x >= 0", "simplex", 0, {"total x": 1}),
     ("param x[n]", "1 = sum[k] x[k]; 0 <= x <= 1", "simplex", 0, {"total x": 1}),
     ("param x[n] in simplex", "", "simplex", 0, {"total x": 1}),
-    ("param x[n, m]", "sum[j] x[i, j] = u[i] + 9; x >= 0", "box", -1, {"lower x": 0}),  # a total of unknown sign
+    (
+        "param x[n, m]",
+        "sum[j] x[i, j] = u[i] + 9; x >= 0",
+        "level",
+        1,
+        {"lower x": 0, "total x": lambda v: v["u"] + 9},
+    ),  # of any sign
     ("param x[n, m]", "sum[i] x[i, j] = 2; x >= 0", "simplex", 0, {"total x": 2}),
     ("param x[n, m] in stochastic", "", "simplex", 1, {"total x": 1}),
-    ("param x[n]", "sum[i] x[i] = 1; x >= -1", "box", -1, {"lower x": -1}),
-    ("param x[n]", "sum[i] x[i] = 1; 0 <= x <= 0.3", "box", -1, {"lower x": 0, "upper x": 0.3}),
+    ("param x[n]", "sum[i] x[i] = 1; x >= -1", "level", 0, {"lower x": -1, "total x": 1}),
+    ("param x[n]", "sum[i] x[i] = 1; 0 <= x <= 0.3", "level", 0, {"lower x": 0, "upper x": 0.3, "total x": 1}),
     ("param x[n]", "||x|| <= r", "ball", -1, {"radius x": lambda v: v["r"]}),
     ("param x[n]", "||x||^2 <= 9", "ball", -1, {"radius x": 3}),
     ("param x[n, m]", "x' x = I", "orthonormal", 0, {}),
     ("param x[n, m]", "I = x x'", "orthonormal", 1, {}),
     ("param x[n, n]", "x = x'", "symmetric", 1, {}),
     ("param x[n, n] in psd", "", "psd", -1, {}),
-    ("param x[n]", "x' u = 1", None, -1, {}),
+    ("param x[n]", "x' u = 1", "level", 0, {"total x": 1, "normal x": lambda v: v["u"]}),
+    ("param x[n]", "x' u = y", None, -1, {}),
     ("param x[n]", "x <= y", None, -1, {}),
 ]
 
@@ -106,10 +113,10 @@ def test_regions(declared, constraints, kind, axis, figures):
     assert (region and region.kind) == kind
     if region is None:
         return
-    assert region.axis == (axis if kind in ("simplex", "orthonormal") else region.axis)
+    assert region.axis == (axis if kind in ("simplex", "level", "orthonormal") else region.axis)
     assert set(region.absorbs) <= {c.name for c in model.constraints}
     out, inputs = values(text)
-    assert {k for k in out if k.split()[0] in ("lower", "upper", "total", "radius")} == set(figures)
+    assert {k for k in out if k.split()[0] in ("lower", "upper", "total", "normal", "radius")} == set(figures)
     for key, truth in figures.items():
         wanted = truth(inputs) if callable(truth) else truth
         np.testing.assert_allclose(out[key], np.broadcast_to(wanted, np.shape(out[key])), rtol=1e-14)

@@ -65,3 +65,27 @@ def _ends_of(m: Mapping, vector: str) -> list[str]:
         at = stop
     half = f"{vector}.shape[0]"
     return [*lines, f"if (ends[:{half}] > ends[{half}:]).any():", f"{INDENT}raise ValueError(STATUS[INFEASIBILITY])"]
+
+
+def run_proximal(m: Mapping, dtype: str) -> list[str]:
+    """Lines that run `proximal_gradient` or `coordinate_descent`."""
+    o, facts, functions = m["method"], m["method"]["facts"], m["functions"]
+    wide = o["algorithm"] == "coordinate_descent"
+    second = next(name for name in ("second_derivatives", "lagrangian_times", "smooth") if name in functions)
+    own = [name for name in ("normals", "bounds") if name in functions]
+    names = tuple(dict.fromkeys(("smooth", "weights", *own, second)))
+    shapes = "".join(f"({sizes(q['shape'])}), " for q in m["params"])
+    counts = "".join(f"{'*'.join(map(size, part)) or '1'}, " for part in functions["weights"]["parts"])
+    gap = 1 if facts["gap"] else 2 if m["certificate"]["curvature"] == "convex" else 0
+    return [
+        *(line for name in names for line in call_of(m, dtype, name)),
+        f"figures, normal = np.zeros(sum(({counts}))), np.ones(x.shape[0])",
+        "weights(x, figures, *weights_given)",
+        *(["normals(x, normal, *normals_given)"] if "normals" in functions else []),
+        *(_ends_of(m, "x") if "bounds" in functions else ["ends = without_ends(x.shape[0])"]),
+        f"sets = sets_of(({shapes}), {tuple(facts['kinds'])!r}, {tuple(facts['axes'])!r}, ({counts}), figures, ends, normal)",
+        f"outcome = run_proximal({o['algorithm']}, value_and_grad, x, sets, {wide}, {gap}, smooth_given, {second}_given, "
+        f"(inputs, work), {o['tolerance']!r}, {int(o['options']['iterations'])}, watch)",
+        "if off_sets(x, sets) > 1e-6:",
+        f"{INDENT}raise ValueError(STATUS[INFEASIBILITY])",
+    ]

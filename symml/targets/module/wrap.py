@@ -10,7 +10,7 @@ import ast
 from collections.abc import Mapping
 from pathlib import Path
 
-from symml.targets.module.between import run_augmented_lagrangian, run_lbfgs_b, run_trust_region
+from symml.targets.module.between import run_augmented_lagrangian, run_lbfgs_b, run_proximal, run_trust_region
 from symml.targets.module.given import INDENT, call_of, lines_of, size, sizes
 
 PACKAGE = Path(__file__).parent.parent.parent
@@ -337,25 +337,9 @@ def _run_alternating(m: Mapping, dtype: str) -> list[str]:
     ]
 
 
-def _run_proximal(m: Mapping, dtype: str) -> list[str]:
-    o, facts = m["method"], m["method"]["facts"]
-    wide = o["algorithm"] == "coordinate_descent"
-    second = next(name for name in ("second_derivatives", "lagrangian_times", "smooth") if name in m["functions"])
-    names = tuple(dict.fromkeys(("smooth", "weights", second)))
-    shapes = "".join(f"({sizes(q['shape'])}), " for q in m["params"])
-    return [
-        *(line for name in names for line in call_of(m, dtype, name)),
-        f"penalties = np.zeros({len(facts['kinds'])})",
-        "weights(x, penalties, *weights_given)",
-        f"outcome = run_proximal({o['algorithm']}, value_and_grad, x, blocks_of(({shapes}), {tuple(facts['kinds'])!r}), "
-        f"penalties, {wide}, {int(facts['gap'])}, smooth_given, {second}_given, "
-        f"(inputs, work), {o['tolerance']!r}, {int(o['options']['iterations'])}, watch)",
-    ]
-
-
 _SOLVING = {
-    "proximal_gradient": _run_proximal,
-    "coordinate_descent": _run_proximal,
+    "proximal_gradient": run_proximal,
+    "coordinate_descent": run_proximal,
     "trust_region": run_trust_region,
     "lbfgs_b": run_lbfgs_b,
     "augmented_lagrangian": run_augmented_lagrangian,
