@@ -148,6 +148,12 @@ class select(Function):
         test = self.args[0]
         return (Integer(0), select(test, Integer(1), Integer(0)), select(test, Integer(0), Integer(1)))[argindex - 1]
 
+    def _eval_derivative(self, s: Expr) -> Expr:
+        """Of the one that is taken: 0 times the slope of the other may be no number."""
+        test, a, b = self.args
+        slopes = a.diff(s), b.diff(s)
+        return Integer(0) if slopes == (0, 0) else select(test, *slopes)
+
 
 class there(Function):
     """1, said of accesses: a count leaves out what they lack. rewrite/present.py makes a number of it."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from symml.errors import SpecError, SymmlError, SymmlErrors, UnsupportedError
 from symml.ir.program import Dim, Domain, Tensor
+from symml.model import own
 from symml.model.constants import number
 from symml.model.constraints import read, tightened
 from symml.model.declare import declare
@@ -64,6 +65,7 @@ def read_model(
             sheet.attempt(lambda node=node, handler=handler: handler(sheet, node))
     errors = heard(page, lost, sheet.errors) if lost else list(sheet.errors)
     known = (sheet.dims, sheet.data, sheet.params, sheet.hypers, sheet.definitions, sheet.graphs, sheet.iterations)
+    known += (sheet.functions,)
     unread = lost | (frozenset(sheet.places) - {k for table in known for k in table})
     try:
         return _model(page, sheet, unread), errors, unread
@@ -171,6 +173,7 @@ _STATEMENTS: dict[type, Callable[[Sheet, tree.Statement], None]] = {
     tree.Report: _report,
     tree.Graph: _graph,
     tree.Iterate: _iterate,
+    tree.Function: own.declare,
     tree.Solve: lambda sheet, node: _iterate(sheet, of_equation(node)),
 }
 
@@ -202,6 +205,7 @@ def _model(page: tree.Tree, sheet: Sheet, unread: frozenset[str]) -> Model:
         expected=page.expected,
         graphs=sheet.graphs,
         iterations=sheet.iterations,
+        functions=sheet.functions,
         constraints=constraints,
     )
     if (w := model.weight) is not None and w.shape != (model.row_dim,):

@@ -19,7 +19,7 @@ from symml.errors import SpecError, SymmlError, UnsupportedError
 from symml.ir.functions import FUNCTIONS, absolute, equal, less, less_equal, there
 from symml.ir.program import Access, Domain, Index, accesses, fresh_indices
 from symml.ir.reducers import REDUCERS
-from symml.model import builtins, later, sets
+from symml.model import builtins, later, left, own, sets
 from symml.model.values import Value, broadcast, elementwise, product_kind, scalar, transpose
 from symml.source import Span
 from symml.syntax import tree
@@ -75,7 +75,11 @@ def _index(low: Lowering, node: tree.Index, env: Env) -> Value:
         raise SpecError(
             f"{label} is a {base.described()} and takes {base.rank} indices, not {len(node.indices)}", node.span
         )
-    idx = tuple(_position(low, k, size, label, env) for k, size in zip(node.indices, base.shape, strict=False))
+    firsts = (*(low.firsts.get(label, ()) if label not in env else ()), *[sympy.Integer(0)] * base.rank)
+    idx = tuple(
+        _position(low, k, size, label, env, first)
+        for k, size, first in zip(node.indices, base.shape, firsts, strict=False)
+    )
     return Value(base.shape[len(idx) :], lambda rest: base.at((*idx, *rest)), domain=base.domain)
 
 
@@ -89,8 +93,13 @@ def _on_edges(low: Lowering, node: tree.Index, env: Env) -> bool:
 
 def _expanded(low: Lowering, node: tree.Index, env: Env) -> Value:
     """An element of a definition that is written out here."""
-    written = low.definitions[node.base.id][0].indices
+    definition = low.definitions[node.base.id][0]
+    written = definition.indices
     idx = tuple(low.expression(k, env).scalar for k in node.indices)
+    for p, (k, place) in enumerate(zip(idx[: len(written)], node.indices, strict=False)):
+        if isinstance(left.said(definition, p), tree.Range):
+            first, size = left.index_run(low, definition, p)
+            _stays_inside(low, k, size, node.base.id, place, first)
     value = low.at(node.base, idx[: len(written)])
     rest = idx[len(written) :]
     if len(rest) > value.rank:
@@ -98,12 +107,15 @@ def _expanded(low: Lowering, node: tree.Index, env: Env) -> Value:
     return Value(value.shape[len(rest) :], lambda more: value.at((*rest, *more)), domain=value.domain)
 
 
-def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env) -> Expr:
-    """One index of an element, checked against the axis it walks."""
+def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env, first: Expr) -> Expr:
+    """One index of an element, checked against the axis it walks, and counted from the axis's first element."""
     value = low.expression(node, env)
     if value.rank:
         raise SpecError(f"an index is a number, this is a {value.described()}", node.span)
     k = value.scalar
+    if first != 0 and k.is_integer:
+        _stays_inside(low, k, size, label, node, first)
+        return sympy.expand(k - first)
     if isinstance(k, Index) or (isinstance(k, Access) and k.tensor.integer):
         own = k.size if isinstance(k, Index) else first_and_size(k)[1]
         if own is not None and own != size and not _fits(low, k, size, own, node.span):
@@ -141,8 +153,10 @@ def _fits(low: Lowering, k: Expr, size: Expr, own: Expr, span: Span) -> bool:
     return k in low.parts and low.require(size - own, span)
 
 
-def _stays_inside(lowering: Lowering, k: Expr, size: Expr, label: str, node: tree.Expr) -> None:
-    """Refuse a computed index unless it lies in 0..size-1 for all values of what it is computed from."""
+def _stays_inside(
+    lowering: Lowering, k: Expr, size: Expr, label: str, node: tree.Expr, begin: Expr = left.ZERO
+) -> None:
+    """Refuse a computed index unless it lies in the axis (begin, size) for all values of what it is computed from."""
     low = high = sympy.expand(k)
     for v in sorted((s for s in k.free_symbols if isinstance(s, Index | Access)), key=str):
         first, own = first_and_size(v)
@@ -151,10 +165,11 @@ def _stays_inside(lowering: Lowering, k: Expr, size: Expr, label: str, node: tre
             raise SpecError(f"an index of '{label}' is a sum of indices, labels and whole numbers", node.span)
         low = sympy.expand(low.subs(v, own - 1 if slope < 0 else first))
         high = sympy.expand(high.subs(v, own - 1 if slope > 0 else first))
-    if lowering.require(low, node.span) and lowering.require(size - 1 - high, node.span):
+    if lowering.require(low - begin, node.span) and lowering.require(begin + size - 1 - high, node.span):
         return
+    over = f"runs over {low}..{high}" if low != high else f"is {low}"
     raise SpecError(
-        f"this index of '{label}' runs over {low}..{high}, outside 0..{size - 1}",
+        f"this index of '{label}' {over}, outside {begin}..{sympy.expand(begin + size - 1)}",
         node.span,
         fix="say the range of its letters, as in ... for t in 1..T-1",
     )
@@ -352,6 +367,8 @@ def _call(low: Lowering, node: tree.Call, env: Env) -> Value:
         return builtins.operation(low, "logabsdet", (low.expression(determinant.args[0], env),), node.span)
     if node.function in builtins.BUILTINS:
         return builtins.BUILTINS[node.function](low, node, env)
+    if node.function in low.functions:
+        return own.call(low, node, env)
     row = FUNCTIONS.get(node.function)
     if row is None or node.function in builtins.INTERNAL:
         raise _not_a_function(low, node)
@@ -389,7 +406,7 @@ def _not_a_function(low: Lowering, node: tree.Call) -> SymmlError:
         return SpecError(f"unknown function '{name}'", node.span, fix=builtins.OTHERWISE[name])
     if name in builtins.LATER or name in later.FUNCTIONS:
         return UnsupportedError(f"'{name}' is not supported yet", node.span)
-    known = [f for f in (*FUNCTIONS, *builtins.BUILTINS) if f not in builtins.INTERNAL]
+    known = [f for f in (*FUNCTIONS, *builtins.BUILTINS, *low.functions) if f not in builtins.INTERNAL]
     return SpecError(
         f"unknown function '{name}'", node.span, fix=nearest(name, known) or f"known are {', '.join(sorted(known))}"
     )
@@ -408,5 +425,6 @@ HANDLERS: Mapping[type, Callable[[Lowering, tree.Expr, Env], Value]] = MappingPr
         tree.Iverson: _iverson,
         tree.Reduction: _reduction,
         tree.Call: _call,
+        tree.Cases: own.cases,
     }
 )

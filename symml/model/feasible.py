@@ -33,6 +33,7 @@ from symml.ir.program import (
 )
 from symml.model.constraints import Constraint, End, Region
 from symml.model.infer import index_range, shape_of
+from symml.model.left import free_letters
 from symml.model.sets import ranges
 from symml.model.values import Value, broadcast, elementwise
 from symml.names import Names
@@ -68,7 +69,7 @@ def _ranges(low: Lowering, c: Constraint, sides: list[tree.Expr]) -> tuple[tuple
     for name in (n for binder in c.ranges for n in binder.names):
         if not any(isinstance(part, tree.Name) and part.id == name.id for side in sides for part in tree.walk(side)):
             raise SpecError(f"nothing in the constraint depends on '{name.id}'", name.span)
-    for name in _free(low, sides):
+    for name in free_letters(low, sides):
         if name.id in env:
             continue
         steps = _steps(low, name.id, sides)
@@ -102,20 +103,6 @@ def _step(k: tree.Expr, name: str) -> int | None:
         return None
     whole = isinstance(k.left, tree.Name) and k.left.id == name and isinstance(k.right.value, int)
     return (k.right.value if k.op == "+" else -k.right.value) if whole else None
-
-
-def _free(low: Lowering, sides: Iterable[tree.Expr]) -> list[tree.Name]:
-    """The letters that stand as an index and are bound nowhere: the relation holds for each of their values."""
-    found: dict[str, tree.Name] = {}
-    for side in sides:
-        bound = {n.id for part in tree.walk(side) if isinstance(part, tree.Binder) for n in part.names}
-        for part in tree.walk(side):
-            if isinstance(part, tree.Index):
-                for k in (x for i in part.indices for x in tree.walk(i) if isinstance(x, tree.Name)):
-                    known = (*low.tensors, *low.definitions, *low.iterations, *low.dims, *bound)
-                    if k.id not in known:
-                        found.setdefault(k.id, k)
-    return list(found.values())
 
 
 def _difference(low: Lowering, c: Constraint, env: Mapping[str, Index]) -> Value:

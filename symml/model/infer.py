@@ -6,13 +6,16 @@ sum[j] X[i, j] w[j]     j ranges over d, because it walks the second axis of X a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import sympy
 from sympy import Expr
 
 from symml.errors import SpecError
 from symml.ir.functions import FUNCTIONS
+from symml.model.values import of_shape
 from symml.syntax import tree
 
 if TYPE_CHECKING:
@@ -26,26 +29,55 @@ SAME_SHAPE = ("softmax", "logsoftmax", "inv", "chol", "eigvecs", "svdu", "sort",
 
 
 def index_range(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> Expr:
-    """The size of the axes that `name` walks in `nodes`; they must agree."""
-    found: dict[Expr, tree.Expr] = {}
+    """The size of the axes that `name` walks in `nodes`; they must agree, and begin at 0."""
+    first, size = index_run(name, nodes, low)
+    if first != 0:
+        raise SpecError(
+            f"index '{name.id}' would run from {first}",
+            name.span,
+            fix=f"say its range: {first}..{sympy.expand(first + size - 1)}",
+        )
+    return size
+
+
+def index_run(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> tuple[Expr, Expr]:
+    """The first element and the number of the elements that `name` walks in `nodes`; all axes must agree."""
+    return agreed(name, runs(name, nodes, low), low)
+
+
+def runs(name: tree.Name, nodes: Iterable[tree.Expr], low: Lowering) -> dict[tuple[Expr, Expr], tree.Node]:
+    """The (first, size) of each axis that `name` walks in `nodes`, with the place where it does."""
+    found: dict[tuple[Expr, Expr], tree.Node] = {}
     for node in nodes:
         for part in _unshadowed(name.id, node):
-            for size in _sizes(name.id, part, low):
-                found.setdefault(size, part)
+            for run in _runs(name.id, part, low):
+                found.setdefault(run, part)
+    return found
+
+
+def agreed(
+    name: tree.Name, found: Mapping[tuple[Expr, Expr], tree.Node], low: Lowering, fix: str = ""
+) -> tuple[Expr, Expr]:
+    """The one run of an index."""
     if not found:
         raise SpecError(
             f"the range of index '{name.id}' is not known from its use",
             name.span,
-            fix=f"say it, as in [{name.id} in n]",
+            fix=fix or f"say it, as in [{name.id} in n]",
         )
     if len(found) > 1:
         (one, _), (two, place) = list(found.items())[:2]
         raise SpecError(
-            f"index '{name.id}' walks axes of different sizes: {one}{low.declared(one)} and {two}{low.declared(two)}",
+            f"index '{name.id}' walks axes of different sizes: {_said(one, low)} and {_said(two, low)}",
             place.span,
             fix="use two indices, or give both arrays the same dim",
         )
     return next(iter(found))
+
+
+def _said(run: tuple[Expr, Expr], low: Lowering) -> str:
+    first, size = run
+    return f"{first}..{sympy.expand(first + size - 1)}" if first != 0 else f"{size}{low.declared(size)}"
 
 
 def _unshadowed(name: str, node: tree.Node) -> Iterable[tree.Node]:
@@ -58,25 +90,28 @@ def _unshadowed(name: str, node: tree.Node) -> Iterable[tree.Node]:
             yield part
 
 
-def _sizes(name: str, node: tree.Expr, low: Lowering) -> Iterable[Expr]:
+def _runs(name: str, node: tree.Expr, low: Lowering) -> Iterable[tuple[Expr, Expr]]:
+    zero = sympy.Integer(0)
     if isinstance(node, tree.Index):
-        shape = shape_of(node.base, low)
-        for k, size in zip(node.indices, shape or (), strict=False):
-            if isinstance(k, tree.Name) and k.id == name:
-                yield size
+        shape = shape_of(node.base, low) or ()
+        firsts = low.firsts.get(node.base.id, ()) if isinstance(node.base, tree.Name) else ()
+        for k, size, first in zip_longest(node.indices, shape, firsts, fillvalue=zero):
+            if isinstance(k, tree.Name) and k.id == name and size != 0:
+                yield first, size
     named = isinstance(node, tree.Call) and any(isinstance(k, tree.Name) and k.id == name for k in node.args)
     if named and node.function in low.graphs:
-        yield low.graphs[node.function].nodes
+        yield zero, low.graphs[node.function].nodes
     if isinstance(node, tree.Compare):
         sides = [node.first, *(operand for _, operand in node.rest)]
         if any(isinstance(side, tree.Name) and side.id == name for side in sides):
             for side in sides:
-                size = _label_size(side, low)
+                size = label_size(side, low)
                 if size is not None:
-                    yield size
+                    yield zero, size
 
 
-def _label_size(node: tree.Expr, low: Lowering) -> Expr | None:
+def label_size(node: tree.Expr, low: Lowering) -> Expr | None:
+    """How many values the labels or lengths have that an expression names; None where it is no such thing."""
     base = node.base if isinstance(node, tree.Index) else node
     if isinstance(base, tree.Name) and low.shape_of(base.id, base.span) is not None:
         domain = low.named(base.id, base.span).domain
@@ -90,6 +125,8 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
         return ()
     if isinstance(node, tree.Name):
         return low.shape_of(node.id, node.span)
+    if isinstance(node, tree.Cases):
+        return max((s for value, _ in node.rows if (s := shape_of(value, low)) is not None), key=len, default=None)
     if isinstance(node, tree.Norm | tree.Bars | tree.Iverson):
         return ()
     if isinstance(node, tree.Negate):
@@ -112,6 +149,8 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
         return OTHER_SHAPES[node.function](inner) if inner is not None and len(inner) == 2 else None
     if isinstance(node, tree.Binary):
         return _joined(node.op, shape_of(node.left, low), shape_of(node.right, low))
+    if isinstance(node, tree.Call) and node.function in low.functions:
+        return _of_own(node, low)
     if (
         isinstance(node, tree.Call)
         and len(node.args) == 1
@@ -119,6 +158,23 @@ def shape_of(node: tree.Expr, low: Lowering) -> tuple[Expr, ...] | None:
     ):
         return shape_of(node.args[0], low)
     return None
+
+
+def _of_own(node: tree.Call, low: Lowering) -> tuple[Expr, ...] | None:
+    """The shape of a call of a function of one's own: of its line, with the arguments' shapes; or of the arrays it is
+    taken of entry by entry."""
+    f = low.functions[node.function]
+    shapes = {p.name.id: shape_of(a, low) for p, a in zip(f.params, node.args, strict=False)}
+    arrays = [shapes[p.name.id] for p in f.params if not p.shape and shapes.get(p.name.id)]
+    if arrays or f.name.id in low.called:
+        return max(arrays, key=len, default=None)
+    outside, low.local = low.local, {name: of_shape(shape or ()) for name, shape in shapes.items()}
+    low.called.append(f.name.id)
+    try:
+        return shape_of(f.value, low)
+    finally:
+        low.called.pop()
+        low.local = outside
 
 
 def _joined(op: str, a: tuple[Expr, ...] | None, b: tuple[Expr, ...] | None) -> tuple[Expr, ...] | None:

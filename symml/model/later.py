@@ -10,11 +10,9 @@ from symml.syntax import tree
 
 WORDS: dict[type, str] = {
     tree.Use: "a part taken from another page ('use')",
-    tree.Function: "a function of one's own ('define')",
     tree.Distributed: "a distribution of a name ('~')",
     tree.Infer: "inference ('infer with')",
     tree.Growth: "a tree",
-    tree.Cases: "a definition by cases",
     tree.SetBuilder: "a set of its own",
     tree.SetLiteral: "a set of its own",
     tree.Range: "a range here",
@@ -33,5 +31,5 @@ def refused(node: tree.Node) -> SpecError:
             node.span,
             fix="write = for a definition, or iterate x <- ...; a system declares state x",
         )
-    fix = "write it out where it is used" if isinstance(node, tree.Function | tree.Use) else ""
+    fix = "write it out where it is used" if isinstance(node, tree.Use) else ""
     return UnsupportedError(f"{WORDS.get(type(node), 'this')} is not supported yet", node.span, fix=fix)

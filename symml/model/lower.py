@@ -32,7 +32,7 @@ from symml.ir.program import (
     reindex,
 )
 from symml.ir.reducers import REDUCERS
-from symml.model import feasible, iteration, noise, recurrence
+from symml.model import feasible, iteration, left, noise, recurrence
 from symml.model.expressions import HANDLERS, test
 from symml.model.later import refused
 from symml.model.model import Graph, Model
@@ -77,6 +77,12 @@ class Lowering:
     parts: set[Index] = field(default_factory=set)
     noise: list[Tensor] = field(default_factory=list)
     lacking: bool = False  # may data lack entries?
+    lines: tuple[tree.Expr, ...] = ()  # what is asked for beside the definitions: they tell what indices run over
+    firsts: dict[str, tuple[Expr, ...]] = field(default_factory=dict)  # of definitions whose axes begin above 0
+    functions: Mapping[str, tree.Function] = field(default_factory=dict)
+    called: list[str] = field(default_factory=list)  # functions of the page that are being lowered
+    local: Mapping[str, Value] = field(default_factory=dict)  # the parameters of the last of them
+    peeking: bool = False  # are shapes looked up without lowering what has none yet?
 
     def __post_init__(self) -> None:
         self.names = Names((*self.dims, *self.tensors, *self.definitions))
@@ -86,6 +92,8 @@ class Lowering:
 
     def named(self, name: str, span: Span) -> Value:
         """What a name stands for outside index position."""
+        if name in self.local:
+            return self.local[name]
         if name in self.tensors:
             return of_tensor(self.tensors[name])
         if name in self.values:
@@ -127,6 +135,13 @@ class Lowering:
     def define(self, name: str, span: Span) -> Value:
         """Lower a definition where it is first used; a definition that needs itself is a cycle."""
         nodes = self.definitions[name]
+        inside, self.local = self.local, {}
+        try:
+            return self._defined(name, nodes, span)
+        finally:
+            self.local = inside
+
+    def _defined(self, name: str, nodes: tuple[tree.Define, ...], span: Span) -> Value:
         if name in self.pending:
             self.circle(self.pending[self.pending.index(name) :])
         if name in self.broken:
@@ -136,7 +151,7 @@ class Lowering:
             if self.groups[name] or recurrence.is_cut(nodes):
                 recurrence.define(self, self.groups[name], name)
             if name not in self.values:
-                self.values[name] = self._definition(nodes[0])
+                self.values[name] = self.definition(nodes[0])
         except SymmlError:
             self.broken.add(name)
             raise
@@ -154,31 +169,42 @@ class Lowering:
             fix="a recurrence is written with its index, x[0] = ... and x[t] = ... for t in 1..T-1",
         )
 
-    def _definition(self, node: tree.Define) -> Value:
+    def definition(self, node: tree.Define) -> Value:
+        """The value of a definition without cases, under its name."""
         if isinstance(node.value, tree.Call) and node.value.function == "draw":
             return noise.define(self, node)
         env: dict[str, Expr] = {}
-        for k in node.indices:
+        own: list[Index] = []
+        firsts: list[Expr] = []
+        for p, k in enumerate(node.indices):
             if k.id in env:
                 raise SpecError(f"index '{k.id}' stands twice on the left", k.span)
-            env[k.id] = Index(k.id, recurrence.index_size(self, k, node))
+            first, size = left.index_run(self, node, p)
+            own.append(Index(k.id, size))
+            firsts.append(first)
+            env[k.id] = own[-1] + first
+        self.parts.update(k for p, k in enumerate(own) if left.said(node, p) is not None)
         value = self.expression(node.value, env)
         rest = fresh_indices(value.shape, "pqrijklm" if env else "ijklmpqr")
-        loops = (*env.values(), *rest)
+        loops = (*own, *rest)
         body = canonical(value.at(rest))
         foreign = indices(body) - set(loops)
         assert not foreign, foreign
         tensor = Tensor(node.target.id, tuple(k.size for k in loops), "definition", value.domain, node.target.span)
         tensor = self._name(tensor, loops, body, node.span)
+        if any(first != 0 for first in firsts):
+            self.firsts[node.target.id] = tuple(firsts)
         return replace(of_tensor(tensor), row=value.row and not env)
 
     def shape_of(self, name: str, span: Span) -> tuple[Expr, ...] | None:
         """The shape of what a name stands for; None where it is no array, or is being lowered."""
+        if name in self.local:
+            return self.local[name].shape
         if name in self.tensors:
             return self.tensors[name].shape
         if name in self.values:
             return self.values[name].shape
-        if name in self.pending or any(name in self.groups.get(p, ()) for p in self.pending):
+        if self.peeking or name in self.pending or any(name in self.groups.get(p, ()) for p in self.pending):
             return None
         return self.named(name, span).shape if name in self.definitions or name in self.iterations else None
 
@@ -373,6 +399,8 @@ def lower(model: Model, broken: Iterable[str] = ()) -> Program:
         iterations=model.iterations,
         lacking=bool(model.masks or model.ragged),
         broken=set(broken),
+        lines=_lines(model),
+        functions=model.functions,
     )
     errors = [*lower_all(low, model.definitions), *iterate_all(low), *_unknown_parts(model), *_wrong_starts(model)]
     outputs: dict[str, Tensor] = {}
@@ -397,6 +425,11 @@ def lower(model: Model, broken: Iterable[str] = ()) -> Program:
     return Program((*model.inputs, *low.noise), tuple(low.statements), outputs, tuple(low.requires))
 
 
+def _lines(model: Model) -> tuple[tree.Expr, ...]:
+    asked = [part.value for part in (model.objective, model.predict, *model.reports) if part is not None]
+    return (*asked, *(side for c in model.constraints for side in (c.left, c.right) if side is not None))
+
+
 def _wrong_starts(model: Model) -> list[SymmlError]:
     """What stands behind `init` and is no number made of dims and hyper-parameters."""
     low = Lowering(model.dims, {h.tensor.name: h.tensor for h in model.hypers.values()}, {})
@@ -413,6 +446,9 @@ def _wrong_starts(model: Model) -> list[SymmlError]:
 
 
 def _checked(low: Lowering, key: str, node: tree.Expr, is_scalar: bool) -> Value:
+    if key == "predict" and (letters := left.free_letters(low, [node])):  # for each of their values
+        target = tree.Name(low.names.fresh("prediction"), span=node.span)
+        return low.definition(tree.Define(target, tuple(letters), node, span=node.span))
     value = low.expression(node, {})
     if is_scalar and value.rank:
         what = "the objective" if key == "loss" else "a report"

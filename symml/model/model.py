@@ -123,6 +123,7 @@ class Model:
     expected: tuple[tuple[int, str], ...]
     graphs: Mapping[str, Graph] = field(default_factory=dict)
     iterations: Mapping[str, tree.Iterate] = field(default_factory=dict)
+    functions: Mapping[str, tree.Function] = field(default_factory=dict)
     constraints: tuple[Constraint, ...] = ()
     regions: tuple[Region, ...] = ()
 

@@ -14,7 +14,7 @@ import sympy
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import canonical
 from symml.ir.program import Access, Domain, Index, Statement, Tensor
-from symml.model import recurrence
+from symml.model import left
 from symml.model.values import Value, of_tensor
 from symml.names import number
 from symml.syntax import tree
@@ -35,7 +35,7 @@ def define(low: Lowering, node: tree.Define) -> Value:
             node.value.span,
             fix=f"such as {node.target.id}[k] = draw(Normal(0, 1)) for k in K",
         )
-    sizes = {k.id: recurrence.index_size(low, k, node) for k in node.indices}
+    sizes = {k.id: left.index_size(low, node, p) for p, k in enumerate(node.indices)}
     env = {name: Index(name, size) for name, size in sizes.items()}
     mean, deviation = _moments(low, distribution, env)
     loops = tuple(env.values())

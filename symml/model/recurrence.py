@@ -20,7 +20,8 @@ from sympy import Expr
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import canonical
 from symml.ir.program import Access, Index, Node, Scan, Statement, Tensor, accesses, fresh_indices, outs, parts, reads
-from symml.model.infer import index_range, shape_of
+from symml.model import left
+from symml.model.infer import shape_of
 from symml.model.values import Value, of_tensor
 from symml.syntax import tree
 
@@ -39,28 +40,39 @@ class Case:
 
 
 def is_cut(nodes: tuple[tree.Define, ...]) -> bool:
-    """Does a definition have cases, or a range?"""
-    return len(nodes) > 1 or any(_cut_axes(node) for node in nodes)
+    """Does a definition have cases? A range of a single one is that of its axis."""
+    return len(nodes) > 1 or any(not isinstance(k, tree.Name) for k in nodes[0].indices)
 
 
-def _cut_axes(node: tree.Define) -> list[int]:
-    ranged = {name.id for b in node.ranges if isinstance(b.domain, tree.Range) for name in b.names}
-    return [p for p, k in enumerate(node.indices) if not isinstance(k, tree.Name) or k.id in ranged]
+def _cut_axes(nodes: tuple[tree.Define, ...]) -> list[int]:
+    """The axes on which cases differ: not those that all of them leave whole, or give the same range from 0."""
+    found = []
+    for p in range(min(len(node.indices) for node in nodes)):
+        ranges = [left.said(node, p) for node in nodes]
+        whole = all(isinstance(node.indices[p], tree.Name) for node in nodes) and all(
+            r == ranges[0] and (not isinstance(r, tree.Range) or r.low == tree.Number(0, span=r.span)) for r in ranges
+        )
+        if not whole:
+            found.append(p)
+    return found
 
 
 def cases(low: Lowering, nodes: tuple[tree.Define, ...]) -> tuple[int, Expr, list[Case]]:
     """The axis that is cut, its size, and the cases in the order of their elements, which cover it exactly once."""
     first = nodes[0]
-    axes = sorted({p for node in nodes for p in _cut_axes(node)})
-    whole = [node for node in nodes if not _cut_axes(node)]
-    if whole and len(nodes) > 1:
+    axes = _cut_axes(nodes)
+    if not axes and len(nodes) > 1:
         raise SpecError(
             f"'{first.target.id}' is defined a second time; the first is at line {nodes[0].span.line}",
             nodes[1].target.span,
             fix="choose another name, or say the range of each case: for t in 1..T-1",
         )
     if len(axes) > 1 or any(len(node.indices) != len(first.indices) for node in nodes):
-        raise UnsupportedError(f"the cases of '{first.target.id}' differ in more than one index", nodes[-1].span)
+        raise UnsupportedError(
+            f"the cases of '{first.target.id}' differ in more than one index, which is not supported yet",
+            nodes[-1].span,
+            fix="let the ranges of all indices but one be the same, and begin at 0",
+        )
     found = [_case(low, node, axes[0]) for node in nodes]
     ordered, at = [], sympy.Integer(0)
     while found:
@@ -89,17 +101,9 @@ def _case(low: Lowering, node: tree.Define, axis: int) -> Case:
             and isinstance(k, tree.Name)
             and any(n.id == k.id for n in binder.names)
         ):
-            return Case(node, bound(low, binder.domain.low), bound(low, binder.domain.high), k.id)
-    at = bound(low, k)
+            return Case(node, left.bound(low, binder.domain.low), left.bound(low, binder.domain.high), k.id)
+    at = left.bound(low, k)
     return Case(node, at, at)
-
-
-def bound(low: Lowering, node: tree.Expr) -> Expr:
-    """The end of a range: a whole number or a sum of dims."""
-    value = sympy.expand(low.expression(node, {}).scalar)
-    if not value.is_integer or value.atoms(Access):
-        raise SpecError("the end of a range is a whole number, a dim, or a sum of those", node.span)
-    return value
 
 
 # groups of definitions that need each other
@@ -138,6 +142,8 @@ def define(low: Lowering, group: frozenset[str], name: str) -> None:
     """Lower a definition by cases, with all that take part in its recurrence; their tensors are then known."""
     members = [n for n in low.definitions if n in group] or [name]
     recurrent = [n for n in members if is_cut(low.definitions[n]) and (len(low.definitions[n]) > 1 or not group)]
+    if recurrent and all(n in low.values for n in recurrent):
+        return  # a gate that is asked for behind its recurrence
     if not recurrent:
         low.circle(members)
     known = {n: cases(low, low.definitions[n]) for n in recurrent}
@@ -177,20 +183,10 @@ def _range(low: Lowering, nodes: list[tree.Define], p: int) -> Expr:
     problem = None
     for node in nodes:
         try:
-            return index_size(low, node.indices[p], node)
+            return left.index_size(low, node, p)
         except SpecError as error:
             problem = problem or error
     raise problem
-
-
-def index_size(low: Lowering, k: tree.Name, node: tree.Define) -> Expr:
-    """The size of a left-hand index: said by `for k in K`, else what its use tells."""
-    for binder in node.ranges:
-        if any(n.id == k.id for n in binder.names):
-            if isinstance(binder.domain, tree.Name) and binder.domain.id in low.dims:
-                return low.dims[binder.domain.id]
-            raise UnsupportedError("an index ranges over a dim or a..b here", binder.span)
-    return index_range(k, (node.value,), low)
 
 
 def emitted(low: Lowering, name: str, axis: int, case: Case, step: Index) -> list[Node]:

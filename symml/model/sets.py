@@ -18,8 +18,8 @@ from sympy import Expr
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import canonical
 from symml.ir.program import Access, Index, Statement, Tensor, fresh_indices, indices
-from symml.model.infer import index_range
-from symml.model.recurrence import bound
+from symml.model.infer import index_run
+from symml.model.left import bound
 from symml.model.values import Value, scalar
 from symml.syntax import tree
 from symml.syntax.words import nearest
@@ -58,8 +58,9 @@ def _range(
     low: Lowering, name: tree.Name, domain: tree.Expr | None, node: tree.Reduction
 ) -> tuple[Index, Expr, Expr | None]:
     if domain is None:
-        k = Index(name.id, index_range(name, tuple(x for x in (node.body, node.where) if x is not None), low))
-        return k, k, None
+        first, size = index_run(name, tuple(x for x in (node.body, node.where) if x is not None), low)
+        k = Index(name.id, size)
+        return k, k + first, None
     if isinstance(domain, tree.Name) and domain.id in low.dims:
         k = Index(name.id, low.dims[domain.id])
         return k, k, None

@@ -22,6 +22,7 @@ class Sheet:
     hypers: dict[str, Hyper] = field(default_factory=dict)
     definitions: dict[str, tuple[tree.Define, ...]] = field(default_factory=dict)
     graphs: dict[str, Graph] = field(default_factory=dict)
+    functions: dict[str, tree.Function] = field(default_factory=dict)
     iterations: dict[str, tree.Iterate] = field(default_factory=dict)
     reports: list[tree.Report] = field(default_factory=list)
     heads: list[tree.Head] = field(default_factory=list)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import sympy
 from sympy import Expr
 
 from symml.errors import SpecError
@@ -52,6 +53,11 @@ def scalar(body: Expr, domain: Domain | None = None) -> Value:
 def of_tensor(t: Tensor) -> Value:
     """A tensor as a value."""
     return Value(t.shape, lambda idx: Access(t, idx), domain=t.domain, place=t.span, tensor=t)
+
+
+def of_shape(shape: tuple[Expr, ...]) -> Value:
+    """A value of which nothing but the shape is known."""
+    return Value(shape, lambda idx: sympy.Dummy())
 
 
 def elementwise(function: Callable[..., Expr], *args: Value) -> Value:

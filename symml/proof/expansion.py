@@ -23,7 +23,7 @@ from symml.ir.functions import FUNCTIONS, KINKED, NO_SLOPE
 from symml.ir.ops import OPS
 from symml.ir.program import Dim, Iterate, Library, Program, Tensor
 from symml.proof.complex_step import BOUND, Proof, chosen_entries, least_scale, relative
-from symml.proof.samples import sample, sizes
+from symml.proof.samples import enlarged, lacking, sample, sizes
 
 DIGITS = 30
 MOST_ENTRIES = 6
@@ -56,11 +56,9 @@ def small_sizes(*programs: Program) -> dict[Dim, int]:
     turns = [2 + k % 2 for k in range(len(dims))]
     for numbers in itertools.chain([turns], itertools.islice(itertools.product((2, 3, 4), repeat=len(dims)), 5_000)):
         chosen = dict(zip(dims, numbers, strict=True))
-        if all(
-            e.xreplace({d: sympy.Integer(n) for d, n in chosen.items()}).is_nonnegative is not False for e in requires
-        ):
+        if lacking(chosen, requires) is None:
             return chosen
-    return dict(zip(dims, turns, strict=True))
+    return enlarged(dict(zip(dims, turns, strict=True)), requires, {})
 
 
 def can_expand(program: Program) -> bool:

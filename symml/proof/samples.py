@@ -34,6 +34,7 @@ WAYS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
 )
 TRIES_EACH = 5
 MOST_ORDERS = 5_000
+MOST_RAISED = 60  # steps from small sizes to those that a page's ranges ask for
 MOST_REGULAR = 24  # orders of sizes that are tried for the sake of inverses
 INVERTING = frozenset(("inv", "solve", "logdet", "logabsdet", "chol"))
 SINGULAR = 1e12  # condition number
@@ -60,16 +61,39 @@ def sizes(*programs: Program, fixed: Mapping[Dim, int] | None = None) -> dict[Di
     first, tried = None, 0
     for order in itertools.islice(itertools.permutations(free), MOST_ORDERS):
         chosen = {d: (fixed or {}).get(d) or size for d, size in zip(found, order, strict=True)}
-        if not all(
-            e.xreplace({d: sympy.Integer(n) for d, n in chosen.items()}).is_nonnegative is not False for e in requires
-        ):
+        if lacking(chosen, requires) is not None:
             continue
         first, tried = first or chosen, tried + 1
         if all(_is_regular(p, chosen) for p in inverting):
             return chosen
         if tried >= MOST_REGULAR:
             break
-    return first or chosen
+    return first or enlarged(dict(zip(found, free, strict=True)), requires, fixed or {})
+
+
+def lacking(chosen: Mapping[Dim, int], requires: Iterable[Expr]) -> tuple[Expr, int] | None:
+    """The first of the expressions that must be 0 or more, and are not; with its value."""
+    for e in requires:
+        value = e.xreplace({d: sympy.Integer(n) for d, n in chosen.items()})
+        if value.is_nonnegative is False:
+            return e, int(value)
+    return None
+
+
+def enlarged(chosen: dict[Dim, int], requires: Iterable[Expr], fixed: Mapping[Dim, int]) -> dict[Dim, int]:
+    """Sizes that are raised until a page's ranges fit in: x[t + 12] asks for more than small sizes have."""
+    requires, chosen = tuple(requires), {**chosen, **{d: n for d, n in fixed.items() if d in chosen}}
+    for _ in range(MOST_RAISED):
+        unmet = lacking(chosen, requires)
+        if unmet is None:
+            break
+        e, value = unmet
+        growing = sorted((d for d in e.atoms(Dim) if d not in fixed and e.diff(d).is_positive), key=lambda d: d.uid)
+        if not growing:
+            break
+        slope = e.diff(growing[0])
+        chosen[growing[0]] += -(value // int(slope)) if slope.is_Integer else 1
+    return chosen
 
 
 def _is_regular(program: Program, dims: Mapping[Dim, int]) -> bool:

@@ -60,8 +60,6 @@ def test_no_slips(text):
 # or a meaning by now
 LATER = [
     ('use "f.symml"', 1, "'use'"),
-    ("define f(x[d]) = ||x||^2", 8, "'define'"),
-    ("h[i] = cases\n  y[i]  if y[i] > 0\n  0  otherwise\nminimize over b  b h[0]", 8, "definition by cases"),
     ("z ~ Normal(0, 1)", 1, "'~'"),
     ("minimize over b  sample(b) b", 18, "'sample'"),
     ("infer with nuts(chains = 4)", 1, "'infer with'"),
