@@ -48,13 +48,15 @@ def _cut_axes(nodes: tuple[tree.Define, ...]) -> list[int]:
     """The axes on which cases differ: not those that all of them leave whole, or give the same range from 0."""
     found = []
     for p in range(min(len(node.indices) for node in nodes)):
-        ranges = [left.said(node, p) for node in nodes]
-        whole = all(isinstance(node.indices[p], tree.Name) for node in nodes) and all(
-            r == ranges[0] and (not isinstance(r, tree.Range) or r.low == tree.Number(0, span=r.span)) for r in ranges
-        )
-        if not whole:
+        ranges = [r for r in (left.said(node, p) for node in nodes) if isinstance(r, tree.Range)]
+        alike = not ranges or (len(ranges) == len(nodes) and all(r == ranges[0] for r in ranges) and _from_0(ranges[0]))
+        if not alike or not all(isinstance(node.indices[p], tree.Name) for node in nodes):
             found.append(p)
     return found
+
+
+def _from_0(r: tree.Range) -> bool:
+    return isinstance(r.low, tree.Number) and r.low.value == 0
 
 
 def cases(low: Lowering, nodes: tuple[tree.Define, ...]) -> tuple[int, Expr, list[Case]]:
