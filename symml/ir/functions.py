@@ -19,6 +19,9 @@ import numpy as np
 import sympy
 from sympy import Expr, Function, Integer
 
+from symml.ir import special
+from symml.ir.special import digamma, erf, lgamma, polygamma, trigamma
+
 
 class sigmoid(Function):
     """1/(1 + exp(-u)); its derivative is written without the cancelling 1 - sigmoid(u)."""
@@ -263,6 +266,41 @@ FUNCTIONS: Mapping[str, Row] = MappingProxyType(
         "cosh": Row(sympy.cosh, np.cosh, mpmath.cosh, r"\cosh", "cosh", ("convex", "none")),
         "tanh": Row(sympy.tanh, np.tanh, mpmath.tanh, r"\tanh", "tanh", ("unknown", "increasing")),
         "arctan": Row(sympy.atan, np.arctan, mpmath.atan, r"\arctan", "arctan", ("unknown", "increasing")),
+        "erf": Row(
+            erf, special.erf_values, mpmath.erf, r"\operatorname{erf}", "erf", ("unknown", "increasing"), sympy.erf
+        ),
+        "lgamma": Row(
+            lgamma,
+            special.lgamma_values,
+            lambda u: mpmath.re(mpmath.loggamma(u)),
+            r"\log\Gamma",
+            "lgamma",
+            elementary=lambda u: sympy.log(sympy.gamma(u) ** 2) / 2,
+        ),
+        "digamma": Row(
+            digamma,
+            lambda u: special.polygamma_values(0, u),
+            mpmath.digamma,
+            r"\psi",
+            "digamma",
+            elementary=sympy.digamma,
+        ),
+        "trigamma": Row(
+            trigamma,
+            lambda u: special.polygamma_values(1, u),
+            lambda u: mpmath.polygamma(1, u),
+            r"\psi_1",
+            "trigamma",
+            elementary=lambda u: sympy.polygamma(1, u),
+        ),
+        "polygamma": Row(
+            polygamma,
+            lambda k, u: special.polygamma_values(int(np.real(k)), u),
+            lambda k, u: mpmath.polygamma(int(k), u),
+            r"\operatorname{polygamma}",
+            "polygamma",
+            elementary=sympy.polygamma,
+        ),
         "sigmoid": Row(
             sigmoid,
             _sigmoid,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symml.model.lower import Lowering
 
 Env = Mapping[str, Index]
-INTERNAL = ("less", "less_equal", "equal", "select")
+INTERNAL = ("less", "less_equal", "equal", "select", "polygamma")
 OTHERWISE = {
     "eigh": "eigvals(A) and eigvecs(A), of a symmetric matrix",
     "eig": "eigvals(A) and eigvecs(A), of a symmetric matrix",
@@ -35,7 +35,7 @@ OTHERWISE = {
 OPERATIONS = ("inv", "det", "logdet", "logabsdet", "solve", "solve_each", "chol", "argsort", "eigvals", "eigvecs")
 OF_ANY_SHAPE = ("svdvals",)
 TALL = ("svdu", "svdv")
-LATER = ("lgamma", "digamma", "erf", "factorial", "binomial")
+LATER = ("factorial", "binomial")
 
 
 def _one(low: Lowering, node: tree.Call, env: Env) -> Value:

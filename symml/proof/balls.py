@@ -238,6 +238,7 @@ FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
         "cosh": _smooth(libmp.mpf_cosh, lambda size: max(size, 0) + 2),
         "tanh": _smooth(libmp.mpf_tanh, lambda size: 0),
         "arctan": _smooth(libmp.mpf_atan, lambda size: 0),
+        "erf": _smooth(libmp.mpf_erf, lambda size: 1),
         "sigmoid": _sigmoid,
         "softplus": lambda x: log(_one() + exp(x)),
         "relu": lambda x: _select(_LESS(Ball(libmp.fzero), x), x, Ball(libmp.fzero)),
@@ -253,6 +254,14 @@ FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
         "select": _select,
         "stop": lambda x: x,
     }
+)
+
+
+UNTOLD: Mapping[str, Callable[..., Ball]] = (
+    MappingProxyType(  # the gamma function: how errors of arguments grow is not told
+        dict.fromkeys(("lgamma", "digamma", "trigamma"), lambda x: Ball(libmp.fnan, UNKNOWN))
+        | {"polygamma": lambda k, x: Ball(libmp.fnan, UNKNOWN)}
+    )
 )
 
 
@@ -274,7 +283,7 @@ def _none(*_: object) -> Callable:
 
 BALLS = Arithmetic(
     number=_number,
-    function=lambda name: np.frompyfunc(FUNCTIONS[name], FUNCTIONS[name].__code__.co_argcount, 1),
+    function=lambda name: np.frompyfunc(f := FUNCTIONS.get(name) or UNTOLD[name], f.__code__.co_argcount, 1),
     reduce=_none,
     library=_none,
     dtype=object,

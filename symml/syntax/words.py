@@ -139,6 +139,7 @@ FUNCTIONS = (
     "erf",
     "lgamma",
     "digamma",
+    "trigamma",
 )
 STATEMENTS = (
     "model",

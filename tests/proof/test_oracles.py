@@ -46,7 +46,9 @@ def scalar(body: sympy.Expr, guard: sympy.Expr | None = None) -> Program:
 
 
 ONE_ARGUMENT = [
-    name for name, row in FUNCTIONS.items() if name not in ("max", "min", "less", "less_equal", "equal", "select")
+    name
+    for name, row in FUNCTIONS.items()
+    if name not in ("max", "min", "less", "less_equal", "equal", "select", "polygamma")
 ]
 
 

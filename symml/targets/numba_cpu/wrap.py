@@ -26,7 +26,7 @@ from symml.targets.numba_cpu.printer import INDENT, Printer, size
 
 HERE = Path(__file__).parent
 ALGORITHMS = HERE.parent.parent / "algorithms"
-PIECES = ("primitives.py", "linalg.py", "calls.py", "rows.py", "unowned.py")
+PIECES = ("primitives.py", "special.py", "linalg.py", "calls.py", "rows.py", "unowned.py")
 
 
 def module_source(plan: Plan, config: Config) -> tuple[str, dict]:

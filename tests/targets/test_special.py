@@ -1,0 +1,71 @@
+"""erf, lgamma and its derivatives: kernels and interpreter against mpmath, and a page that needs them."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+from symml.errors import SymmlErrors
+from symml.ir import special
+from symml.targets.numba_cpu import special as kernels
+from tests.check import analysis, check_derivative
+
+X = np.array([1e-3, 0.3, 0.9, 1.0001, 1.5, 1.7, 1.99, 2.4, 3.3, 11.0, 50.0, 1e4, -0.3, -2.7])
+TRUTH = {
+    "erf": mpmath.erf,
+    "lgamma": lambda u: mpmath.re(mpmath.loggamma(u)),
+    "digamma": mpmath.digamma,
+    "trigamma": lambda u: mpmath.polygamma(1, u),
+}
+VALUES = {
+    "erf": special.erf_values,
+    "lgamma": special.lgamma_values,
+    "digamma": lambda u: special.polygamma_values(0, u),
+    "trigamma": lambda u: special.polygamma_values(1, u),
+}
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_values(name):
+    truth = np.array([float(TRUTH[name](x)) for x in X])
+    kernel = getattr(kernels, f"{name}_f64")
+    for found in (VALUES[name](X), np.array([kernel(x) for x in X])):
+        assert np.max(np.abs(found / truth - 1)[X > 0]) < 2e-15
+        assert np.max(np.abs(found - truth)[X < 0]) < 2e-15 * np.max(np.abs(truth[X < 0]))
+    single = getattr(kernels, f"{name}_f32")
+    assert (
+        np.max(np.abs(np.array([single(np.float32(x)) for x in X[:10]]) / truth[:10] - 1)) < 5e-4
+    )  # x itself is rounded
+
+
+def test_higher_orders_and_ends():
+    for order in (2, 3, 4):
+        truth = np.array([float(mpmath.polygamma(order, x)) for x in X])
+        for found in (special.polygamma_values(order, X), np.array([kernels.polygamma_f64(order, x) for x in X])):
+            assert np.max(np.abs(found / truth - 1)) < 1e-14
+    assert special.lgamma_values(np.array([0.0, -3.0, np.inf])).tolist() == [np.inf] * 3
+    assert kernels.lgamma_f64(-3.0) == np.inf and np.isnan(kernels.digamma_f64(np.nan))
+
+
+@pytest.mark.parametrize("name", ["erf", "lgamma"])
+def test_the_complex_step(name):
+    """The imaginary part is the derivative: the oracle of the gradients."""
+    slope = {"erf": lambda u: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-(u**2)), "lgamma": mpmath.digamma}[name]
+    x = np.linspace(0.1, 5, 40)
+    truth = np.array([float(slope(u)) for u in x])
+    assert np.max(np.abs(VALUES[name](x + 1e-30j).imag / 1e-30 - truth)) < 1e-13
+
+
+def test_a_negative_binomial_regression():
+    check_derivative(
+        analysis(
+            "dims n, d\ndata X[n, d], y[n] > 0\nparam w[d], r > 0\nm = exp(X w)\n"
+            "minimize over w, r  -sum[i] (lgamma(y[i] + r) - lgamma(r) + r log(r/(r + m[i])) + erf(y[i] r) log(m[i]))"
+        )
+    )
+
+
+def test_a_name_that_is_no_function():
+    with pytest.raises(SymmlErrors, match="did you mean 'lgamma'"):
+        analysis("param a\nminimize over a  gamma(a)")
