@@ -13,6 +13,7 @@ from symml.derivations.convexity import certificate
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import Domain, direct_accesses, flat
 from symml.loops.plan import Plan
+from symml.model.declare import named_columns
 from symml.model.model import Data, Graph, Model
 from symml.targets.numba_cpu.wrap import size_entry
 from symml.training.solvers import EXACT
@@ -167,7 +168,7 @@ def _data(d: Data, model: Model) -> dict:
     facts = _domain(d.tensor.domain)
     columns = None
     if d.source is not None and d.source.columns is not None:
-        columns = [int(d.source.columns.low.value), int(d.source.columns.high.value)]
+        columns = named_columns(d.source.columns)
     return {
         "name": d.tensor.name,
         "dims": [int(s) if s.is_Integer else s.name for s in d.tensor.shape],

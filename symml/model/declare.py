@@ -53,10 +53,8 @@ def declare(sheet: Sheet, kind: str, item: tree.Declaration, source: tree.From |
             "only a hyper-parameter is chosen", item.choice.span, fix="hyper lam in {1e-2, 1e-1} chosen by ..."
         )
     if kind == "data":
-        if source is not None and source.columns is not None and not _numbered(source.columns):
-            raise UnsupportedError(
-                "columns by name are not supported yet", source.columns.span, fix="count them: columns 1..30"
-            )
+        if source is not None and source.columns is not None:
+            named_columns(source.columns)
         if item.value is not None or item.init is not None:
             raise SpecError("data have no value on the page", item.span, fix='name a file: from "..."')
         transform = next((f for f in item.flags if f in TRANSFORMS), "")
@@ -123,9 +121,23 @@ def _sparse(sheet: Sheet, item: tree.Declaration, d: Data) -> Data:
     return replace(d, role="sparse")
 
 
-def _numbered(columns: tree.Expr) -> bool:
-    ends = (columns.low, columns.high) if isinstance(columns, tree.Range) else ()
-    return bool(ends) and all(isinstance(e, tree.Number) and isinstance(e.value, int) for e in ends)
+def named_columns(columns: tree.Expr) -> list[int] | list[str] | dict[str, list[str]]:
+    """First and last of a range, as numbers from 1 or as titles; or the titles of a set."""
+    if isinstance(columns, tree.Range):
+        ends = (columns.low, columns.high)
+        if all(isinstance(e, tree.Number) and isinstance(e.value, int) for e in ends):
+            return [int(e.value) for e in ends]
+        if all(isinstance(e, tree.Text) for e in ends):
+            return [e.value for e in ends]
+    elif (
+        isinstance(columns, tree.SetLiteral) and columns.items and all(isinstance(e, tree.Text) for e in columns.items)
+    ):
+        return {"titles": [e.value for e in columns.items]}
+    raise SpecError(
+        "columns are a range of numbers or titles, or a set of titles",
+        columns.span,
+        fix='columns 1..30, columns "a".."b" or columns {"a", "b"}',
+    )
 
 
 def _hyper(sheet: Sheet, item: tree.Declaration, tensor: Tensor) -> None:

@@ -323,15 +323,34 @@ def _compare(low: Lowering, node: tree.Compare, env: Env) -> Value:
         "=": equal,
         "!=": lambda a, b: 1 - equal(a, b),
     }
-    left, parts = low.expression(node.first, env), []
+    first, parts = low.expression(node.first, env), []
+    said = node.first
     for op, operand in node.rest:
+        if op == "in":
+            parts.append(_member(low, said, first, operand, env))
+            continue
         if op not in table:
             raise UnsupportedError(f"a test with '{op}' is not supported yet", operand.span)
         right = low.expression(operand, env)
-        a, b = broadcast(left, right, operand.span, "the comparison")
+        a, b = broadcast(first, right, operand.span, "the comparison")
         parts.append(elementwise(table[op], a, b))
-        left = right
+        first, said = right, operand
     return elementwise(lambda *a: sympy.Mul(*a), *parts) if len(parts) > 1 else parts[0]
+
+
+def _member(low: Lowering, said: tree.Expr, value: Value, node: tree.Expr, env: Env) -> Value:
+    """`x in {1, 2}`, `x in 1..3`, `x in [0, 1)`, `i in S`: 1 where it holds."""
+    if isinstance(node, tree.Name) and (t := sets.subset(low, node)) is not None:
+        return scalar(Access(t, (_position(low, said, t.shape[0], node.id, env, left.ZERO),)))
+    if isinstance(node, tree.SetLiteral):
+        ones = [low.expression(item, env) for item in node.items]
+        return elementwise(lambda x, *items: 1 - sympy.Mul(*(1 - equal(x, i) for i in items)), value, *ones)
+    if isinstance(node, tree.Range | tree.Interval):
+        low_end, high_end = (low.expression(end, env) for end in (node.low, node.high))
+        closed = node.closed if isinstance(node, tree.Interval) else (True, True)
+        above, below = (less_equal if end else less for end in closed)
+        return elementwise(lambda x, a, b: above(a, x) * below(x, b), value, low_end, high_end)
+    raise SpecError("a test with 'in' wants {1, 2}, a..b, an interval or a subset", node.span)
 
 
 def _reduction(low: Lowering, node: tree.Reduction, env: Env) -> Value:

@@ -111,10 +111,13 @@ def _runs(name: str, node: tree.Expr, low: Lowering) -> Iterable[tuple[Expr, Exp
 
 
 def label_size(node: tree.Expr, low: Lowering) -> Expr | None:
-    """How many values the labels or lengths have that an expression names; None where it is no such thing."""
+    """How many values the labels, lengths or members have that an expression names; None where it is no such thing."""
     base = node.base if isinstance(node, tree.Index) else node
     if isinstance(base, tree.Name) and low.shape_of(base.id, base.span) is not None:
-        domain = low.named(base.id, base.span).domain
+        value = low.named(base.id, base.span)
+        domain = value.domain
+        if domain.kind == "subset" and base is node:
+            return value.shape[0]
         return domain.size if domain.kind in ("label", "length") else None
     return None
 

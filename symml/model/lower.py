@@ -32,7 +32,7 @@ from symml.ir.program import (
     reindex,
 )
 from symml.ir.reducers import REDUCERS
-from symml.model import feasible, iteration, left, noise, recurrence
+from symml.model import feasible, iteration, left, noise, recurrence, sets
 from symml.model.expressions import HANDLERS, test
 from symml.model.later import refused
 from symml.model.model import Graph, Model
@@ -173,6 +173,8 @@ class Lowering:
         """The value of a definition without cases, under its name."""
         if isinstance(node.value, tree.Call) and node.value.function == "draw":
             return noise.define(self, node)
+        if isinstance(node.value, tree.SetBuilder):
+            return sets.define(self, node)
         env: dict[str, Expr] = {}
         own: list[Index] = []
         firsts: list[Expr] = []

@@ -17,10 +17,10 @@ from sympy import Expr
 
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.functions import canonical
-from symml.ir.program import Access, Index, Statement, Tensor, fresh_indices, indices
+from symml.ir.program import Access, Domain, Index, Statement, Tensor, fresh_indices, indices
 from symml.model.infer import index_run
 from symml.model.left import bound
-from symml.model.values import Value, scalar
+from symml.model.values import Value, of_tensor, scalar
 from symml.syntax import tree
 from symml.syntax.words import nearest
 
@@ -93,9 +93,31 @@ def _range(
 
 
 def subset(low: Lowering, name: tree.Name) -> Tensor | None:
-    """The 0/1 tensor of a declared subset."""
+    """The 0/1 tensor of a subset that is declared, or defined by a test."""
+    nodes = low.definitions.get(name.id, ())
+    if len(nodes) == 1 and isinstance(nodes[0].value, tree.SetBuilder):
+        return low.named(name.id, name.span).tensor
     t = low.tensors.get(name.id)
     return t if t is not None and t.domain.kind == "subset" else None
+
+
+def define(low: Lowering, node: tree.Define) -> Value:
+    """`S = {i in n where y[i] > 0}` as a tensor of 0 and 1."""
+    names = [name for b in node.value.binders for name in b.names]
+    if node.indices or len(names) != 1 or node.value.where is None:
+        raise SpecError(
+            "a set has one index and a test", node.value.span, fix=f"{node.target.id} = {{i in n where y[i] > 0}}"
+        )
+    (name,) = names
+    over = tree.Reduction("count", node.value.binders, node.value.where, None, span=node.value.span)
+    r = ranges(low, over, {})
+    (k,) = r.over
+    if r.env[name.id] != k:
+        raise UnsupportedError("a set begins at the first element of its dim", node.value.span, fix="test its index")
+    guards = [g for g in (r.guard, low.test(node.value.where, r.env).scalar) if g is not None]
+    out = Tensor(node.target.id, (k.size,), "definition", Domain("subset", values=(0.0, 1.0)), node.target.span)
+    low.statements.append(Statement(out, (k,), "=", "none", (k,), canonical(sympy.Mul(*guards)), span=node.span))
+    return of_tensor(out)
 
 
 def size(low: Lowering, node: tree.Bars, env: Env) -> Value | None:

@@ -266,10 +266,7 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
         chosen = bound.columns[name]
         _refuse_absent(name, f"'{table.path.name}'", chosen, columns)
     elif decl["columns"]:
-        first, last = decl["columns"]
-        chosen = list(columns)[first - 1 : last]
-        if last > len(columns) or first < 1:
-            raise DataError(f"columns {first}..{last} of '{table.path.name}', which has {len(columns)}")
+        chosen = _said(decl["columns"], name, table)
     else:
         taken = {d["label"] or d["name"] for d in decls if d["source"] == decl["source"] and len(d["dims"]) == 1}
         chosen = [c for c, v in columns.items() if c not in taken and v.dtype.kind != "U"]
@@ -280,6 +277,23 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
         )
     bound.columns[name] = chosen
     return np.column_stack([columns[c] for c in chosen])
+
+
+def _said(columns: list | dict, name: str, table: Table) -> list[str]:
+    """The titles that a page's `columns` name: a range of numbers or of titles, or the titles themselves."""
+    titles = list(table.columns)
+    wanted = columns["titles"] if isinstance(columns, dict) else [c for c in columns if isinstance(c, str)]
+    absent = [c for c in wanted if c not in titles]
+    if absent:
+        raise DataError(f"'{table.path.name}' has no column '{absent[0]}'", fix=f"it has {', '.join(titles[:12])}")
+    if isinstance(columns, dict):
+        return wanted
+    first, last = (titles.index(c) + 1 if isinstance(c, str) else c for c in columns)
+    if not 1 <= first <= last <= len(titles):
+        raise DataError(
+            f"columns {columns[0]}..{columns[1]} of '{table.path.name}', which has {', '.join(titles[:12])}"
+        )
+    return titles[first - 1 : last]
 
 
 def _refuse_shared(decl: Mapping, decls: list) -> None:

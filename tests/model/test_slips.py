@@ -64,9 +64,6 @@ LATER = [
     ("minimize over b  sample(b) b", 18, "'sample'"),
     ("infer with nuts(chains = 4)", 1, "'infer with'"),
     ("tree over X depth 8\n  p[c] = count(y = c) / count", 1, "a tree"),
-    ('data Z[n, d] from "a.csv" columns "a".."b"', 35, "columns by name"),
-    ("S = {i in n where y[i] > 0}\nminimize over b  b sum[i in n] [i in S]", 5, "a set of its own"),
-    ("minimize over b  b count[i where y[i] in {1, 2}]", 42, "'in'"),
     ("train with sgd until b < 2", 22, "stopping rule"),
 ]
 
