@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,7 +34,7 @@ def objective_lines(a: Analysis, way: Way, what: str, written: Both | None = Non
     yield from _definitions(a.raw, lost.union(*scans), definitions)
     stable = as_written(way.forward, loss, way.kept, sample)
     rules = (*_lowered_by(a), *(rule for _, rule in stabilise_way(a.raw)[1]))
-    if _bare(stable) != _bare(written) and "+=" not in stable[1]:
+    if _bare(stable) != _bare(written) and "+=" not in stable[1] and (rules or _names_parts(way, stable, written)):
         rule = [identity(r) for r in dict.fromkeys(rules)] or [plain("with names for its parts")]
         yield Line(way.symbol, "=", stable, several(rule), _equal(a, a.raw, way.forward))
 
@@ -56,6 +57,13 @@ def _lowered_by(a: Analysis) -> tuple[str, ...]:
 def _bare(both: Both) -> str:
     """The text of a formula without what only sets it."""
     return both[1].replace(" ", "").replace("_F", "")
+
+
+def _names_parts(way: Way, stable: Both, written: Both) -> bool:
+    """Does a form say by name what the other one writes out, and nothing by names that no line explains?"""
+    new = set(re.findall(r"[^\W\d_][\w₀-₉]*", stable[1])) - set(re.findall(r"[^\W\d_][\w₀-₉]*", written[1]))
+    given, made = ({name_of(t)[1] for t in found} for found in (way.kept, way.forward.tensors()))
+    return bool(new & given) and not new & made - given
 
 
 def _equal(a: Analysis, one: Program, other: Program) -> Proof:

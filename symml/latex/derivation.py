@@ -14,7 +14,7 @@ import sympy
 from symml.ir.program import Dim, Program, Tensor, read_once
 from symml.latex import index_form
 from symml.latex.compared import BOUND, Sample, differs, draws
-from symml.latex.definitions import definitions, read_by
+from symml.latex.definitions import definitions, read_by, with_sums
 from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import shared
@@ -91,9 +91,12 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
     where = [_line(tensor_name(u, LATEX), tensor_name(u, TEXT), tree) for u, tree in lines.items()]
     nodes = sum(map(count, (main, *lines.values())))
     stepped = _step_by_step(program, recogniser.opaque, [main, *lines.values()])
-    where += definitions(program, stepped, sample, kept) if stepped else []
+    stepped_lines = definitions(program, stepped, sample, kept) if stepped else []
+    both = (write(main, LATEX), write(main, TEXT))
+    both, stepped_lines = with_sums(both, where, stepped_lines, [u for u in stepped if not u.shape])
+    where += stepped_lines
     where += _one_hots([main, *lines.values()])
-    return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", nodes, error, stepped)
+    return Formula(t.name, *both, tuple(where), "matrix", nodes, error, stepped)
 
 
 def _in_full(node: Node, t: Tensor) -> Node:

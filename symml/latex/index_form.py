@@ -40,6 +40,15 @@ from symml.latex.printing import LATEX, TEXT, Style, tensor_name
 
 Inside = Mapping[Tensor, Statement]  # what is written where it is read
 NOTHING: Inside = MappingProxyType({})
+BY_ELEMENT = {  # operations by their elements: left and right side, each as LaTeX and text
+    "gaps": (
+        (r"\left[{0}\right]_{{i j}}", "{0}[i, j]"),
+        (
+            r"\frac{{1}}{{\left[{1}\right]_{{j}} - \left[{1}\right]_{{i}}}} \quad \left(0 \text{{ where they are equal}}\right)",
+            "1/({1}[j] − {1}[i])   (0 where they are equal)",
+        ),
+    )
+}
 LAST = 5  # the place of a sum among factors
 
 
@@ -221,6 +230,9 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
             found.append((tensor_name(t, style), "=", tensor_name(new, style) + _steps(around, style)))
     places = _places(program, t)
     for s, around in places:
+        if isinstance(s, Library) and s.op in BY_ELEMENT:
+            found.append((*_by_element(s, t, style),))
+            continue
         if isinstance(s, Library):
             found.append((tensor_name(t, style), "=", contribution(s, style)))
             continue
@@ -235,6 +247,14 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
         mode = "=" if _apart((s, around), [p for p in places if p[0] is not s]) else s.mode
         found.append((left, mode, contribution(s, style, around, inside) + _steps(around, style)))
     return found
+
+
+def _by_element(s: Library, t: Tensor, style: Style) -> tuple[str, str, str]:
+    """An operation that is easier to read by its elements."""
+    names_ = [tensor_name(u, style) for u in (t, *s.args)]
+    k = 0 if style is LATEX else 1
+    left, right = BY_ELEMENT[s.op]
+    return left[k].format(*names_), "=", right[k].format(*names_)
 
 
 def _apart(place: tuple[Statement, Scan | Iterate | None], others: list[tuple[Statement, object]]) -> bool:

@@ -35,6 +35,7 @@ from symml.rewrite.cost import is_cheap
 from symml.rewrite.cse import eliminate_common
 from symml.rewrite.dead import eliminate_dead
 from symml.rewrite.diagonal import unify_diagonals
+from symml.rewrite.orthonormal import orthonormal
 from symml.rewrite.stable import stable_body
 
 BODY_OPERATIONS = 60
@@ -45,7 +46,7 @@ MOST_ROUNDS = 200
 def simplify(program: Program) -> Program:
     """All passes until nothing changes."""
     for _ in range(MOST_ROUNDS):
-        tidy = eliminate_dead(factor(merge(unify_diagonals(inline(program)))))
+        tidy = eliminate_dead(factor(merge(unify_diagonals(orthonormal(inline(program))))))
         new = eliminate_dead(eliminate_common(tidy))
         if new is program:
             return program

@@ -129,3 +129,10 @@ def test_recurrences_of_second_order_are_short():
     texts = [text for row in of_page("hmm", "order", "2", "a") for _, text in row["where"]]
     assert "P = softmax(A)" in texts and len(texts) <= 13
     assert "α[t + 1, k] = Q[k, obs[t + 1]] sum[j] P[j, k] α[t, j]   for t = 0..T − 2" in texts
+
+
+@pytest.mark.parametrize("text", ["sum(eigvals(X))", "sum(eigvals(X)), X symmetric"])
+def test_the_sum_of_eigenvalues_has_no_second_derivative(text):
+    """V V' = I stands in the program, not in rounding errors."""
+    assert told(text, "gradient", "", "X") == ["I"]
+    assert told(text, "order", "2", "X") == ["∂²/∂X[j, k]∂X[l, m] = 0"]

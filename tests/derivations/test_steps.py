@@ -158,3 +158,9 @@ def test_rules_are_named():
     rules = " ".join(line.rule[1] for line in steps.lines(a, ("x",)))
     for word in ("log det", "power rule", "X = A⁻¹B"):
         assert word in rules, rules
+
+
+def test_the_lagrangian_is_written_once_and_in_full():
+    """A sum without matrix form stands in its place; what is only another order of terms is no line."""
+    text = [row["text"] for row in example("max_entropy") if row["left"] == "L"]
+    assert text == ["−log(p)ᵀp + μᵀp − ν₁(1ᵀp − 1) − ν₂(sum[i] p[i] (i + 1) − m)"]
