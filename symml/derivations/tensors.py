@@ -27,13 +27,15 @@ from symml.latex.terms import Both, Line, lines
 from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import eliminate_dead, prune
-from symml.rewrite.for_print import for_print
+from symml.rewrite.folded import folded
+from symml.rewrite.for_print import for_print, without_copies
 from symml.rewrite.softmax import named_softmax
 from symml.rewrite.written_out import TooLongError, written_out
 
 DRAWS = 2
 ADDS = r"\mathrel{+}="
 FEW_TERMS, FEW_OPERATIONS = 8, 120
+MOST_PATTERNS = 16  # terms without sums: the patterns of four equal indices are 15
 Where = tuple[Both, ...]
 
 
@@ -51,6 +53,7 @@ class Shown:
 def shown(program: Program, key: str, names: Naming, left: Left, form: str = "matrix") -> Shown:
     """An output as lines; form: matrix or index. What `names` knows may stand by its name."""
     program, soft = named_softmax(_uncopied(prune(program, key), key))
+    program = without_copies(program, names.known)
     t = program.outputs[key]
     named = names.known | {u for u in soft if u in names.known or u.kind == "temp"}
     found = _in_terms(program, t, named)
@@ -75,7 +78,8 @@ def _uncopied(program: Program, key: str) -> Program:
     t = program.outputs[key]
     places = [s for s in flat(program.statements) if s.out is t]
     body = places[0].body if len(places) == 1 and places[0].is_map else None
-    if not isinstance(body, Access) or body.idx != places[0].lhs or body.tensor in program.inputs:
+    stated = {s.out for s in flat(program.statements)}  # without inputs and operations on whole matrices
+    if not isinstance(body, Access) or body.idx != places[0].lhs or body.tensor not in stated:
         return program
     return _uncopied(eliminate_dead(replace(program, outputs={**program.outputs, key: body.tensor})), key)
 
@@ -103,15 +107,19 @@ def _in_terms(program: Program, t: Tensor, named: frozenset[Tensor]) -> tuple[Pr
             continue
         if (
             few
-            and (len(terms) > FEW_TERMS or sum(sympy.count_ops(s.body) for s in terms) > FEW_OPERATIONS)
+            and (
+                len(terms) > (FEW_TERMS if any(s.reduced for s in terms) else MOST_PATTERNS)
+                or sum(sympy.count_ops(s.body) for s in terms) > FEW_OPERATIONS
+            )
             and read_often
         ):
             continue
         if not terms:
             continue
+        terms, numbers = folded(program, terms)
         first = replace(terms[0], mode="=") if terms[0].covers else terms[0]
         rest = [n for n in program.statements if t not in outs(n)]
-        small = eliminate_dead(replace(program, statements=(*rest, first, *terms[1:])))
+        small = eliminate_dead(replace(program, statements=(*rest, *numbers, first, *terms[1:])))
         error = _difference(program, small, t)
         if error <= BOUND:
             return small, error

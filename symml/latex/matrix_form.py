@@ -16,7 +16,7 @@ import sympy
 from sympy import Expr, exp
 
 from symml.ir.expand import expand_products
-from symml.ir.functions import BY_CLASS, equal
+from symml.ir.functions import BY_CLASS, equal, less, less_equal
 from symml.ir.program import (
     Access,
     Index,
@@ -31,6 +31,7 @@ from symml.ir.program import (
     outs,
     substitute,
 )
+from symml.latex.comparisons import tidy
 from symml.latex.expand import is_zero
 from symml.latex.shorten import (
     SCALAR,
@@ -154,6 +155,8 @@ class Recogniser:
             if s.reduce not in ("none", "sum"):
                 raise NoForm(s.out.name)
             s = replace(s, body=s.body * s.guard, guard=None)
+        if s.body.has(less, less_equal):
+            s = s.with_body(tidy(s.body))
         if any(not isinstance(k, Index) for k in s.lhs):
             return self._scatter(s)
         if len(set(s.lhs)) < len(s.lhs):

@@ -460,6 +460,8 @@ def _total(rest: Node) -> Node:
         if rest.shape[1] == ONE:
             return product((transpose(left), right))
         return Inner(SCALAR, left, right)
+    if isinstance(rest, Hadamard) and rest.shape[1] == ONE and all(f.shape == rest.shape for f in rest.factors):
+        return product((transpose(hadamard(rest.factors[:-1])), rest.factors[-1]))
     if rest.shape[1] == ONE:
         return ones_times(rest)
     return Product(SCALAR, (_row_of_ones(rest.shape[0]), *_flat_factors(rest), Ones((rest.shape[1], ONE))))

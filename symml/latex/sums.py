@@ -27,7 +27,21 @@ from symml.latex.shorten import (
     split,
     transpose,
 )
-from symml.latex.tree import ONE, Add, Hadamard, Node, Power, Product, Quotient, Scale, Shape, Transpose, count
+from symml.latex.tree import (
+    ONE,
+    Add,
+    Hadamard,
+    Node,
+    Ones,
+    Power,
+    Product,
+    Quotient,
+    Rowwise,
+    Scale,
+    Shape,
+    Transpose,
+    count,
+)
 
 Common = tuple[str, object]  # how a factor is shared, and which
 MOST_OPENED = 8  # terms of products of sums that are written out, to see whether they meet
@@ -42,6 +56,9 @@ def add(terms: Iterable[Node], shape: Shape) -> Node:
     met = _collected(opened) if len(terms) < len(opened) <= MOST_OPENED else terms
     if met is not terms and (len(met) < len(opened) or _length(opened) < _length(terms)):
         found = min(found, _sum(met, shape), key=count)
+    weighed = _collected([x for t in terms for x in _weighed(t)])
+    if len(weighed) < sum(len(_weighed(t)) for t in terms):
+        found = min(found, _sum(weighed, shape), key=count)
     over = _over_one(terms, shape)
     return found if over is None else min(found, over, key=count)
 
@@ -62,6 +79,37 @@ def _over_one(terms: Sequence[Node], shape: Shape) -> Node | None:
     if len(met) == len(above):
         return None
     return hadamard((_sum(met, shape), power(under, NEGATIVE)))
+
+
+def _weighed(term: Node) -> Sequence[Node]:
+    """1'(v + c) as 1'v and n c, and softmax(u)'(v + c) as softmax(u)'v and c."""
+    p = pieces(term)
+    for node, k in p.scalars.items():
+        if k != 1 or not isinstance(node, Product) or len(node.factors) != 2:
+            continue
+        left, right = node.factors
+        weights, inner = (_upright(left), right) if isinstance(right, Add) else (right, _upright(left))
+        if not isinstance(inner, Add):
+            continue
+        numbers = [t for t in inner.terms if t.shape == SCALAR]
+        whole = _weight(weights)
+        if whole is None or not numbers or len(numbers) == len(inner.terms):
+            continue
+        del p.scalars[node]
+        others = [product((transpose(weights), t)) for t in inner.terms if t.shape != SCALAR]
+        found = [*others, *(scale(whole, t) for t in numbers)]
+        front = p.node() if (p.body, p.coefficient, p.scalars) != (None, ONE, {}) else None
+        return [t if front is None else hadamard((front, t)) for t in found]
+    return [term]
+
+
+def _weight(node: Node) -> Expr | None:
+    """The sum of the entries of a vector, where that is known."""
+    if isinstance(node, Ones):
+        return node.shape[0]
+    if isinstance(node, Rowwise) and node.function == "softmax" and node.shape[1] == ONE:
+        return ONE
+    return None
 
 
 def _upright(node: Node) -> Node:
@@ -208,8 +256,8 @@ def _factors(term: Node) -> Iterable[Common]:
         if symbol != 1:
             yield "symbol", symbol
     if isinstance(p.body, Product):
-        yield "left", p.body.factors[0]
-        yield "right", p.body.factors[-1]
+        yield "left", _signed(p.body.factors[0])[0]
+        yield "right", _signed(p.body.factors[-1])[0]
     elif p.body is not None and not is_identity(p.body):  # without it, it would be there again
         yield "left", p.body
         yield "right", p.body
@@ -218,6 +266,17 @@ def _factors(term: Node) -> Iterable[Common]:
         yield from (("entry", f) for f in body.factors)
     elif body is not None and body.shape != SCALAR:
         yield "entry", body
+
+
+def _signed(side: Node) -> tuple[Node, int]:
+    """A factor a - b or its negative b - a, whichever stands for both, and its sign."""
+    arg = _upright(side)
+    if not isinstance(arg, Add) or not any(negative(t) for t in arg.terms):
+        return side, 1
+    other = Add(arg.shape, ordered(scale(NEGATIVE, t) for t in arg.terms))
+    if str(other) >= str(arg):
+        return side, 1
+    return (Transpose(side.shape, other) if arg is not side else other), -1
 
 
 def _outside(common: Common, group: list[Node], shape: Shape) -> Node:
@@ -254,6 +313,7 @@ def _side_outside(last: bool) -> Callable[[Node, list[Node], Shape], Node]:
 def _without_side(p: Pieces, last: bool) -> Node:
     """A term without its first or last matrix; the identity where nothing is left."""
     if isinstance(p.body, Product):
+        p.coefficient *= _signed(p.body.factors[-1 if last else 0])[1]
         p.body = product(p.body.factors[:-1] if last else p.body.factors[1:])
     else:
         p.body = identity(p.body.shape[0] if last else p.body.shape[1])

@@ -70,7 +70,7 @@ def _right(s: Statement, printer: _Latex | _Text, style: Style) -> str:
         over = ", ".join(printer.doprint(k) for k in s.reduced)
         parts.append(rf"\sum_{{{over}}}" if style is LATEX else f"sum[{over}]")
     over, under = _fraction(inner)
-    parts.append(_product(over, printer, style) if over or not under else "1")
+    parts.append(_product(over, printer, style, bool(parts)) if over or not under else "1")
     if under:
         below = _product(under, printer, style)
         several = len(under) > 1 or under[0].is_Add
@@ -103,10 +103,12 @@ def _coefficient(e: Expr, printer: _Latex | _Text, style: Style) -> str:
     return style.fraction(top, bottom if style is LATEX or not several else f"({bottom})")
 
 
-def _product(factors: Sequence[Expr], printer: _Latex | _Text, style: Style) -> str:
-    """Names first, then functions, then sums in brackets."""
+def _product(factors: Sequence[Expr], printer: _Latex | _Text, style: Style, behind: bool = False) -> str:
+    """Names first, then functions, then sums in brackets; behind: something stands in front."""
     found = sorted((f.is_Add, not _is_entry(f), printer.doprint(f)) for f in factors)
-    return " ".join(text.join(style.brackets) if added and len(found) > 1 else text for added, _, text in found)
+    return " ".join(
+        text.join(style.brackets) if added and (behind or len(found) > 1) else text for added, _, text in found
+    )
 
 
 def _is_entry(f: Expr) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import sympy
 
+from symml.ir.functions import equal
 from symml.ir.program import Access, Index, Program, Statement, Tensor, direct_accesses, flat, reindex, substitute
 
 
@@ -19,6 +20,7 @@ def unify_diagonals(program: Program) -> Program:
         if not isinstance(s, Statement):
             new.append(s)
             continue
+        s = _without_deltas(s)
         for a in direct_accesses(s.body):
             if a.tensor in diagonals:
                 s = _unified(s, a, diagonals[a.tensor])
@@ -33,6 +35,20 @@ def unify_diagonals(program: Program) -> Program:
             diagonals[s.out] = s
         new.append(s)
     return program.with_statements(new)
+
+
+def _without_deltas(s: Statement) -> Statement:
+    """sum[j] [i = j] f(i, j) is f(i, i), where the sum is over all of an axis that i runs over too."""
+    for f in sympy.Mul.make_args(s.body):
+        if not isinstance(f, equal) or s.reduce != "sum" or s.guard is not None:
+            continue
+        for gone, kept in (f.args, f.args[::-1]):
+            if isinstance(gone, Index) and gone in s.reduced and isinstance(kept, Index) and kept.size == gone.size:
+                rest = substitute(sympy.Mul(*(x for x in sympy.Mul.make_args(s.body) if x is not f)), {gone: kept})
+                rest = rest.xreplace({e: sympy.Integer(1) for e in rest.atoms(equal) if e.args[0] == e.args[1]})
+                made = replace(s, body=rest, loops=tuple(k for k in s.loops if k is not gone))
+                return _without_deltas(replace(made, reduce="sum" if made.reduced else "none"))
+    return s
 
 
 def _unified(s: Statement, a: Access, diagonal: Statement) -> Statement:

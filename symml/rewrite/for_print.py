@@ -49,6 +49,29 @@ def for_print(program: Program, keep: Collection[Tensor]) -> Program:
     return program
 
 
+def without_copies(program: Program, keep: Collection[Tensor]) -> Program:
+    """The program that reads entries of tensors where it read plain copies of them, spread along other axes or not."""
+    program = _assigned(program)
+    often = Counter(s.out for s in flat(program.statements))
+    fixed = {*program.outputs.values(), *keep, *(t for n in program.statements for t in whole(n))}
+    copies: dict[Tensor, Statement] = {}
+
+    def changed(s: Statement) -> Statement:
+        table = {
+            a: substitute(copies[a.tensor].body, dict(zip(copies[a.tensor].lhs, a.idx, strict=True)))
+            for a in direct_accesses(s.body)
+            if a.tensor in copies
+        }
+        s = s.with_body(canonical(s.body.xreplace(table))) if table else s
+        plain = isinstance(s.body, Access) and set(s.body.idx) <= set(s.lhs)
+        if s.is_map and plain and often[s.out] == 1 and s.out not in fixed:
+            copies[s.out] = s
+        return s
+
+    new = program.mapped(changed)
+    return eliminate_dead(new) if copies else program
+
+
 def _assigned(program: Program) -> Program:
     """`+=` of a tensor with one covering statement as `=`."""
     often = Counter(s.out for s in flat(program.statements))

@@ -46,7 +46,7 @@ def written_out(program: Program, t: Tensor, keep: Callable[[Tensor], bool]) -> 
             todo += parts
         if len(done) + len(todo) > MOST_TERMS or sympy.count_ops(s.body) > MOST_OPERATIONS:
             raise TooLongError(t.name)
-    return tuple(_together(done))
+    return tuple(together(done))
 
 
 def _definitions(program: Program) -> Definitions:
@@ -139,14 +139,14 @@ def _counted(s: Statement) -> Statement:
 # terms that are alike
 
 
-def _together(terms: Iterable[Statement]) -> list[Statement]:
+def together(terms: Iterable[Statement]) -> list[Statement]:
     """Terms that differ in the names of their indices and a number only, added up; the longest left sides first."""
     found: list[Statement] = []
     for s in terms:
         for k, other in enumerate(found):
             body = _alike(s, other)
             if body is not None:
-                found[k] = replace(other, body=_mirrored(other.body) + body)
+                found[k] = replace(other, body=mirrored(other.body) + body)
                 break
         else:
             found.append(s)
@@ -164,17 +164,17 @@ def _alike(s: Statement, other: Statement) -> Expr | None:
         table[a] = b
     if len(set(table.values())) != len(table) or len(s.reduced) > MOST_PERMUTED:
         return None
-    wanted = _mirrored(other.body).as_coeff_Mul()[1]
+    wanted = mirrored(other.body).as_coeff_Mul()[1]
     for order in permutations(other.reduced):
         if any(a.size != b.size for a, b in zip(s.reduced, order, strict=True)):
             continue
-        body = _mirrored(substitute(s.body, {**table, **dict(zip(s.reduced, order, strict=True))}))
+        body = mirrored(substitute(s.body, {**table, **dict(zip(s.reduced, order, strict=True))}))
         if body.as_coeff_Mul()[1] == wanted:
             return body
     return None
 
 
-def _mirrored(e: Expr) -> Expr:
+def mirrored(e: Expr) -> Expr:
     """Entries of symmetric tensors with their indices in one order."""
     table = {}
     for a in e.atoms(Access):

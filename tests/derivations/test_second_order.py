@@ -126,8 +126,9 @@ def test_a_name_has_one_meaning_on_a_page(name):
 
 def test_recurrences_of_second_order_are_short():
     """The hidden Markov model by what starts it: the forward and the backward recurrence and the derivatives of both."""
-    texts = [text for row in of_page("hmm", "order", "2", "a") for _, text in row["where"]]
-    assert "P = softmax(A)" in texts and len(texts) <= 13
+    rows = of_page("hmm", "order", "2", "a")
+    texts = [text for row in rows for _, text in row["where"]]
+    assert "P = softmax(A)" in texts and len(texts) + len(rows) <= 17
     assert "α[t + 1, k] = Q[k, obs[t + 1]] sum[j] P[j, k] α[t, j]   for t = 0..T − 2" in texts
 
 
@@ -136,3 +137,24 @@ def test_the_sum_of_eigenvalues_has_no_second_derivative(text):
     """V V' = I stands in the program, not in rounding errors."""
     assert told(text, "gradient", "", "X") == ["I"]
     assert told(text, "order", "2", "X") == ["∂²/∂X[j, k]∂X[l, m] = 0"]
+
+
+def test_terms_of_a_pattern_are_one_line_and_numbers_have_names():
+    shown = told("(x'*A*x)/(x'*x), A symmetric", "order", "3", "x")
+    assert len(shown) == 4 and "∂³/∂x[j]∂x[k]∂x[k] += 4/T₃² (2 T₂ x[j]/T₃ − T₁[j])" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "order", "shown"),
+    [
+        ("norm2(X*w-y)^2", "X", "4", "∂⁴/∂X[j, k]∂X[l, m]∂X[p, q]∂X[r, s] = 0"),  # the third does not hold X
+        (
+            "log(det(X))",
+            "X",
+            "3",
+            "∂³/∂X[j, k]∂X[l, m]∂X[p, q] = T₁[k, l] T₁[m, p] T₁[q, j] + T₁[k, p] T₁[m, j] T₁[q, l]",
+        ),
+    ],
+)
+def test_higher_orders(text, wrt, order, shown):
+    assert told(text, "order", order, wrt)[0] == shown

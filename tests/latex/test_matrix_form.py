@@ -187,3 +187,17 @@ def test_stable_over_hash_seeds():
         assert run.returncode == 0, run.stderr
         outputs.add(run.stdout)
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "shown"),
+    [
+        ("norm2(X-diag(diag(X)))^2", "X", "2(X − diag(diag(X)))"),
+        ("sum(max(c*(y-X*w),(c-1)*(y-X*w)))", "w", "Xᵀ([Xw − y > 0] − c)"),
+        ("-sum(softmax(x).*log(softmax(x)))", "x", "softmax(x) ⊙ (softmax(x)ᵀx − x)"),
+    ],
+)
+def test_sums_of_weights_tests_and_deltas(text, wrt, shown):
+    (row,) = pipeline.derivations(Source("-e", text), True, wrt, "matrix", {})
+    assert "agrees" in row["proof"]
+    assert row["text"] == shown
