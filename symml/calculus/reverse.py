@@ -306,7 +306,7 @@ def _back_through_iterate(node: Iterate, p: _Pass) -> None:
     moving = tuple(x for x, _ in states)
     body, at_end = _fresh(node.statements, p.names)  # f at the fixed point, with its values
     p.helpers += body
-    v = {x: Tensor(p.names.fresh(f"v_{x.name}"), x.shape) for x in moving}
+    v = {x: Tensor(p.names.claim(f"v_{x.name}"), x.shape) for x in moving}
     seeds = {at_end[new]: v[x] for x, new in states}
     steps, pulled = _pulled(body, seeds, moving, p.names)
     moves, changes = [], []

@@ -129,7 +129,8 @@ class _Text(BodyPrinter):
         behind = ""
         if parts[-1][0] == LAST and under.is_Atom | under.is_Mul:  # a sum behind all else needs no brackets
             behind = parts.pop()[2][1:-1]
-        text = " ".join(f"({p})" if added else p for *_, added, p in parts) or ("1" if under != 1 else "")
+        alone = len(parts) == 1 and under == 1 and not minus and not behind
+        text = " ".join(f"({p})" if added and not alone else p for *_, added, p in parts) or ("1" if under != 1 else "")
         if under != 1:
             below = self._print(under)
             text += f"/({below})" if under.is_Mul or under.is_Add else f"/{below}"
@@ -185,6 +186,9 @@ def _unbracketed(printer: _Latex | _Text, body: Expr) -> str:
     return printer.doprint(body)
 
 
+FIXED = ("   the fixed point", r" \quad \text{the fixed point}")
+
+
 def _places(program: Program, t: Tensor) -> list[tuple[Statement | Library, Scan | Iterate | None]]:
     """What defines a tensor, each with the recurrence or iteration around it."""
     found: list[tuple[Statement | Library, Scan | Iterate | None]] = []
@@ -214,7 +218,7 @@ def _steps(around: Scan | Iterate | None, style: Style) -> str:
     if around is None:
         return ""
     if isinstance(around, Iterate):
-        return r" \quad \text{until it stays}" if style is LATEX else "   until it stays"
+        return r" \quad \text{at the fixed point}" if style is LATEX else "   at the fixed point"
     last = (_Latex({}) if style is LATEX else _Text({})).doprint(around.step.size - 1)
     ends = ("0", last)[:: -1 if around.reverse else 1]
     if style is LATEX:
@@ -222,12 +226,23 @@ def _steps(around: Scan | Iterate | None, style: Style) -> str:
     return f"   for {around.step.name} = {ends[0]}..{ends[1]}"
 
 
+def _at_once(node: Iterate, new: Tensor) -> Statement | None:
+    """The one statement that gives the next value of what is iterated."""
+    (first, *more) = [s for s in node.statements if new in outs(s)] or (None,)
+    return first if not more and isinstance(first, Statement) and first.mode == "=" else None
+
+
 def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) -> list[tuple[str, str, str]]:
     """(left side, sign, right side) of each thing that defines a tensor."""
     found = []
     for around in (n for n in program.statements if isinstance(n, Iterate)):
         for new in (new for x, _, new in around.states if x is t):
-            found.append((tensor_name(t, style), "=", tensor_name(new, style) + _steps(around, style)))
+            s = _at_once(around, new)
+            if s is None:
+                found.append((tensor_name(t, style), "=", tensor_name(new, style) + _steps(around, style)))
+                continue
+            left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
+            found.append((left, "=", contribution(s, style, around) + FIXED[style is LATEX]))
     places = _places(program, t)
     for s, around in places:
         if isinstance(s, Library) and s.op in BY_ELEMENT:
@@ -340,12 +355,13 @@ def needed(program: Program, t: Tensor) -> list[Tensor]:
         todo += [new for new in turned if new not in found]
         found.update(turned)
         for s, around in _places(program, u):
-            states = around.states if isinstance(around, Iterate) else ()
-            read = (*reads(s), *(u for state in states for u in state))
+            moving = [x for x, *_ in around.states] if isinstance(around, Iterate) else []
+            read = (*reads(s), *moving)  # where it starts does not matter
             fresh = [u for u in read if u in defined and u not in found and u is not t]
             found.update(fresh)
             todo += fresh
-    return [u for u in program.tensors() if u in found]
+    at_once = {new for n in program.statements if isinstance(n, Iterate) for *_, new in n.states if _at_once(n, new)}
+    return [u for u in program.tensors() if u in found and u not in at_once]
 
 
 def to_sympy(program: Program, t: Tensor) -> Expr:

@@ -16,7 +16,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent
 from symml.ir.functions import BY_CLASS, KINKED, PIECEWISE_CONSTANT
-from symml.ir.program import Dim, Domain, Library, Program, Scan, Tensor, flat
+from symml.ir.program import Dim, Domain, Iterate, Library, Program, Scan, Tensor, flat
 
 KINK_DISTANCE = 1e-6
 SIZES = (5, 3, 4, 6, 7, 2, 8)
@@ -33,6 +33,7 @@ WAYS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda z: 1.5 + np.abs(z),
 )
 TRIES_EACH = 5
+ROUNDS = 1_000  # of an iteration: inputs at which it needs more are no good sample
 MOST_ORDERS = 5_000
 MOST_RAISED = 60  # steps from small sizes to those that a page's ranges ask for
 MOST_REGULAR = 24  # orders of sizes that are tried for the sake of inverses
@@ -154,8 +155,9 @@ def clearance(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mappi
         reduce=lambda kind, a, axes: _reduced(kind, a, axes, near),
         library=NUMPY.library,
     )
+    impatient = [replace(n, most=min(n.most, ROUNDS)) if isinstance(n, Iterate) else n for n in program.statements]
     with np.errstate(all="ignore"):
-        env = evaluate(program, values, dims, watched)
+        env = evaluate(program.with_statements(impatient), values, dims, watched)
     if not all(np.isfinite(env[t]).all() for t in program.outputs.values()):
         return -math.inf
     return min(near)

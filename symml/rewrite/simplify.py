@@ -17,6 +17,8 @@ from symml.ir.functions import canonical
 from symml.ir.program import (
     Access,
     Index,
+    Iterate,
+    Library,
     Node,
     Program,
     Scan,
@@ -69,6 +71,8 @@ def inline(program: Program) -> Program:
                 maps[node.out] = node
         elif isinstance(node, Scan):
             node = _inlined_scan(node, maps, uses, wanted, definitions)
+        elif isinstance(node, Iterate):
+            node = _inlined_iteration(node, uses, definitions)
         new.append(node)
     return program.with_statements(new)
 
@@ -97,6 +101,23 @@ def _inlined_scan(
             inside[s.out] = s
         new.append(s)
     return scan.with_statements(new)
+
+
+def _inlined_iteration(node: Iterate, uses: Counter, definitions: Counter) -> Iterate:
+    """An iteration's own maps where the same round reads them; what moves, and the gap, stay."""
+    kept = {node.gap, *(new for _, _, new in node.states)}
+    once = Counter(a.tensor for s in flat(node.statements) for part in parts(s) for a in accesses(part))
+    whole = Counter(t for s in node.statements if isinstance(s, Library) for t in reads(s))
+    inside: dict[Tensor, Statement] = {}
+    new: list[Node] = []
+    for s in node.statements:
+        if isinstance(s, Statement):
+            s = _inlined(s, inside, once, kept, ())
+            outside = uses[s.out] - 1 - once[s.out]  # the node as a whole was counted once
+            if s.is_map and definitions[s.out] == 1 and not outside and not whole[s.out] and s.out not in kept:
+                inside[s.out] = s
+        new.append(s)
+    return node.with_statements(new)
 
 
 def _inlined(
@@ -129,7 +150,8 @@ def expand_access(a: Access, source: Statement) -> Expr:
 
 def merge(program: Program) -> Program:
     """Add up contributions to one tensor that run over the same elements without reducing."""
-    new = [n.with_statements(_merged(n.statements)) if isinstance(n, Scan) else n for n in program.statements]
+    inner = (Scan, Iterate)
+    new = [n.with_statements(_merged(n.statements)) if isinstance(n, inner) else n for n in program.statements]
     return program.with_statements(_merged(new))
 
 
