@@ -10,7 +10,7 @@ import numpy as np
 from symml.analysis import Analysis
 from symml.derivations.line import Line, at_random, by_tree, name_of, several
 from symml.derivations.page_text import written as page_text
-from symml.derivations.rules import RECURRING, Both, identity, plain
+from symml.derivations.rules import RECURRING, SETTLED, Both, identity, plain
 from symml.derivations.way import Way
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Iterate, Library, Node, Program, Scan, Statement, Tensor, outs, reads
@@ -120,7 +120,7 @@ def _definitions(program: Program, wanted: set[Tensor], kept: frozenset[Tensor])
             continue
         own = index_form.sides(program, t)
         left, mode, right = own[len(own) - 1 - rest]
-        rule = RECURRING if isinstance(node, Scan | Iterate) else plain("definition")
+        rule = SETTLED if isinstance(node, Iterate) else RECURRING if isinstance(node, Scan) else plain("definition")
         yield Line(left, mode, right, rule, by_tree(0.0))
 
 

@@ -90,8 +90,11 @@ def read_by(program: Program, t: Tensor, inside: Collection[Tensor] = ()) -> lis
         for node in program.statements:
             if u not in outs(node):
                 continue
-            if isinstance(node, Iterate):
-                found.update(dict.fromkeys(new for x, _, new in node.states if x is u))
+            for new in [new for x, _, new in node.states if x is u] if isinstance(node, Iterate) else ():
+                if index_form.at_once(node, new):  # that stands in the line of u
+                    todo.append(new)
+                else:
+                    found[new] = None
             for s in (node,) if not hasattr(node, "statements") else node.statements:
                 for v in reads(s) if u in outs(s) else ():
                     if v in inside:

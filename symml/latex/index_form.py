@@ -226,7 +226,7 @@ def _steps(around: Scan | Iterate | None, style: Style) -> str:
     return f"   for {around.step.name} = {ends[0]}..{ends[1]}"
 
 
-def _at_once(node: Iterate, new: Tensor) -> Statement | None:
+def at_once(node: Iterate, new: Tensor) -> Statement | None:
     """The one statement that gives the next value of what is iterated."""
     (first, *more) = [s for s in node.statements if new in outs(s)] or (None,)
     return first if not more and isinstance(first, Statement) and first.mode == "=" else None
@@ -237,7 +237,7 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
     found = []
     for around in (n for n in program.statements if isinstance(n, Iterate)):
         for new in (new for x, _, new in around.states if x is t):
-            s = _at_once(around, new)
+            s = at_once(around, new)
             if s is None:
                 found.append((tensor_name(t, style), "=", tensor_name(new, style) + _steps(around, style)))
                 continue
@@ -360,8 +360,8 @@ def needed(program: Program, t: Tensor) -> list[Tensor]:
             fresh = [u for u in read if u in defined and u not in found and u is not t]
             found.update(fresh)
             todo += fresh
-    at_once = {new for n in program.statements if isinstance(n, Iterate) for *_, new in n.states if _at_once(n, new)}
-    return [u for u in program.tensors() if u in found and u not in at_once]
+    shown = {new for n in program.statements if isinstance(n, Iterate) for *_, new in n.states if at_once(n, new)}
+    return [u for u in program.tensors() if u in found and u not in shown]
 
 
 def to_sympy(program: Program, t: Tensor) -> Expr:
