@@ -1,4 +1,4 @@
-"""W8: 100,000 steps of SGD on a logistic loss, d = 20, batch 32, float32, one thread, against JAX, numpy and torch.
+"""W8: 100,000 steps of SGD on a logistic loss, d = 20, batch 32, one thread, against JAX, numpy and torch.
 
 JAX samples its batches inside the loop, or has them sampled before; numpy and torch do 2,000 steps and are scaled.
 """
@@ -23,11 +23,11 @@ train with sgd(lr = {LR}, batch = {BATCH}, epochs = {STEPS * BATCH // N}, seed =
 """
 
 
-def data() -> tuple[np.ndarray, np.ndarray]:
+def data(dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """Rows and labels."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(N, D)).astype(np.float32)
-    return X, (X[:, 0] + rng.normal(size=N) > 0).astype(np.float32)
+    X = rng.normal(size=(N, D)).astype(dtype)
+    return X, (X[:, 0] + rng.normal(size=N) > 0).astype(dtype)
 
 
 def with_jax(X, y, presampled: bool):
@@ -35,6 +35,7 @@ def with_jax(X, y, presampled: bool):
     import jax
     import jax.numpy as jnp
 
+    jax.config.update("jax_enable_x64", X.dtype == np.float64)
     X, y = jnp.asarray(X), jnp.asarray(y)
 
     def loss(w, X, y):
@@ -49,7 +50,7 @@ def with_jax(X, y, presampled: bool):
             chosen = rows[k] if presampled else jax.random.randint(jax.random.fold_in(key, k), (BATCH,), 0, N)
             return w - LR * slope(w, X[chosen], y[chosen])
 
-        return jax.lax.fori_loop(0, STEPS, step, jnp.zeros(D, jnp.float32))
+        return jax.lax.fori_loop(0, STEPS, step, jnp.zeros(D, X.dtype))
 
     rows = jnp.asarray(np.random.default_rng(0).integers(0, N, (STEPS, BATCH)))
 
@@ -64,7 +65,7 @@ def with_numpy(X, y):
     """The steps as numpy statements."""
 
     def few():
-        w, order = np.zeros(D, np.float32), np.random.default_rng(0).integers(0, N, (FEW, BATCH))
+        w, order = np.zeros(D, X.dtype), np.random.default_rng(0).integers(0, N, (FEW, BATCH))
         for rows in order:
             A = X[rows]
             w -= LR / BATCH * (A.T @ (1 / (1 + np.exp(-(A @ w))) - y[rows]))
@@ -82,7 +83,7 @@ def with_torch(X, y):
     A, b = torch.from_numpy(X), torch.from_numpy(y)
 
     def few():
-        w = torch.zeros(D, requires_grad=True)
+        w = torch.zeros(D, dtype=A.dtype, requires_grad=True)
         sgd = torch.optim.SGD([w], lr=LR)
         for rows in torch.randint(0, N, (FEW, BATCH)):
             value = torch.nn.functional.binary_cross_entropy_with_logits(A[rows] @ w, b[rows])
@@ -106,11 +107,11 @@ def scaled(few):
     return call
 
 
-def contestants():
+def contestants(dtype: str):
     """name -> call; every call returns (loss, w) and, where it was scaled, its seconds."""
-    X, y = data()
+    X, y = data(dtype)
     calls = {
-        "symml": training(PAGE, "float32", {"X": X, "y": y}, STEPS),
+        "symml": training(PAGE, dtype, {"X": X, "y": y}, STEPS),
         "jax": with_jax(X, y, False),
         "jax presampled": with_jax(X, y, True),
         "numpy": with_numpy(X, y),
@@ -120,4 +121,4 @@ def contestants():
     return calls
 
 
-WORKLOADS = {"W8-f32": contestants}
+WORKLOADS = {"W8-f32": lambda: contestants("float32"), "W8-f64": lambda: contestants("float64")}
