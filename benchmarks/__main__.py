@@ -1,6 +1,7 @@
 """python -m benchmarks [WORKLOAD ...] [--json] [--cpu]: interleaved rounds, medians, ratio to each peer with its lower 95 % bound.
 
-W8 stands for W8-f32 and W8-f64. `--cpu` counts the process's CPU time instead of the clock's, on a machine that others share.
+W8 stands for W8-f32 and W8-f64. `--cpu` counts CPU time instead of the clock's, where others share the machine.
+A call that does a part of its work says so: its time counts as many times as it would have to be repeated.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def measure(name: str, clock: Callable[[], float]) -> list[dict]:
         for who, call in calls.items():
             start = clock()
             _, _, *told = call()
-            times[who].append(told[0] if told else clock() - start)
+            times[who].append((clock() - start) * (told[0] if told else 1))
     median = {who: float(np.median(t)) for who, t in times.items()}
     rng = np.random.default_rng(0)
     low = {who: lower(np.array(times[who]) / np.array(times["symml"]), rng) for who in calls if who != "symml"}

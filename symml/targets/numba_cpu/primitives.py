@@ -117,14 +117,8 @@ def expm1_f64(u):
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
-def log_f64(u):
-    """log(u)"""
-    small = u < 2.2250738585072014e-308
-    bits = bits_of_double(u * SCALE_UP if small else u)
-    k = ((bits - np.int64(0x3FE6A09E667F3BCD)) >> np.int64(52)) + np.int64(0)  # mantissa in [sqrt(1/2), sqrt(2))
-    m = double_of_bits(bits - (k << np.int64(52)))
-    kf = float(k) - (54.0 if small else 0.0)
-    f = m - 1.0
+def log_near_1_f64(f, high, low):
+    """log(1 + f) + high + low for sqrt(1/2) <= 1 + f <= sqrt(2)."""
     s = f / (2.0 + f)
     z = s * s
     p = 2.0 / 23.0
@@ -138,7 +132,18 @@ def log_f64(u):
     p = p * z + 2.0 / 7.0
     p = p * z + 2.0 / 5.0
     p = p * z + 2.0 / 3.0
-    y = kf * LN2_HIGH + (f - (s * (f - p * z) - kf * LN2_LOW))  # log(1 + f) = f - s (f - 2 z/3 - 2 z^2/5 - ...)
+    return high + (f - (s * (f - p * z) - low))  # log(1 + f) = f - s (f - 2 z/3 - 2 z^2/5 - ...)
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def log_f64(u):
+    """log(u)"""
+    small = u < 2.2250738585072014e-308
+    bits = bits_of_double(u * SCALE_UP if small else u)
+    k = ((bits - np.int64(0x3FE6A09E667F3BCD)) >> np.int64(52)) + np.int64(0)  # mantissa in [sqrt(1/2), sqrt(2))
+    m = double_of_bits(bits - (k << np.int64(52)))
+    kf = float(k) - (54.0 if small else 0.0)
+    y = log_near_1_f64(m - 1.0, kf * LN2_HIGH, kf * LN2_LOW)
     y = y if u < math.inf else u
     y = y if u > 0.0 else (-math.inf if u == 0.0 else math.nan)
     return y if u == u else u
@@ -174,8 +179,12 @@ def sigmoid_f64(u):
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
 def softplus_f64(u):
-    """log(1 + exp(u)) = max(u, 0) + log1p(exp(-|u|))"""
-    return (0.0 if u <= 0.0 else u) + log1p_f64(exp_f64(-abs(u)))
+    """log(1 + exp(u)) = max(u, 0) + log(1 + z), z = exp(-|u|) <= 1: of 1 + z and (1 + z)/2, what is near 1."""
+    z = exp_f64(-abs(u))
+    half = z > 0.41421356237309503
+    f = 0.5 * z - 0.5 if half else z
+    y = log_near_1_f64(f, LN2_HIGH if half else 0.0, LN2_LOW if half else 0.0)
+    return (0.0 if u <= 0.0 else u) + y
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
@@ -274,14 +283,8 @@ def expm1_f32(u):
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
-def log_f32(u):
-    """log(u)"""
-    small = u < F(1.17549435e-38)
-    bits = bits_of_single(u * F(33554432.0) if small else u)
-    k = np.int32((bits - np.int32(0x3F3504F3)) >> np.int32(23))
-    m = single_of_bits(np.int32(bits - np.int32(k << np.int32(23))))
-    kf = F(k) - (F(25.0) if small else F(0.0))
-    f = m - F(1.0)
+def log_near_1_f32(f, high, low):
+    """log(1 + f) + high + low for sqrt(1/2) <= 1 + f <= sqrt(2)."""
     s = f / (F(2.0) + f)
     z = s * s
     p = F(2.0 / 11.0)
@@ -289,7 +292,20 @@ def log_f32(u):
     p = p * z + F(2.0 / 7.0)
     p = p * z + F(2.0 / 5.0)
     p = p * z + F(2.0 / 3.0)
-    y = kf * LN2_HIGH_F + (f - (s * (f - p * z) - kf * LN2_LOW_F))
+    return high + (f - (s * (f - p * z) - low))
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def log_f32(u):
+    """log(u)"""
+    small = u < F(1.17549435e-38)
+    bits = bits_of_single(u * F(33554432.0) if small else u)
+    k = np.int32(
+        np.int32(bits - np.int32(0x3F3504F3)) >> np.int32(23)
+    )  # numba's sums of int32 are int64: wide and slow
+    m = single_of_bits(np.int32(bits - np.int32(k << np.int32(23))))
+    kf = F(k) - (F(25.0) if small else F(0.0))
+    y = log_near_1_f32(m - F(1.0), kf * LN2_HIGH_F, kf * LN2_LOW_F)
     y = y if u < F(math.inf) else u
     y = y if u > F(0.0) else (F(-math.inf) if u == F(0.0) else F(math.nan))
     return y if u == u else u
@@ -326,7 +342,11 @@ def sigmoid_f32(u):
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
 def softplus_f32(u):
     """log(1 + exp(u))"""
-    return (F(0.0) if u <= F(0.0) else u) + log1p_f32(exp_f32(-abs(u)))
+    z = exp_f32(-abs(u))
+    half = z > F(0.41421356)
+    f = F(0.5) * z - F(0.5) if half else z
+    y = log_near_1_f32(f, LN2_HIGH_F if half else F(0.0), LN2_LOW_F if half else F(0.0))
+    return (F(0.0) if u <= F(0.0) else u) + y
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")

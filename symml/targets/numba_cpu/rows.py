@@ -11,9 +11,9 @@ from numba.extending import intrinsic
 
 WORD = ir.IntType(64)
 PLACE = ir.IntType(32)
-BYTES = 64  # of a vector; LLVM cuts it where the machine has shorter ones
-AT_ONCE = 4  # rows
-WIDE = 2  # vectors of a row side by side
+BYTES = 32  # of a vector; twice as long ones leave more lanes of a short row empty, and its ends cross more cache lines
+AT_ONCE = 4  # rows that are added up side by side
+WIDE = 3  # vectors of each of them
 DATA = 4  # the parts of numba's arrays
 SHAPE = 5
 
@@ -81,7 +81,7 @@ def load(builder, lanes, where, seen):
     """A vector from an address; 0 where it is not seen."""
     kind, name = lanes
     at = builder.bitcast(where, kind.as_pointer())
-    align = ir.Constant(PLACE, 4 if name.endswith("32") else 8)
+    align = ir.Constant(PLACE, BYTES // kind.count)
     return called(builder, f"llvm.masked.load.{name}.p0", kind, [at, align, seen, ir.Constant(kind, None)])
 
 
@@ -89,7 +89,7 @@ def store(builder, lanes, value, where, seen):
     """A vector to an address, where it is seen."""
     kind, name = lanes
     at = builder.bitcast(where, kind.as_pointer())
-    align = ir.Constant(PLACE, 4 if name.endswith("32") else 8)
+    align = ir.Constant(PLACE, BYTES // kind.count)
     called(builder, f"llvm.masked.store.{name}.p0", ir.VoidType(), [value, at, align, seen])
 
 
@@ -107,16 +107,13 @@ def neighbours(builder, a, b, step):
     return builder.fadd(one, builder.shuffle_vector(a, b, places(second)))
 
 
-def four_sums(builder, vectors):
-    """The sums of the lanes of four vectors, as a vector of four."""
-    a, b, c, d = vectors
-    v = neighbours(builder, neighbours(builder, a, b, 1), neighbours(builder, c, d, 1), 2)
-    n = v.type.count
-    while n > AT_ONCE:
-        n //= 2
-        low = builder.shuffle_vector(v, v, places(list(range(n))))
-        v = builder.fadd(low, builder.shuffle_vector(v, v, places(list(range(n, 2 * n)))))
-    return v
+def sums(builder, vectors):
+    """The sums of the lanes of as many vectors as one has lanes, as a vector: halves are added pair by pair."""
+    step = 1
+    while len(vectors) > 1:
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors, step = [neighbours(builder, a, b, step) for a, b in pairs], 2 * step
+    return vectors[0]
 
 
 def part(builder, value, *where):
@@ -179,27 +176,24 @@ def dot_rows(context, out, a, first, count, v):
         data, other, lanes = part(builder, args[0], DATA), part(builder, args[4], DATA), lanes_of(matrix)
         width, last = lanes[0].count, builder.sub(args[3], number(1))
 
-        def four(i, _):
-            rows = [builder.add(i, number(q)) for q in range(AT_ONCE)]
+        def some(i, _):
+            """As many rows as a vector has lanes; behind the last one stands the last one again."""
+            rows = [builder.add(i, number(q)) for q in range(width)]
             inside = [builder.select(builder.icmp_signed("<", r, last), r, last) for r in rows]
             starts = [address(builder.add(args[2], r)) for r in inside]
 
             def piece(j, totals):
-                for q in range(WIDE):
-                    k = builder.add(j, number(q * width))
-                    seen = mask(builder, builder.sub(n, k), width)
-                    x = load(builder, lanes, entry(builder, other, k), seen)
-                    row = [load(builder, lanes, entry(builder, s, k), seen) for s in starts]
-                    totals = [fma(builder, lanes, r, x, t) for r, t in zip(row, totals, strict=True)]
-                return totals
+                seen = mask(builder, builder.sub(n, j), width)
+                x = load(builder, lanes, entry(builder, other, j), seen)
+                row = [load(builder, lanes, entry(builder, s, j), seen) for s in starts]
+                return [fma(builder, lanes, r, x, t) for r, t in zip(row, totals, strict=True)]
 
-            zeros = [ir.Constant(lanes[0], None)] * AT_ONCE
-            total = four_sums(builder, loop(builder, number(0), n, WIDE * width, zeros, piece))
-            few = (total.type, f"v{AT_ONCE}{lanes[1][-3:]}")
-            store(builder, few, total, entry(builder, data, i), mask(builder, builder.sub(args[3], i), AT_ONCE))
+            zeros = [ir.Constant(lanes[0], None)] * width
+            total = sums(builder, loop(builder, number(0), n, width, zeros, piece))
+            store(builder, lanes, total, entry(builder, data, i), mask(builder, builder.sub(args[3], i), width))
             return []
 
-        loop(builder, number(0), args[3], AT_ONCE, [], four)
+        loop(builder, number(0), args[3], width, [], some)
         return context.get_dummy_value()
 
     return types.none(out, a, types.int64, types.int64, v), codegen
