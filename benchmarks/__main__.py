@@ -1,4 +1,4 @@
-"""python -m benchmarks [WORKLOAD ...] [--json] [--cpu]: interleaved rounds, medians, ratio to each peer with its lower 95 % bound.
+"""python -m benchmarks [WORKLOAD ...] [--json] [--cpu]: interleaved rounds, medians, ratios with their lower 95 % bounds.
 
 W8 stands for W8-f32 and W8-f64. `--cpu` counts CPU time instead of the clock's, where others share the machine.
 A call that does a part of its work says so: its time counts as many times as it would have to be repeated.

@@ -142,26 +142,20 @@ def copy_rows(context, out, a, first, count):
 
     def codegen(context, builder, signature, args):
         matrix, n, address = rows_of(builder, signature.args[1], args[1])
-        data, lanes = part(builder, args[0], DATA), lanes_of(matrix)
-        width = lanes[0].count
+        data, byte = part(builder, args[0], DATA), ir.IntType(8).as_pointer()
+        size, steady = builder.mul(n, number(matrix.dtype.bitwidth // 8)), ir.Constant(ir.IntType(1), 0)
 
-        def one(i, _):
+        def row(i, _):
             source, to = address(builder.add(args[2], i)), entry(builder, data, builder.mul(i, n))
-
-            def piece(j, _):
-                seen = mask(builder, builder.sub(n, j), width)
-                store(
-                    builder, lanes, load(builder, lanes, entry(builder, source, j), seen), entry(builder, to, j), seen
-                )
-                return []
-
-            return loop(builder, number(0), n, width, [], piece)
+            ends = [builder.bitcast(to, byte), builder.bitcast(source, byte)]
+            called(builder, "llvm.memcpy.p0.p0.i64", ir.VoidType(), [*ends, size, steady])
+            return []
 
         def single(i, _):
             builder.store(builder.load(address(builder.add(args[2], i))), entry(builder, data, i))
             return []
 
-        loop(builder, number(0), args[3], 1, [], single if matrix.ndim == 1 else one)
+        loop(builder, number(0), args[3], 1, [], single if matrix.ndim == 1 else row)
         return context.get_dummy_value()
 
     return types.none(out, a, types.int64, types.int64), codegen
