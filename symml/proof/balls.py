@@ -20,7 +20,7 @@ from sympy import Expr
 from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.program import Dim, Program, Tensor
 
-SETTINGS = (160, 640, 2560, 10_240, 24_000)  # bits; exp(-1e4) beside 1 needs 14,500
+SETTINGS = (140, 420, 1260, 3800, 10_240, 24_000)  # bits; exp(-1e4) beside 1 needs 14,500
 FEW, MOST = 50, 2000  # samples that the last setting, and the one before it, are tried on: they are slow
 LONGEST = 4000  # bits of a number that is kept exactly
 DECIDED = 53 + 15  # bits of a result that are right: 2^-14 units in the last place
@@ -295,7 +295,7 @@ def settled(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mapping
     (samples,) = dims
     count = dims[samples]
     found, left = np.full(count, mpmath.nan, object), np.arange(count)
-    for bits, most in zip(SETTINGS, (count, count, count, MOST, FEW), strict=True):
+    for bits, most in zip(SETTINGS, (*[count] * 4, MOST, FEW), strict=True):
         part, later = left[:most], left[most:]
         if not len(part):
             break

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import mpmath
 import numpy as np
+from mpmath import libmp
 from sympy import Expr
 
 from symml.ir.evaluate import Arithmetic, evaluate
@@ -63,17 +64,25 @@ def ulps(value: np.ndarray, exact: np.ndarray) -> np.ndarray:
     inf where the value is not finite and the truth is a float (or the reverse), 0 where both are the same infinity or
     both are no real number.
     """
+    value, exact = np.asarray(value, float), np.asarray(exact, object)
     with np.errstate(all="ignore"):
-        return np.frompyfunc(_ulps, 2, 1)(value, exact).astype(float) if np.ndim(exact) else _ulps(value, exact)
+        near, rest = (np.asarray(part, float) for part in np.frompyfunc(_in_floats, 1, 2)(exact))
+        off = np.abs((value - near) - rest) / np.spacing(np.abs(near))
+        same = (value == near) | (np.isnan(value) & np.isnan(near))
+        return np.where(np.isfinite(value) & np.isfinite(near), off, np.where(same, 0.0, math.inf))[()]
 
 
-def _ulps(value: float, exact: mpmath.mpf) -> float:
-    value, real = float(value), not mpmath.im(exact) and not mpmath.isnan(exact)
-    nearest = float(mpmath.re(exact)) if real else math.nan
-    if not (math.isfinite(value) and math.isfinite(nearest)):
-        return 0.0 if value == nearest or (math.isnan(value) and not real) else math.inf
-    with mpmath.workdps(DIGITS):
-        return float(abs(mpmath.mpf(value) - mpmath.re(exact)) / float(np.spacing(abs(nearest))))
+def _in_floats(exact: mpmath.mpf) -> tuple[float, float]:
+    """The nearest float64, and what is left of the number; no number where it is complex."""
+    if isinstance(exact, mpmath.mpc):
+        if mpmath.im(exact):
+            return math.nan, 0.0
+        exact = mpmath.re(exact)
+    v = exact._mpf_ if isinstance(exact, mpmath.mpf) else libmp.from_float(float(exact))
+    near = libmp.to_float(v)
+    if not math.isfinite(near):
+        return near, 0.0
+    return near, libmp.to_float(libmp.mpf_sub(v, libmp.from_float(near), 53))
 
 
 def arithmetic(digits: int) -> Arithmetic:

@@ -16,10 +16,20 @@ import sympy
 from sympy import Add, Expr, Integer, Pow, Rational, cos, cosh, exp, log, sin, sinh, sqrt, tan, tanh
 
 from symml.ir.functions import absolute, equal, expm1, less, log1p, maximum, minimum, select, sigmoid, signum, softplus
-from symml.rewrite.numeric.shapes import HALF, TWO, expanded, gap, is_small, log_quotient, power, split, terms
+from symml.rewrite.numeric.shapes import (
+    HALF,
+    TWO,
+    exp_times,
+    expanded,
+    gap,
+    is_small,
+    log_quotient,
+    power,
+    split,
+    terms,
+)
 
 Inner = Callable[[Expr], Expr]
-LARGE, SHIFT = Integer(709), Integer(300)  # exponents; exp(709) is a float
 
 
 def _exps(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
@@ -29,13 +39,7 @@ def _exps(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     if expanded(a + b) == 0:
         return TWO * sinh(inner(a))
     d = inner(d)
-    return select(less(0, d), -_exp_times(inner(a), expm1(-d)), _exp_times(inner(b), expm1(d)))
-
-
-def _exp_times(u: Expr, small: Expr) -> Expr:
-    """exp(u) times a number that may bring it back into the range of floats."""
-    high = less(LARGE, u)
-    return exp(u - select(high, SHIFT, Integer(0))) * small * select(high, exp(SHIFT), Integer(1))
+    return select(less(0, d), -exp_times(inner(a), expm1(-d)), exp_times(inner(b), expm1(d)))
 
 
 def _logs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
@@ -61,12 +65,22 @@ def _cosines(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """cos a - cos b = -2 sin((a + b)/2) sin((a - b)/2)"""
     if b == 0:
         return -TWO * sin(inner(a) * HALF) ** 2
-    return -TWO * sin(inner(expanded(a + b)) * HALF) * sin(inner(d) * HALF)
+    a, b, d, both = inner(a), inner(b), inner(d), inner(expanded(a + b))
+    near = -TWO * sin(both * HALF) * sin(d * HALF)
+    if d.is_number:
+        return near
+    least = maximum(minimum(absolute(a), absolute(b)), TWO - absolute(both))  # small angles lose nothing either
+    return select(less(absolute(d), least), near, cos(a) - cos(b))
 
 
 def _tangents(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """tan a - tan b = sin(a - b)/(cos a cos b)"""
-    return sin(inner(d)) / cos(inner(a)) / cos(inner(b))
+    a, b, d = inner(a), inner(b), inner(d)
+    near = sin(d) / cos(a) / cos(b)
+    if d.is_number:
+        return near
+    least = maximum(minimum(absolute(a), absolute(b)), HALF)
+    return select(less(absolute(d), least), near, tan(a) - tan(b))
 
 
 def _sinhs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
@@ -142,7 +156,8 @@ def _powers(s: Expr, t: Expr, inner: Inner) -> Expr | None:
         if abs(r) == HALF:
             both = d / (sqrt(a) + sqrt(b)) if r > 0 else -d / (sqrt(a) + sqrt(b)) / sqrt(a) / sqrt(b)
             return inner(c) * (both if d.is_number else select(equal(d, 0), Integer(0), both))
-        return inner(c) * select(is_small(d, b), power(b, r) * expm1(r * log1p(d / b)), power(a, r) - power(b, r))
+        near = less(-b, TWO * d) * less(d, 8 * b) if abs(r) <= 1 else is_small(d, b)
+        return inner(c) * select(near, power(b, r) * expm1(r * log1p(d / b)), power(a, r) - power(b, r))
     return None
 
 

@@ -8,7 +8,7 @@ from sympy import Add, Expr, Integer, Mul, Pow, exp, log, tanh
 
 from symml.ir.functions import equal, expm1, less, log1p, select, sigmoid
 from symml.ir.program import Access
-from symml.rewrite.numeric.shapes import HALF, expanded
+from symml.rewrite.numeric.shapes import HALF, LARGE, exp_times, expanded
 
 Inner = Callable[[Expr], Expr]
 
@@ -75,6 +75,17 @@ def tanh_of_half(e: Expr, inner: Inner) -> Expr | None:
     return None
 
 
+def overflowing(e: Expr, inner: Inner) -> Expr | None:
+    """(e^u - 1)/v where e^u leaves the floats and the quotient does not"""
+    if not e.is_Mul or not any(f.is_Pow and f.exp.is_negative and not f.base.is_number for f in e.args):
+        return None
+    for f in e.args:
+        if isinstance(f, expm1):
+            u, rest = inner(f.args[0]), Mul(*(inner(x) for x in e.args if x is not f))
+            return select(less(LARGE, u), exp_times(u, rest), expm1(u) * rest)
+    return None
+
+
 def zero_times_log(e: Expr, inner: Inner) -> Expr | None:
     """x log y is 0 where x is 0, as its limit at 0 log 0"""
     if not e.is_Mul:
@@ -99,4 +110,4 @@ def _may_vanish(f: Expr) -> bool:
     return not inside.is_positive
 
 
-RULES = (quotients, tanh_of_half, zero_times_log)
+RULES = (quotients, tanh_of_half, overflowing, zero_times_log)

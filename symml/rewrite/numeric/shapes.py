@@ -11,6 +11,7 @@ from symml.ir.functions import absolute, less, log1p, maximum, minimum, select
 MOST_EXPANDED = 60  # operations of what is multiplied out
 TWO = Integer(2)
 HALF = sympy.Rational(1, 2)
+LARGE, SHIFT = Integer(709), Integer(300)  # exponents; exp(709) is a float
 
 
 def expanded(e: Expr) -> Expr:
@@ -63,6 +64,12 @@ def hypot(a: Expr, b: Expr) -> Expr:
     large, small = maximum(absolute(a), absolute(b)), minimum(absolute(a), absolute(b))
     ratio = select(less(0, large), small / large, Integer(0))  # a function of its own, whose square sympy leaves whole
     return large * sympy.sqrt(1 + ratio**2)
+
+
+def exp_times(u: Expr, small: Expr) -> Expr:
+    """exp(u) times a number that may bring it back into the range of floats."""
+    high = less(LARGE, u)
+    return sympy.exp(u - select(high, SHIFT, Integer(0))) * small * select(high, sympy.exp(SHIFT), Integer(1))
 
 
 def log_quotient(a: Expr, b: Expr, d: Expr, signs_matter: bool) -> Expr:
