@@ -3,7 +3,8 @@
 A ball is a number of many bits and a power of two that its error does not pass. What is exact stays exact while it is short (sums
 and products of floats are), so b^2 - 4 a c is known to all its digits at the first setting.
 
-    settled(program, {x: array}, {samples: 5})   ->   an array of mpf; NaN: no real number, or none that MOST bits could tell
+    settled(program, {x: array}, {samples: 5})          ->   an array of mpf; NaN: no real number, or none that could be told
+    sensitivity(program, {x: array}, {samples: 5}, x)   ->   |x df/dx / f|
 """
 
 from __future__ import annotations
@@ -292,16 +293,13 @@ BALLS = Arithmetic(
 
 def settled(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> np.ndarray:
     """The one output of a program of one body over one axis, to 2^-14 units in the last place of float64."""
-    (samples,) = dims
-    count = dims[samples]
+    (count,) = dims.values()
     found, left = np.full(count, mpmath.nan, object), np.arange(count)
     for bits, most in zip(SETTINGS, (*[count] * 4, MOST, FEW), strict=True):
         part, later = left[:most], left[most:]
         if not len(part):
             break
-        Ball.bits = bits
-        given = {t: _lifted(np.asarray(v)[part], t.integer) for t, v in values.items()}
-        (out,) = (evaluate(program, given, {samples: len(part)}, BALLS)[t] for t in program.outputs.values())
+        out = _at(program, {t: np.asarray(v)[part] for t, v in values.items()}, dims, bits)
         open_ = np.array([not _decided(b) for b in out], bool)
         for k, b in zip(part[~open_], out[~open_], strict=True):
             found[k] = mpmath.mp.make_mpf(b.value)
@@ -309,10 +307,54 @@ def settled(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mapping
     return found
 
 
-def _lifted(a: np.ndarray, integer: bool) -> np.ndarray:
+def _at(
+    program: Program,
+    values: Mapping[Tensor, np.ndarray],
+    dims: Mapping[Dim, int],
+    bits: int,
+    moved: Tensor | None = None,
+) -> np.ndarray:
+    """The output as balls at one setting; the input `moved` is (1 + 2^-(bits // 3)) of what it is."""
+    Ball.bits = bits
+    given = {t: v if t.integer else _lifted(v) for t, v in values.items()}
+    if moved is not None:
+        more = Ball(libmp.mpf_add(libmp.fone, libmp.mpf_shift(libmp.fone, -(bits // 3))))
+        given[moved] = given[moved] * more
+    (samples,), (out,) = dims, program.outputs.values()
+    count = len(next(iter(values.values())))
+    return np.broadcast_to(evaluate(program, given, {samples: count}, BALLS)[out], (count,))
+
+
+def sensitivity(
+    program: Program, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int], of: Tensor
+) -> np.ndarray:
+    """|x df/dx / f| of one input at each sample, by a difference at many bits; 0 where f is none or 0."""
+    (count,) = dims.values()
+    found, left = np.zeros(count), np.arange(count)
+    for bits in SETTINGS[1:4]:
+        if not len(left):
+            break
+        part = {t: np.asarray(v)[left] for t, v in values.items()}
+        here, there = _at(program, part, dims, bits), _at(program, part, dims, bits, of)
+        ratios = [_ratio(a, b, bits // 3) for a, b in zip(here, there, strict=True)]
+        known = np.array([r is not None for r in ratios], bool)
+        found[left[known]] = [r for r in ratios if r is not None]
+        left = left[~known]
+    return found
+
+
+def _ratio(a: Ball, b: Ball, shift: int) -> float | None:
+    """|b - a| / |a| 2^shift where both are known well enough."""
+    d = b + _negative(a)
+    if _no_number(d) or not d.value[1] or not a.value[1]:
+        return 0.0 if d.error == NONE else None
+    if max(d.error - _size(d.value), a.error - _size(a.value)) > -10:
+        return None
+    return abs(libmp.to_float(libmp.mpf_shift(libmp.mpf_div(d.value, a.value, 53), shift)))
+
+
+def _lifted(a: np.ndarray) -> np.ndarray:
     """Floats as the exact numbers that they are."""
-    if integer:
-        return a
     return np.asarray(np.frompyfunc(lambda v: Ball(libmp.from_float(float(v))), 1, 1)(a), object)
 
 

@@ -99,23 +99,27 @@ def _log_of_product(e: Expr) -> Expr | None:
     return None
 
 
+POWERS = (-1, -2, -3, -4)  # of a sum of two exponentials below
+
+
 def _logistic(e: Expr) -> Expr | None:
-    """exp(u)/(exp(u) + exp(v)) = sigmoid(u - v), with 1 = exp(0) in either place"""
+    """exp(u)/(exp(u) + exp(v)) = sigmoid(u - v), with 1 = exp(0) in either place; exp(u) exp(v)/(exp(u) + exp(v))^2 and other
+    powers are products of both sigmoids"""
     if not (e.is_Mul or e.is_Pow):
         return None
     for f in Mul.make_args(e):
-        if not (f.is_Pow and f.exp == -1 and f.base.is_Add and len(f.base.args) == 2):
+        if not (f.is_Pow and f.exp in POWERS and f.base.is_Add and len(f.base.args) == 2):
             continue
         terms = [(t, Integer(0)) if t == 1 else _exponent(t) for t in f.base.args]
         if None in terms or any(c != 1 for c, _ in terms):
             continue
         (_, u), (_, v) = terms
-        rest = e / f
-        for a, b in ((u, v), (v, u)):
-            others = [x for x in Mul.make_args(rest) if not isinstance(x, exp)]
-            exponent = Add(*(x.args[0] for x in Mul.make_args(rest) if isinstance(x, exp)))
-            if exponent == a:
-                return Mul(*others) * sigmoid(a - b)
+        rest, k = e / f, -f.exp
+        others = [x for x in Mul.make_args(rest) if not isinstance(x, exp)]
+        exponent = Add(*(x.args[0] for x in Mul.make_args(rest) if isinstance(x, exp)))
+        for p in (k, *range(k)):
+            if exponent == p * u + (k - p) * v:
+                return Mul(*others) * sigmoid(u - v) ** p * sigmoid(v - u) ** (k - p)
     return None
 
 

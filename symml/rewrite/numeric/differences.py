@@ -15,7 +15,7 @@ from types import MappingProxyType
 import sympy
 from sympy import Add, Expr, Integer, Pow, Rational, cos, cosh, exp, log, sin, sinh, sqrt, tan, tanh
 
-from symml.ir.functions import absolute, equal, expm1, less, log1p, maximum, minimum, select, sigmoid, signum, softplus
+from symml.ir.functions import absolute, equal, expm1, less, log1p, maximum, select, sigmoid, signum, softplus
 from symml.rewrite.numeric.shapes import (
     HALF,
     TWO,
@@ -54,33 +54,35 @@ def _atans(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
 
 
 def _sines(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
-    """sin a - sin b = 2 sin((a - b)/2) cos((a + b)/2), where they are near: else the sum would be rounded for nothing"""
-    a, b, d, both = inner(a), inner(b), inner(d), inner(expanded(a + b))
-    near = TWO * sin(d * HALF) * cos(both * HALF)
-    least = minimum(absolute(a), absolute(b))
-    return near if d.is_number else select(less(absolute(d), least), near, sin(a) - sin(b))
+    """sin a - sin b = 2 sin((a - b)/2) cos((a + b)/2), where the rounding of the sum costs less than that of a and b"""
+    a, b, d, half = inner(a), inner(b), inner(d), inner(expanded(a + b)) * HALF
+    wide = TWO * sin(d * HALF)
+    lost = absolute(wide * sin(half) * half)
+    return _better(d, lost, wide * cos(half), a, absolute(a * cos(a)), sin(a), sin(b))
 
 
 def _cosines(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """cos a - cos b = -2 sin((a + b)/2) sin((a - b)/2)"""
     if b == 0:
         return -TWO * sin(inner(a) * HALF) ** 2
-    a, b, d, both = inner(a), inner(b), inner(d), inner(expanded(a + b))
-    near = -TWO * sin(both * HALF) * sin(d * HALF)
-    if d.is_number:
-        return near
-    least = maximum(minimum(absolute(a), absolute(b)), TWO - absolute(both))  # small angles lose nothing either
-    return select(less(absolute(d), least), near, cos(a) - cos(b))
+    a, b, d, half = inner(a), inner(b), inner(d), inner(expanded(a + b)) * HALF
+    wide = -TWO * sin(d * HALF)
+    lost = absolute(wide * cos(half) * half)
+    return _better(d, lost, wide * sin(half), a, absolute(a * sin(a)), cos(a), cos(b))
 
 
 def _tangents(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """tan a - tan b = sin(a - b)/(cos a cos b)"""
     a, b, d = inner(a), inner(b), inner(d)
-    near = sin(d) / cos(a) / cos(b)
+    lost = absolute((tan(a) - tan(b)) * (absolute(a * tan(a)) + absolute(b * tan(b))))
+    return _better(d, lost, sin(d) / cos(a) / cos(b), a, absolute(a) * (1 + tan(a) ** 2), tan(a), tan(b))
+
+
+def _better(d: Expr, lost: Expr, near: Expr, a: Expr, moved: Expr, f: Expr, g: Expr) -> Expr:
+    """`near`, whose rounding is about `lost` beside that of its size, or f - g, which lose their own and what moves with a."""
     if d.is_number:
         return near
-    least = maximum(minimum(absolute(a), absolute(b)), HALF)
-    return select(less(absolute(d), least), near, tan(a) - tan(b))
+    return select(less(lost, moved + absolute(f) + absolute(g)), near, f - g)
 
 
 def _sinhs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
@@ -194,6 +196,19 @@ def saturated(e: Expr, inner: Inner) -> Expr | None:
     return None
 
 
+def tangent_less_sine(e: Expr, inner: Inner) -> Expr | None:
+    """c tan u - c sin u = 2 c tan(u) sin(u/2)^2"""
+    if not e.is_Add:
+        return None
+    for s, t in itertools.permutations(e.args, 2):
+        for (c, f), (g, h) in itertools.product(split(s, tan), split(t, sin)):
+            if c == -g and f.args == h.args:
+                u, rest = inner(f.args[0]), Add(*(v for v in e.args if v is not s and v is not t))
+                found = TWO * inner(c) * tan(u) * sin(u * HALF) ** 2
+                return found + inner(rest) if rest != 0 else found
+    return None
+
+
 def around_a_mean(e: Expr, inner: Inner) -> Expr | None:
     """c exp(a) + c exp(b) - 2 c exp((a + b)/2) = 4 c exp((a + b)/2) sinh((a - b)/4)^2; a number counts as exp(0)"""
     if not (e.is_Add and len(e.args) > 2):
@@ -242,4 +257,4 @@ def log_sum(e: Expr, inner: Inner) -> Expr | None:
     return None
 
 
-RULES = (log_sum, saturated, around_a_mean, pairs, mirrored)
+RULES = (log_sum, saturated, tangent_less_sine, around_a_mean, pairs, mirrored)

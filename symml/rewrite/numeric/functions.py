@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sympy import Expr, Integer, Rational, cosh, exp, log, sinh, sqrt
+from sympy import Expr, Float, Integer, Mul, Rational, cosh, exp, log, sinh, sqrt
 
 from symml.ir.functions import absolute, expm1, less, log1p, select, signum
 from symml.rewrite.numeric.shapes import HALF, TWO, expanded, gap, hypot, log_quotient, power, square_root_of
 
 Inner = Callable[[Expr], Expr]
 LOG_2 = log(2)
+FAR = Float(1e150)  # its square is a float
 
 
 def _log1mexp(u: Expr) -> Expr:
@@ -19,10 +20,17 @@ def _log1mexp(u: Expr) -> Expr:
 
 
 def log_of_exponentials(e: Expr, inner: Inner) -> Expr | None:
-    """log(1 - exp(u)), log(exp(u) - 1) = u + log(1 - exp(-u)), and their forms with expm1 and log1p"""
+    """log(exp(u) - exp(v)) = u + log(1 - exp(v - u)), log(1 - exp(u)), log(exp(u) - 1) = u + log(1 - exp(-u)), and their forms
+    with expm1 and log1p"""
     if isinstance(e, log1p):
         c, f = e.args[0].as_coeff_Mul()
-        return _log1mexp(inner(f.args[0])) if c == -1 and isinstance(f, exp) else None
+        if c == -1 and isinstance(f, exp):
+            return _log1mexp(inner(f.args[0]))
+        one, u = f.base.as_coeff_Add() if c == -1 and f.is_Pow and not f.exp.is_number else (0, 0)
+        if one == 1:
+            u, y = inner(u), inner(f.exp)
+            return select(less(-1, u), _log1mexp(y * log1p(u)), log1p(-((1 + u) ** y)))
+        return _log_of_square(e.args[0], inner)
     if not isinstance(e, log):
         return None
     inside = e.args[0]
@@ -38,7 +46,20 @@ def log_of_exponentials(e: Expr, inner: Inner) -> Expr | None:
             if s == -1 and c == 1 and isinstance(f, exp):
                 u = inner(f.args[0])
                 return select(less(u, 1), log(expm1(u)), u + log1p(-exp(-u)))
+            if isinstance(s, exp) and c == -1 and isinstance(f, exp):
+                return inner(s.args[0]) + _log1mexp(inner(expanded(f.args[0] - s.args[0])))
     return None
+
+
+def _log_of_square(q: Expr, inner: Inner) -> Expr | None:
+    """log(1 + p^2 r) where p^2 r may leave the floats, as (p r) p, at last as the logarithms of both."""
+    squares = [f.base for f in Mul.make_args(q) if f.is_Pow and f.exp == 2 and not f.base.is_number]
+    if not squares:
+        return None
+    p = inner(Mul(*squares))
+    part = select(less(0, absolute(p)), p * inner(q / Mul(*(s**2 for s in squares))), Integer(0))
+    whole = part * p
+    return select(less(whole, Float(1e300)), log1p(whole), log(absolute(part)) + log(absolute(p)))
 
 
 def log_of_quotient(e: Expr, inner: Inner) -> Expr | None:
@@ -46,7 +67,7 @@ def log_of_quotient(e: Expr, inner: Inner) -> Expr | None:
     if not isinstance(e, log):
         return None
     a, b = e.args[0].as_numer_denom()
-    if b.is_number or a.is_number or a.has(exp) or b.has(exp):
+    if b.is_number or a.is_number or a.has(exp) or b.has(exp) or a.has(absolute):  # the last: guarded before
         return None
     d, _ = gap(a, b)
     return log_quotient(inner(a), inner(b), inner(d), signs_matter=False)
@@ -61,13 +82,18 @@ def log_of_hyperbolic(e: Expr, inner: Inner) -> Expr | None:
 
 
 def inverse_sinh(e: Expr, inner: Inner) -> Expr | None:
-    """log(u + sqrt(u^2 + 1)) = sign(u) log1p(|u| + u^2/(1 + sqrt(u^2 + 1)))"""
+    """log(u + sqrt(u^2 + 1)) = sign(u) log1p(|u| + u^2/(1 + sqrt(u^2 + 1))), log(u + sqrt(u^2 - 1)) = log1p(d + sqrt(d (u + 1)))
+    with d = u - 1"""
     if not (isinstance(e, log) and e.args[0].is_Add and len(e.args[0].args) == 2):
         return None
     for s, u in (e.args[0].args, e.args[0].args[::-1]):
         if s.is_Pow and s.exp == HALF and expanded(s.base - u**2 - 1) == 0:
             v = absolute(inner(u))
-            return signum(inner(u)) * log1p(v + v * (v / (1 + hypot(v, Integer(1)))))
+            near = log1p(v + v * (v / (1 + hypot(v, Integer(1)))))
+            return signum(inner(u)) * select(less(v, FAR), near, log(v) + LOG_2)
+        if s.is_Pow and s.exp == HALF and expanded(s.base - u**2 + 1) == 0:
+            d = inner(expanded(u - 1))
+            return log1p(sqrt(d) * (sqrt(d) + sqrt(inner(u) + 1)))
     return None
 
 

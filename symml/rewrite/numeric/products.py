@@ -86,6 +86,32 @@ def overflowing(e: Expr, inner: Inner) -> Expr | None:
     return None
 
 
+def vanishing(e: Expr, inner: Inner) -> Expr | None:
+    """v/(e^u - 1) where e^u leaves the floats: v e^-u"""
+    if not e.is_Mul or sum(not f.is_number for f in e.args) < 2:
+        return None
+    for f in e.args:
+        if f.is_Pow and f.exp == -1 and isinstance(f.base, expm1) and not f.base.args[0].is_number:
+            u, rest = inner(f.base.args[0]), Mul(*(inner(x) for x in e.args if x is not f))
+            return select(less(LARGE, u), exp(-u) * rest, rest / expm1(u))
+    return None
+
+
+def sigmoids(e: Expr, inner: Inner) -> Expr | None:
+    """e^-u sigmoid(u)^k = sigmoid(-u) sigmoid(u)^(k - 1), none of whose factors leaves the floats"""
+    if not e.is_Mul:
+        return None
+    for f in e.args:
+        g = f.base if f.is_Pow and f.exp.is_Integer and f.exp.is_positive else f
+        if not isinstance(g, sigmoid):
+            continue
+        for h in e.args:
+            if isinstance(h, exp) and expanded(h.args[0] + g.args[0]) == 0:
+                rest = Mul(*(x for x in e.args if x is not f and x is not h))
+                return inner(f / g * rest) * sigmoid(-inner(g.args[0]))
+    return None
+
+
 def zero_times_log(e: Expr, inner: Inner) -> Expr | None:
     """x log y is 0 where x is 0, as its limit at 0 log 0"""
     if not e.is_Mul:
@@ -110,4 +136,4 @@ def _may_vanish(f: Expr) -> bool:
     return not inside.is_positive
 
 
-RULES = (quotients, tanh_of_half, overflowing, zero_times_log)
+RULES = (quotients, tanh_of_half, sigmoids, overflowing, vanishing, zero_times_log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sympy
-from sympy import Add, Expr, Integer, Mul
+from sympy import Add, Expr, Float, Integer, Mul
 
 from symml.ir.expand import expand_sums
 from symml.ir.functions import absolute, less, log1p, maximum, minimum, select
@@ -73,11 +73,14 @@ def exp_times(u: Expr, small: Expr) -> Expr:
 
 
 def log_quotient(a: Expr, b: Expr, d: Expr, signs_matter: bool) -> Expr:
-    """log(a/b) where d = a - b; with `signs_matter` it is log a - log b, no number where both are negative."""
+    """log(a/b) where d = a - b, whose quotient may leave the floats; with `signs_matter` it is log a - log b, no number where
+    both are negative."""
+    size = absolute(a / b)
+    inside = less(Float(1e-290), size) * less(size, Float(1e290))
+    far = select(inside, sympy.log(a / b), TWO * sympy.log(sympy.sqrt(absolute(a)) / sympy.sqrt(absolute(b))))
     if signs_matter:
-        far = select(less(0, b), sympy.log(a / b), sympy.log(a) - sympy.log(b))
-        return select(is_small(d, b), log1p(d / b), far)
-    return select(is_small(d, absolute(b)), log1p(d / b), sympy.log(a / b))
+        return select(is_small(d, b), log1p(d / b), select(less(0, b), far, sympy.log(a) - sympy.log(b)))
+    return select(is_small(d, absolute(b)), log1p(d / b), far)
 
 
 def power(x: Expr, r: Expr) -> Expr:

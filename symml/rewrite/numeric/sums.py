@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable
 
 import sympy
-from sympy import Add, Expr, Pow, sqrt
+from sympy import Add, Expr, Float, Integer, Pow, sqrt
 
-from symml.ir.functions import less, select
+from symml.ir.functions import absolute, less, select
 from symml.rewrite.numeric.shapes import HALF, expanded, split, square_root_of, terms
 
 Inner = Callable[[Expr], Expr]
@@ -29,9 +29,24 @@ def conjugate(e: Expr, inner: Inner) -> Expr | None:
     q = expanded(square - under)
     if not terms(q) < terms(square) + terms(under) - 1 or (t.is_number and t.is_nonnegative):
         return None
-    q, t, r, c = inner(q), inner(t), sqrt(inner(inside)), inner(c)
+    root_of_q, sign = (square_root_of(q), 1) if square_root_of(q) is not None else (square_root_of(-q), -1)
+    q, t, r, c = inner(q), inner(t), _root(inside, inner), inner(c)
     other = q / (t - r)
+    if root_of_q is not None and not root_of_q.is_number:  # its square may leave the floats
+        s = inner(root_of_q)
+        other = sign * s * select(less(t, r), s / (t - r), Integer(0))
     return c * (other if t.is_number else select(less(t, 0), other, t + r))
+
+
+def _root(inside: Expr, inner: Inner) -> Expr:
+    """sqrt(p^2 + rest) where p^2 may leave the floats, as b^2 does in b^2 - 4 a c."""
+    found = [p for u in Add.make_args(inside) if not u.is_number and (p := square_root_of(u)) is not None]
+    if len(found) != 1 or not inside.is_Add:
+        return inner(sqrt(inside))
+    p = inner(found[0])
+    below = inner(Add(*(u for u in inside.args if square_root_of(u) != found[0])))
+    part = select(less(0, absolute(p)), below / p, Integer(0))  # a function of its own: no power of p is formed
+    return select(less(absolute(p), Float(1e150)), sqrt(inner(inside)), absolute(p) * sqrt(1 + part / p))
 
 
 def squares(e: Expr, inner: Inner) -> Expr | None:

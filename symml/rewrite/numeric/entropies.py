@@ -1,0 +1,147 @@
+"""Logarithms with factors in front: divergences between near quantities, differences of u log u, log cosh, powers less 1.
+
+x log(x/y) - x + y = x h((y - x)/x),  h(e) = e - log1p(e)        (a log a - b log b) = (a - b) log a + b log(a/b)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import cache
+
+import sympy
+from sympy import Add, Expr, Integer, Pow, Symbol, log
+
+from symml.ir.functions import absolute, expm1, less, log1p, select, softplus
+from symml.rewrite.numeric.functions import log_of_hyperbolic
+from symml.rewrite.numeric.series import near_zero
+from symml.rewrite.numeric.shapes import HALF, TWO, expanded, gap, log_quotient, split, terms
+
+Inner = Callable[[Expr], Expr]
+MOST_TERMS = 8
+E = Symbol("e", real=True)
+NEAR = sympy.Float(0.25)
+
+
+@cache
+def _above_its_tangent() -> Expr:
+    """E - log1p(E), with its series near 0."""
+    return near_zero(E - log1p(E))
+
+
+def divergence(e: Expr, inner: Inner) -> Expr | None:
+    """Terms c log(a/b) whose tangents add up to the other terms, or to nothing: sum of -c h((b - a)/a), none of which cancels."""
+    if not e.is_Add or not 2 <= len(e.args) <= MOST_TERMS:
+        return None
+    logs = [(t, *found[0]) for t in e.args if len(found := split(t, (log, log1p))) == 1 and _whole(found[0][0])]
+    for count in range(min(len(logs), 3), 0, -1):
+        for chosen in itertools.combinations(logs, count):
+            for turned in itertools.product((True, False), repeat=count):
+                parts = [_tangent(c, f, turn) for (_, c, f), turn in zip(chosen, turned, strict=True)]
+                if None not in parts and (found := _without_tangents(e, chosen, parts, inner)) is not None:
+                    return found
+    return None
+
+
+def _whole(c: Expr) -> bool:
+    return not c.has(log, log1p)
+
+
+def _tangent(c: Expr, f: Expr, turn: bool) -> tuple[Expr, Expr] | None:
+    """(g, w) with c log(...) = -g log(1 + w); w = (b - a)/a of log(a/b) where it is turned, else (a - b)/b."""
+    a, b = (1 + f.args[0] if isinstance(f, log1p) else f.args[0]).as_numer_denom()
+    if a.is_number and b.is_number:
+        return None
+    return (c, expanded(b - a) / a) if turn else (-c, expanded(a - b) / b)
+
+
+def _without_tangents(e: Expr, chosen: tuple, parts: list[tuple[Expr, Expr]], inner: Inner) -> Expr | None:
+    """The sum of g h(w), where the terms g w are there besides or cancel each other; None where they are not."""
+    slopes = [expanded(g * w) for g, w in parts]
+    rest = [t for t in e.args if all(t is not s for s, _, _ in chosen)]
+    wanted = expanded(Add(*slopes))
+    if wanted.has(log, log1p) or terms(wanted) > len(rest):
+        return None
+    taken = Add.make_args(wanted) if wanted != 0 else ()
+    if (wanted == 0 and len(chosen) == 1) or any(t not in rest for t in taken):
+        return None
+    left = Add(*(t for t in rest if t not in taken))
+    if left.free_symbols & Add(*(w for _, w in parts)).free_symbols:
+        return None  # what is left may cancel with the sum
+    found = Add(*(_part(g, w, t, inner) for (g, w), (t, _, _) in zip(parts, chosen, strict=True)))
+    return found + inner(left) if left != 0 else found
+
+
+def _part(g: Expr, w: Expr, term: Expr, inner: Inner) -> Expr:
+    """g h(w) near 0, else the tangent and the term as they are."""
+    small, g = inner(w), inner(g)
+    near = select(less(absolute(small), NEAR), _above_its_tangent().xreplace({E: small}), Integer(0))
+    return select(less(absolute(small), NEAR), g * near, g * small + inner(term))
+
+
+def weighted_logs(e: Expr, inner: Inner) -> Expr | None:
+    """c log a - g log b = (c - g) log a + g (log a - log b) where c - g is known better than both"""
+    if not e.is_Add or len(e.args) > MOST_TERMS:
+        return None
+    for s, t in itertools.permutations(e.args, 2):
+        for (c, f), (g, h) in itertools.product(split(s, (log, log1p)), split(t, (log, log1p))):
+            g = -g
+            if c == g or c.is_number or g.is_number or not (_whole(c) and _whole(g)):
+                continue
+            d, shorter = gap(c, g)
+            a, b = (1 + k.args[0] if isinstance(k, log1p) else k.args[0] for k in (f, h))
+            if not shorter or not d.is_number or not expanded(a - b).is_number:
+                continue
+            rest = [u for u in e.args if u is not s and u is not t]
+            quotient = log_quotient(inner(a), inner(b), inner(gap(a, b)[0]), signs_matter=True)
+            first, g = inner(d) * inner(f), inner(g)
+            found = first + select(less(0, absolute(g)), g * quotient, Integer(0))
+            return found + inner(Add(*rest)) if rest else found
+    return None
+
+
+def log_of_mean(e: Expr, inner: Inner) -> Expr | None:
+    """c u + c softplus(-2 u) - c log 2 = c log cosh u, as log((exp(u) + exp(-u))/2) is read"""
+    if not e.is_Add or len(e.args) < 3:
+        return None
+    for s in e.args:
+        for c, f in split(s, softplus):
+            u = expanded(f.args[0] * -HALF)
+            if c * u in e.args and -c * log(2) in e.args:
+                rest = Add(*(t for t in e.args if t is not s and t not in (c * u, -c * log(2))))
+                found = inner(c) * log_of_hyperbolic(log(sympy.cosh(u)), inner)
+                return found + inner(rest) if rest != 0 else found
+    return None
+
+
+def power_less_one(e: Expr, inner: Inner) -> Expr | None:
+    """c b^y - c = c expm1(y log b), b = 1 + u near 1"""
+    if not e.is_Add or len(e.args) > MOST_TERMS:
+        return None
+    for s in e.args:
+        for c, f in split(s, Pow):
+            if isinstance(f, sympy.exp) or f.exp.is_number or f.base.is_number or -c not in e.args:
+                continue
+            one, u = f.base.as_coeff_Add()
+            base, y = inner(f.base), inner(f.exp)
+            near = select(less(TWO * absolute(inner(u)), 1), log1p(inner(u)), log(base)) if one == 1 else log(base)
+            found = inner(c) * select(less(0, base), expm1(y * near), Pow(base, y) - 1)
+            rest = Add(*(t for t in e.args if t is not s and t != -c))
+            return found + inner(rest) if rest != 0 else found
+    return None
+
+
+def angle_to_the_top(e: Expr, inner: Inner) -> Expr | None:
+    """c pi/2 - c atan(u) = c atan(1/u) for u > 0"""
+    if not e.is_Add or len(e.args) != 2:
+        return None
+    for s, t in (e.args, e.args[::-1]):
+        for c, f in split(s, sympy.atan):
+            for sign in (1, -1):  # c atan(u) + sign c pi/2
+                if t == sign * c * sympy.pi / 2:
+                    u = -sign * inner(f.args[0])
+                    return sign * inner(c) * select(less(0, u), sympy.atan(1 / u), sympy.pi / 2 - sympy.atan(u))
+    return None
+
+
+RULES = (log_of_mean, weighted_logs, divergence, power_less_one, angle_to_the_top)
