@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sympy import Expr, Float, Integer, Mul, Rational, cosh, exp, log, sinh, sqrt
+from sympy import Expr, Float, Function, Integer, Mul, Rational, cosh, exp, log, sinh, sqrt
 
 from symml.ir.functions import absolute, expm1, less, log1p, select, signum
 from symml.rewrite.numeric.shapes import HALF, TWO, expanded, gap, hypot, log_quotient, power, square_root_of
@@ -54,7 +54,7 @@ def log_of_exponentials(e: Expr, inner: Inner) -> Expr | None:
 def _log_of_square(q: Expr, inner: Inner) -> Expr | None:
     """log(1 + p^2 r) where p^2 r may leave the floats, as (p r) p, at last as the logarithms of both."""
     squares = [f.base for f in Mul.make_args(q) if f.is_Pow and f.exp == 2 and not f.base.is_number]
-    if not squares:
+    if not squares or q.has(Function):  # a function's square was formed by a rule
         return None
     p = inner(Mul(*squares))
     part = select(less(0, absolute(p)), p * inner(q / Mul(*(s**2 for s in squares))), Integer(0))
@@ -74,11 +74,11 @@ def log_of_quotient(e: Expr, inner: Inner) -> Expr | None:
 
 
 def log_of_hyperbolic(e: Expr, inner: Inner) -> Expr | None:
-    """log cosh u = |u| + log1p(exp(-2 |u|)) - log 2, near 0 log1p(2 sinh(u/2)^2)"""
+    """log cosh u = |u| + log((1 + exp(-2 |u|))/2), near 0 log1p(2 sinh(u/2)^2)"""
     if not (isinstance(e, log) and isinstance(e.args[0], cosh)):
         return None
     u = absolute(inner(e.args[0].args[0]))
-    return select(less(u, 1), log1p(TWO * sinh(u * HALF) ** 2), u + log1p(exp(-TWO * u)) - LOG_2)
+    return select(less(u, 1), log1p(TWO * sinh(u * HALF) ** 2), u + log1p(expm1(-TWO * u) * HALF))
 
 
 def inverse_sinh(e: Expr, inner: Inner) -> Expr | None:
