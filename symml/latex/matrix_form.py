@@ -267,9 +267,10 @@ class Recogniser:
             (s,) = self.definitions[lse.tensor]
             if s.reduce != "logsumexp" or len(s.reduced) != 1 or set(lse.idx) - set(axes):
                 continue
-            (along,) = [k for k in axes if k not in lse.idx] or [None]
-            if along is None:
+            others = [k for k in axes if k not in lse.idx]
+            if len(others) != 1:
                 continue
+            (along,) = others
             u = e.args[0] + lse
             rows = (*lse.idx, along)
             same = substitute(s.body, dict(zip((*s.lhs, *s.reduced), rows, strict=True)))

@@ -36,7 +36,7 @@ from symml.ir.program import (
     reads,
 )
 from symml.ir.show import BodyPrinter, letters
-from symml.methods import intervals
+from symml.methods import intervals, spectral
 from symml.methods.intervals import EVERYTHING, NONNEGATIVE, Interval
 
 FLIP = MappingProxyType({"convex": "concave", "concave": "convex"})
@@ -72,7 +72,7 @@ class Fact:
 
     terms: (is subtracted, how a person names it) of what moves; power p: a sum of p-th powers of nonnegative convex
     functions, so that its root of that order is convex (0: none); why, stopped_at, hint: what made it unknown, and what
-    would help.
+    would help; kind: what it holds that has a curvature only together, such as eigenvalues.
     """
 
     curvature: str
@@ -82,6 +82,7 @@ class Fact:
     why: str = ""
     stopped_at: Statement | None = None
     hint: str = ""
+    kind: spectral.Kind | None = None
 
     @property
     def text(self) -> str:
@@ -111,7 +112,7 @@ def facts_of(program: Program, wrt: tuple[Tensor, ...]) -> dict[Tensor, Fact]:
             continue
         fact = _statement(s, facts)
         if s.out in facts:
-            fact = _sum([facts[s.out], fact])
+            fact = replace(_sum([facts[s.out], fact]), kind=None)
             fact = fact if s.mode == "+=" else replace(fact, interval=EVERYTHING)
         if fact.curvature == "unknown" and fact.stopped_at is None:
             fact = replace(fact, stopped_at=s)
@@ -140,6 +141,10 @@ def _whole(node: Node, facts: Mapping[Tensor, Fact]) -> dict[Tensor, Fact]:
         if t.domain.kind == "psd":
             return dict.fromkeys(own, Fact("concave", EVERYTHING, ((False, "log det of an affine map"),)))
         return dict.fromkeys(own, replace(_unknown(f"logdet {t.name}"), hint=f"declare {t.name} in psd"))
+    if isinstance(node, Library) and node.op in spectral.KINDS and facts[node.args[0]].curvature == "affine":
+        kind = (spectral.KINDS[node.op], None)
+        if node.op != "inv" or node.args[0].domain.kind == "psd":
+            return dict.fromkeys(own, replace(_unknown(f"{node.op} {moving[0]}"), kind=kind))
     what = "a recurrence in" if isinstance(node, Scan) else "a fixed point in"
     return dict.fromkeys(own, _unknown(f"{node.op if isinstance(node, Library) else what} {moving[0]}"))
 
@@ -152,9 +157,17 @@ def _statement(s: Statement, facts: Mapping[Tensor, Fact]) -> Fact:
         return _unknown(f"a place chosen by {chosen[0]}, which depends on the unknowns")
     if s.guard is not None and body(s.guard).curvature != "constant":
         return _unknown("a condition that depends on the unknowns")
+    kinds = {a.tensor: k for a in direct_accesses(s.body) if (k := facts[a.tensor].kind) is not None}
+    atom = spectral.atom(s, kinds, body.moves) if kinds else None
+    if atom is not None and atom.kind is not None:
+        return replace(_unknown("an inverse times a constant"), kind=atom.kind)
+    if atom is not None:
+        interval = NONNEGATIVE if atom.curvature == "convex" and atom.text not in spectral.SIGNLESS else EVERYTHING
+        made = Fact(atom.curvature, interval, ((False, atom.text),))
+        return body.signed([atom.factor], body(atom.factor).interval, made)
     fact = body(s.body)
     if fact.curvature == "unknown":
-        return fact
+        return replace(fact, kind=None)
     if s.reduce == "none" and s.is_map:
         return fact
     if s.reduce in ("none", "sum"):  # entries may be left at 0, or be added to more than once
@@ -191,19 +204,20 @@ class _Body:
         if e.is_Add:
             return self._added(e)
         if e.is_Mul:
-            return self._scaled([a for a in e.args if not self._moves(a)], list(filter(self._moves, e.args)))
+            return self._scaled([a for a in e.args if not self.moves(a)], list(filter(self.moves, e.args)))
         if e.is_Pow:
             p = sympy.Rational(Fraction(float(e.exp))) if e.exp.is_Float else e.exp
             return _powered(self(e.base), self(e.exp), p, self.printer.doprint(e))
         return self._function(e)
 
-    def _moves(self, e: Expr) -> bool:
+    def moves(self, e: Expr) -> bool:
+        """Does it depend on the unknowns?"""
         return self(e).curvature != "constant"
 
     def _element(self, e: Access) -> Fact:
         for k in e.idx:
             for a in accesses(k):
-                if self._moves(a):
+                if self.moves(a):
                     return _unknown(f"an element chosen by {a.tensor.name}, which depends on the unknowns")
         return self.facts[e.tensor]
 
@@ -211,7 +225,7 @@ class _Body:
         """Terms of one moving factor are collected first: y*f + f - y*f has no sign, f*(1 - y) may have one."""
         groups: dict[tuple[Expr, ...], list[Expr]] = {}
         for a in e.args:
-            groups.setdefault(tuple(x for x in sympy.Mul.make_args(a) if self._moves(x)), []).append(a)
+            groups.setdefault(tuple(x for x in sympy.Mul.make_args(a) if self.moves(x)), []).append(a)
         parts = []
         for moving, terms in groups.items():
             if len(terms) == 1 or not moving:
@@ -228,14 +242,14 @@ class _Body:
             factor = intervals.times(factor, self(a).interval)
         if not moving:
             return _constant(factor)
+        if len(moving) > 1 and (found := self._together(moving)) is not None:
+            return self.signed(fixed, factor, found)
         unknown = next((self(m) for m in moving if self(m).curvature == "unknown"), None)
         if unknown:
             return unknown
-        if len(moving) > 1 and (found := self._together(moving)) is not None:
-            return self._signed(fixed, factor, found)
         if len(moving) > 1:
             return _unknown(f"a product of two unknowns, {self._name(moving[0])} and {self._name(moving[1])}")
-        return self._signed(fixed, factor, self(moving[0]))
+        return self.signed(fixed, factor, self(moving[0]))
 
     def _together(self, moving: list[Expr]) -> Fact | None:
         """Products of two that move and are convex all the same: u log(c u), u^2 / v."""
@@ -245,15 +259,26 @@ class _Body:
             fact = self(u)
             if isinstance(other, sympy.log) and fact.curvature == "affine":
                 ratio = sympy.cancel(other.args[0] / u)
-                if not self._moves(ratio) and self(ratio).interval[0] > 0:
+                if not self.moves(ratio) and self(ratio).interval[0] > 0:
                     return Fact("convex", EVERYTHING, ((False, "an entropy"),))
+                if fact.interval[0] >= 0 and (found := self._relative(u, other.args[0])) is not None:
+                    return found
             if other.is_Pow and other.exp == -1 and fact.curvature == "convex" and fact.power >= 2:
                 below = self(other.base)
                 if below.curvature in ("affine", "concave") and below.interval[0] >= 0:
                     return Fact("convex", NONNEGATIVE, ((False, "a square over a linear term"),))
         return None
 
-    def _signed(self, fixed: list[Expr], factor: Interval, fact: Fact) -> Fact:
+    def _relative(self, u: Expr, ratio: Expr) -> Fact | None:
+        """u log(c u/v) is convex, and u log(c v/u) concave, in (u, v) for u >= 0, v > 0 affine and c > 0."""
+        rules = ((u / ratio, "convex", "a relative entropy"), (u * ratio, "concave", "a perspective of log"))
+        for v, curvature, text in rules:
+            below = self(sympy.cancel(v))
+            if below.curvature == "affine" and below.interval[0] >= 0:
+                return Fact(curvature, EVERYTHING, ((False, text),))
+        return None
+
+    def signed(self, fixed: list[Expr], factor: Interval, fact: Fact) -> Fact:
         """A fact times constants."""
         interval = intervals.times(factor, fact.interval)
         if factor[0] >= 0:
@@ -272,6 +297,8 @@ class _Body:
         name = BY_CLASS.get(e.func)
         if name is None:
             return _unknown(f"{e}, which no rule covers")
+        if isinstance(e, sympy.log) and (opened := self._logs(e.args[0])) is not None:
+            return self(opened)
         args = [self(a) for a in e.args]
         unknown = next((a for a in args if a.curvature == "unknown"), None)
         interval = intervals.of_function(name, [a.interval for a in args])
@@ -286,6 +313,16 @@ class _Body:
             kind = "affine" if all(a.curvature in ("constant", "affine") for a in args) else curvature
             return Fact(curvature, interval, ((False, f"{WORDS.get(name, name)} of {kind} terms"),))
         return _unknown(f"{name} of what depends on the unknowns, which is neither convex nor concave")
+
+    def _logs(self, e: Expr) -> Expr | None:
+        """log(x/y) as log x - log y, where both are not negative and move."""
+        factors = [f.as_base_exp() for f in sympy.Mul.make_args(e) if self.moves(f)]
+        if e.is_Atom or all(p == 1 for _, p in factors) or not all(p.is_Rational for _, p in factors):
+            return None
+        fixed = sympy.Mul(*(f for f in sympy.Mul.make_args(e) if not self.moves(f)))
+        if self(fixed).interval[0] < 0 or any(self(x).interval[0] < 0 for x, _ in factors):
+            return None
+        return sympy.Add(sympy.log(fixed, evaluate=False), *(p * sympy.log(x) for x, p in factors))
 
     def _name(self, e: Expr) -> str:
         """The tensor of an element, where the page names it; else the text of an expression."""

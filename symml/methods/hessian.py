@@ -331,7 +331,7 @@ def _together(f: Form, group: list[Term], sign: int) -> bool:
             total += sign * Term(k, _over(t, k)).body
     moving = f.terms.moving(f.along.values())
     v = sorted((a for a in direct_accesses(total) if a.tensor in moving), key=lambda a: a.name)
-    if not 2 <= len(v) <= 6:
+    if not 1 <= len(v) <= 6:
         return False
     poly = sympy.Poly(expand(total), *v)
     if any(sum(m) != 2 for m in poly.monoms()):
@@ -342,6 +342,8 @@ def _together(f: Form, group: list[Term], sign: int) -> bool:
         i, j = [p for p, m in enumerate(monom) for _ in range(m)]
         entries[i, j] += c / 2
         entries[j, i] += c / 2
+    if n == 1 and interval_of(f.facts, entries[0, 0])[0] >= 0:
+        return True
     if n == 2 and _two(f, entries):
         return True
     first = next((e for e in entries if e != 0), None)
@@ -371,10 +373,11 @@ def _hint(f: Form, t: Term) -> str:
     for s in own:
         for a in direct_accesses(s.body):
             square = len(a.tensor.shape) == 2 and a.tensor.shape[0] == a.tensor.shape[1]
-            if square and a.tensor.kind == "data" and a.tensor not in f.along.values():
+            if square and a.tensor.kind == "data" and a.tensor not in {*f.along.values(), *f.definite}:
                 return f"declare {a.tensor.name}[{', '.join(map(str, a.tensor.shape))}] in psd"
     for a in direct_accesses(t.body):
         given = a.tensor.kind in ("data", "hyper") and a.tensor not in f.along.values()
-        if given and f.facts[a.tensor].interval[0] < 0 and a not in t.body.diff(a).free_symbols:
+        helps = given and a not in t.body.diff(a).free_symbols and signed(f, t.body / a)[0] >= 0
+        if helps and f.facts[a.tensor].interval[0] < 0:
             return f"declare {a.tensor.name} >= 0"
     return ""

@@ -102,6 +102,10 @@ def of_function(name: str, args: Sequence[Interval]) -> Interval:
     if name in ("max", "min"):
         choose = max if name == "max" else min
         return choose(a[0] for a in args), choose(a[1] for a in args)
+    if name == "cosh":
+        return Fraction(1), math.inf
+    if name == "tanh":
+        return Fraction(0 if low >= 0 else -1), Fraction(0 if high <= 0 else 1)
     if name in THROUGH_ZERO:
         return (Fraction(0) if low >= 0 else -math.inf), (Fraction(0) if high <= 0 else math.inf)
     if name == "log":
