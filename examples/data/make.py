@@ -4,8 +4,8 @@
 
 Sources and licences: diabetes (Efron et al. 2004), breast cancer Wisconsin (UCI, CC BY 4.0), digits (UCI optical
 recognition, CC BY 4.0), wine (UCI, CC BY 4.0), the photograph of a temple (CC BY), all as shipped by scikit-learn (BSD-3);
-karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA), Nile (Cobb 1978), Longley (1967), Grunfeld (1950) and
-carbon dioxide (Keeling and Whorf 2004), public domain, as shipped by statsmodels (BSD-3).
+karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA), Nile (Cobb 1978), Longley (1967), Grunfeld (1950),
+Engel (1857) and carbon dioxide (Keeling and Whorf 2004), public domain, as shipped by statsmodels (BSD-3).
 """
 
 from __future__ import annotations
@@ -117,6 +117,13 @@ def growth(folder: Path) -> None:
     )
 
 
+def engel(folder: Path) -> None:
+    """235 Belgian households: income, and what is spent on food."""
+    data = sm.datasets.engel.load_pandas().data
+    rows = ([f"{v:.10g}" for v in row] for row in zip(data.income, data.foodexp, strict=True))
+    write(folder / "engel.csv", ["income", "food"], rows)
+
+
 def co2(folder: Path) -> None:
     """Carbon dioxide over Mauna Loa, parts per million, the mean of each month 1958-2001 at its middle."""
     weeks = sm.datasets.co2.load_pandas().data["co2"].dropna()
@@ -139,6 +146,7 @@ def main(folder: Path) -> None:
         nile,
         longley,
         growth,
+        engel,
         co2,
     ):
         make(folder)

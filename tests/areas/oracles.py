@@ -7,6 +7,7 @@ docstring says otherwise.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from pathlib import Path
 
@@ -19,11 +20,13 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 import statsmodels.api as statsmodels
+import sympy
 from hmmlearn.hmm import CategoricalHMM
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import LinearOperator, eigsh
-from sklearn import cluster, decomposition, exceptions, linear_model, neural_network
+from sklearn import cluster, covariance, decomposition, exceptions, linear_model, neural_network
 from sklearn import svm as support
+from sympy.parsing import sympy_parser as parsing
 
 from symml import pipeline
 from symml.api import Fit
@@ -172,6 +175,47 @@ def implicit(fit: Fit) -> float:
     e = mpmath.mpf(float(fit.params["e"]))
     root = mpmath.findroot(lambda E: E - e * mpmath.sin(E) - 1, 1.4)
     return float(max(abs(root - fit.report["anomaly"]), abs(e - mpmath.mpf("0.5") / mpmath.sin(mpmath.mpf("1.5")))))
+
+
+def taylor(fit: Fit) -> float:
+    """mpmath: the terms of the series of order 0 to 5 about our place and about another, as printed, by mpmath's own."""
+    source = pipeline.read(EXAMPLES / "taylor.symml")
+    rows = pipeline.derivations(source, False, None, "matrix", {}, product="taylor", argument="5")
+    terms = [_read(row["text"].split(" = ")[1]) for row in rows]
+    step, worst = mpmath.mpf("0.3"), abs(float(fit.params["x"]) - 1)
+    for place in (float(fit.params["x"]), 1.7):
+        truth = mpmath.taylor(lambda x: (1 - mpmath.exp(1 - x)) ** 2, place, 5)
+        for k, term in enumerate(terms):
+            found = term.subs({"x": place, "v": 0.3}).evalf(30)
+            worst = max(worst, abs(float(found - truth[k] * step**k)))
+    return worst
+
+
+def _read(text: str) -> sympy.Expr:
+    """A printed formula of numbers as sympy reads it."""
+    powers = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹−", "0123456789-")
+    typed = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: "**" + m[0].translate(powers), text).translate(powers)
+    rules = (*parsing.standard_transformations, parsing.implicit_multiplication, parsing.rationalize)
+    return parsing.parse_expr(typed, transformations=rules)
+
+
+def gauss_newton(fit: Fit) -> float:
+    """scipy's curve_fit from a start of its own: parameters, relative."""
+    income, food = table("engel").T
+
+    def slopes(x: np.ndarray, a: float, b: float) -> np.ndarray:
+        return np.column_stack([x**b, a * x**b * np.log(x)])
+
+    close = {"jac": slopes, "ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
+    truth, _ = scipy.optimize.curve_fit(lambda x, a, b: a * x**b, income, food, p0=[2, 0.7], **close)
+    return float(np.abs(np.array([fit.params["a"], fit.params["b"]]) / truth - 1).max())
+
+
+def graphical_lasso(fit: Fit) -> float:
+    """scikit-learn's graphical lasso by coordinate descent: the precision matrix, entry by entry."""
+    X = standardised(table("wine")[:, :5])
+    _, theirs = covariance.graphical_lasso(X.T @ X / len(X), 0.2, tol=1e-12, enet_tol=1e-12, max_iter=2000)
+    return largest((fit.params["P"], theirs))
 
 
 def group_lasso(fit: Fit) -> float:
