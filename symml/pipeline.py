@@ -427,6 +427,30 @@ def analysed(
     return analyse(parse(source), Asked(hypers, vary, period))
 
 
+def moving(
+    source: Source,
+    hypers: Mapping[str, float],
+    vary: tuple[str, float, float] | None = None,
+    period: int = 1,
+    result: Result | None = None,
+) -> list[dict]:
+    """The same of each iteration and recurrence of a page: of its hyper-parameters alone, or at a fit."""
+    from symml.derivations.moving import analyse
+    from symml.derivations.system import Asked
+
+    known, dims = dict(hypers), {}
+    if result is not None:
+        given = {h["name"]: h["value"] for h in result.kernel.manifest["hypers"]}
+        known = {**result.bound.arrays, **given, **result.hypers, **result.params}
+        dims = result.bound.dims
+    return analyse(source, known, dims, Asked(hypers, vary, period))
+
+
+def is_trained(source: Source) -> bool:
+    """Does a page state an objective?"""
+    return load(source)[0].objective is not None
+
+
 def show(source: Source, stage: str, options: Options) -> str:
     """One stage of the journey as text."""
     if stage == "tree":

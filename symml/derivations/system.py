@@ -5,7 +5,7 @@ analyse(page, Asked(vary=("r", 2.5, 4.0)))  ->  facts for faces and JSON
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,23 +48,27 @@ def analyse(page: tree.Tree, asked: Asked) -> dict:
     f = Field.of(program, tuple(s.states.values()), values, s.sizes, s.flow, asked.period)
     if f.size > LARGEST:
         raise SpecError(f"the states have {f.size} entries; the limit is {LARGEST}", fix="smaller dims")
-    inside = _bounds(s, f)
     first = np.concatenate(
         [np.full(int(np.prod(a.shape)), s.starts[t.name] or 0.0) for t, a in f.split(np.zeros(f.size)).items()]
     )
-    starts = starts_within(f, first, inside)
-    proof = _proof(f, starts)
+    return facts(s.name, f, first, asked, starts_within(f, first, bounds(f)))
+
+
+def facts(name: str, f: Field, first: np.ndarray, asked: Asked, starts: Sequence[np.ndarray]) -> dict:
+    """What is told of a field: its formulas, fixed points with eigenvalues and verdicts, and where these change."""
+    inside = bounds(f)
+    proof = _proof(f, list(starts))
     if not proof.ok:
         raise NumericError(f"the derived Jacobian is wrong: {proof}")
-    points = fixed_points(f, starts, inside)
-    found = bifurcations(f, *asked.vary, starts, inside) if asked.vary else ()
+    points = fixed_points(f, list(starts), inside)
+    found = bifurcations(f, *asked.vary, list(starts), inside) if asked.vary else ()
     return {
-        "model": s.name,
-        "kind": "flow" if s.flow else "map",
+        "model": name,
+        "kind": "flow" if f.flow else "map",
         "period": asked.period,
         "states": _entries(f),
-        "moves": [_move(program, t, s.flow) for t in f.states],
-        "jacobian": [_block(f, a, b, s.flow) for a in f.states for b in f.states],
+        "moves": [_move(f.program, t, f.flow) for t in f.states],
+        "jacobian": [_block(f, a, b, f.flow) for a in f.states for b in f.states],
         "proof": str(proof),
         "fixed_points": [_point_facts(p) for p in points],
         "vary": list(asked.vary) if asked.vary else None,
@@ -84,7 +88,7 @@ def _check(s: System, asked: Asked) -> None:
         raise SpecError(f"a period of {asked.period} makes no sense here", fix="a whole number from 1 on, of a map")
 
 
-def _bounds(s: System, f: Field) -> Bounds:
+def bounds(f: Field) -> Bounds:
     """The domains of the states, entry by entry."""
     low, high = [], []
     for t, a in f.split(np.zeros(f.size)).items():

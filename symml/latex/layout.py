@@ -82,11 +82,15 @@ def section_lines(rows: Sequence[Mapping], form: str) -> list[str]:
 
 def analysis_lines(facts: Mapping, form: str) -> list[str]:
     """The facts of derivations/system.py as lines; form: text or latex."""
+    if "too_large" in facts:
+        told = f"{facts['states'][0]} moves, with {facts['too_large']} entries: too many for a Jacobian in full"
+        return [f"% {told}" if form == "latex" else told]
     formulas = [*facts["moves"], *facts["jacobian"]]
     if form == "latex":
         return [f["latex"] for f in formulas] + [w[0] for f in formulas for w in f["where"]]
     times = f", {facts['period']} steps at once" if facts["period"] > 1 else ""
-    lines = [f"{facts['model']}   a {facts['kind']} of {_named(facts['states'])}{times}", ""]
+    held = ", driven by what is held as at its last step" if facts.get("driven") else ""
+    lines = [f"{facts['model']}   a {facts['kind']} of {_named(facts['states'])}{times}{held}", ""]
     lines += [f"  {f['text']}" for f in facts["moves"]]
     wide = max(_wide(f["text"]) for f in facts["jacobian"])
     lines += [
