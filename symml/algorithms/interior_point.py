@@ -55,7 +55,7 @@ def interior_point(
     if counters[2] == 0:
         begin(f, c, multipliers, slack, scalars, counters, equal)
         central(x, Z, cones, scalars[1])
-    if not (math.isfinite(f) and finite(c) and finite(g)):
+    if not (math.isfinite(f) and all_numbers(c) and all_numbers(g)):
         return DIVERGED
     for _ in range(iterations):
         look(x, f, g, c, H, J, multipliers, slack, equal, scalars, counters, trace, flat, affine, ready, dual, columns, spare,
@@ -148,7 +148,7 @@ def shaken(x, g, c, trial, counters, data, work, conditions_data, conditions_wor
             x[j] = trial[j] + size * max(1.0, abs(trial[j])) * math.sin((1.0 + counters[4]) * (j + 1.0))
         f = objective(x, g, data, work)
         conditions(x, c, conditions_data, conditions_work)
-        if math.isfinite(f) and finite(c):
+        if math.isfinite(f) and all_numbers(c):
             break
         size *= 0.5
     return f
@@ -186,7 +186,7 @@ def restart(c, multipliers, slack, equal, scalars):
         multipliers[equal + i] = scalars[1] / slack[i]
 
 
-def finite(a):
+def all_numbers(a):
     """Are all entries finite?"""
     total = 0.0
     for i in range(a.shape[0]):
@@ -347,7 +347,7 @@ def solve_shifted(K, U, pivots, right, step, spare, n, equal, scalars, reach):
                 K[i, i] += shift
             solve_symmetric(K, U, pivots, right, step, spare)
             bearable = top(step[n:]) <= HUGE * max(1.0, top(right)) if attempt == 0 else top(step[:n]) <= reach
-            if finite(step) and bearable:
+            if all_numbers(step) and bearable:
                 return True
             for i in range(n):
                 K[i, i] -= shift
@@ -429,7 +429,7 @@ def line_search(
         new = objective(trial, spare[:n], data, work)
         conditions(trial, c_trial, conditions_data, conditions_work)
         counters[1] += 1
-        if math.isfinite(new) and finite(c_trial):
+        if math.isfinite(new) and all_numbers(c_trial):
             for i in range(slack.shape[0]):
                 s_trial[i] = max(s_trial[i], -c_trial[equal + i])
             after = merit(new, c_trial, s_trial, equal, barrier, scalars[3], trial, cones)

@@ -145,6 +145,10 @@ def _examined(p: Problem, outcome: dict) -> dict:
     """The outcome of closed forms that stay where they must, at a point where the objective does not bend down."""
     m, at = p.kernel.manifest, 0
     facts = m["method"]["facts"]
+    if facts["exact"] and outcome["status"] == "diverged":
+        raise OutsideError(
+            "gradient = 0 has no single solution: its system is singular", fix="leave the method out, or add a penalty"
+        )
     for entry, (low, high) in zip(m["params"], facts["inside"], strict=True):
         part = p.x[at : at + math.prod(shape(p.dims, entry["shape"]))]
         at += part.shape[0]

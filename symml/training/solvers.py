@@ -29,6 +29,7 @@ from symml.training.blocks import Turns, in_turn, update_function
 from symml.training.bounded import Boxes, augmented, bounds, residuals
 from symml.training.compose import executable
 from symml.training.conditions import Condition, functions
+from symml.training.nuclear import lifted
 from symml.training.splitting import Regions, composite
 
 AGREE = 1e-9  # relative: the gradient of the residual form against the derivative of the page
@@ -122,6 +123,8 @@ def by_form(p: Problem, large: bool = False, inside: bool = False) -> Solver:
         return found
     if p.whole is not None:
         return _constrained(p, large)
+    if lifted(p.forward) is not None:
+        return _interior_point(p, "")
     if squared is not None and squared.program is not None:
         return _least_squares(squared, p, "")
     if epigraph.has_kinks(p.forward, p.wrt):
@@ -262,6 +265,7 @@ def _smoothed(p: Problem, takes_kinks: bool) -> _Smoothed:
 
 def _interior_point(p: Problem, method: str) -> Solver:
     """Second derivatives of the Lagrangian."""
+    p = _without_nuclear_norms(p) or p
     s = _smoothed(p, takes_kinks=method != "newton")
     found = functions(s.program, s.wrt, s.conditions)
     own = not (s.unknowns or p.cones)
@@ -278,6 +282,16 @@ def _interior_point(p: Problem, method: str) -> Solver:
     files = ("symmetric", "polish", "cone" if p.cones else "without_cones")
     told = f"{s.what or 'second derivatives'}; Hessian of the Lagrangian derived"
     return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, s.unknowns)
+
+
+def _without_nuclear_norms(p: Problem) -> Problem | None:
+    """The problem with a semidefinite matrix for each nuclear norm; None where the objective has none."""
+    found = lifted(p.whole or p.forward)
+    if found is None:
+        return None
+    cones = tuple(Cone(z, z.name, "the nuclear norm") for z in found.matrices)
+    conditions = tuple(Condition(k, True) for k in found.conditions)
+    return replace(p, whole=found.program, conditions=(*p.conditions, *conditions), cones=(*p.cones, *cones))
 
 
 def _augmented(p: Problem, place: Span | None) -> Solver:

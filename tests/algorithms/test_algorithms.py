@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +195,17 @@ def test_divergence_keeps_the_last_finite_parameters():
             np.zeros(30),
         )
     assert status == 3 and np.isfinite(x).all() and counters[1] == counters[0] > 0
+
+
+def named(path: Path) -> set[str]:
+    """The functions of a file."""
+    return set(re.findall(r"^def (\w+)\(", path.read_text(), re.M))
+
+
+def test_no_algorithm_takes_the_name_of_an_operation():
+    """Both stand in one module: the later would take the place of the earlier."""
+    target = FOLDER.parent / "targets" / "numba_cpu"
+    operations = named(target / "linalg.py") | named(target / "primitives.py")
+    assert {"svdvals", "finite"} <= operations
+    for path in FOLDER.glob("*.py"):
+        assert not named(path) & operations, path.name

@@ -155,3 +155,21 @@ def test_kinks_in_single_precision_are_told(penalty, told):
     page = f"model m\ndata a[3]\nparam x[3]\nminimize exp(x[0]) + ||x - a||^2 + {penalty}\n"
     reason = pipeline.build(Source("p.symml", page), pipeline.Options(dtype="float32"))[1]["method"]["reason"]
     assert told in reason and bool(told) == bool(reason)
+
+
+def test_nuclear_norms():
+    """Soft-thresholded singular values; a completion: |[[1, 2], [2, x]]| = sqrt(x^2 - 2 x + 17) for x < 4."""
+    M = np.random.default_rng(3).normal(size=(3, 2))
+    page = "dims p, q\ndata M[p, q]\nparam Z[p, q]\nminimize 1/2 ||Z - M||^2 + 0.7 nuclear(Z)\n"
+    found = solved(page, M=M)
+    U, s, V = np.linalg.svd(M, full_matrices=False)
+    np.testing.assert_allclose(found.x.reshape(3, 2), (U * np.maximum(s - 0.7, 0)) @ V, atol=1e-6)
+    page = "param X[2, 2]\nminimize nuclear(X)  subject to  X[0, 0] = 1; X[0, 1] = 2; X[1, 0] = 2\n"
+    found = solved(page)
+    np.testing.assert_allclose([found.outcome["loss"], found.x[3]], [4, 1], rtol=1e-6)
+
+
+def test_a_closed_form_without_a_single_solution():
+    """A valley that falls for ever along one line: the singular system is no answer."""
+    with pytest.raises(SymmlError, match="unbounded below"):
+        solved("param x[2]\nminimize (x[0] + x[1])^2 + x[0] - x[1]")
