@@ -1,5 +1,5 @@
 """Rows of a batch as vectors: copied, multiplied with a vector, added up. LLVM's own vectors of short rows spend most of a
-step on what is left over; here the lanes behind the end of a row are masked, and no row is tested for overlap.
+step on what is left over; here the lanes of the last vector are masked, and no row is tested for overlap.
 
 `a` is a matrix, or a pair (matrix, numbers): then row i is a[numbers[i]], read where it stands. The order of the sums
 depends on the length of the rows alone. Emitted modules hold the functions they use.
@@ -77,20 +77,24 @@ def mask(builder, left, count):
     return builder.icmp_signed("<", places(list(range(count))), spread(builder, builder.trunc(left, PLACE), count))
 
 
-def load(builder, lanes, where, seen):
+def load(builder, lanes, where, seen=None):
     """A vector from an address; 0 where it is not seen."""
     kind, name = lanes
     at = builder.bitcast(where, kind.as_pointer())
+    if seen is None:
+        return builder.load(at, align=BYTES // kind.count)
     align = ir.Constant(PLACE, BYTES // kind.count)
     return called(builder, f"llvm.masked.load.{name}.p0", kind, [at, align, seen, ir.Constant(kind, None)])
 
 
-def store(builder, lanes, value, where, seen):
+def store(builder, lanes, value, where, seen=None):
     """A vector to an address, where it is seen."""
     kind, name = lanes
     at = builder.bitcast(where, kind.as_pointer())
+    if seen is None:
+        return builder.store(value, at, align=BYTES // kind.count)
     align = ir.Constant(PLACE, BYTES // kind.count)
-    called(builder, f"llvm.masked.store.{name}.p0", ir.VoidType(), [value, at, align, seen])
+    return called(builder, f"llvm.masked.store.{name}.p0", ir.VoidType(), [value, at, align, seen])
 
 
 def fma(builder, lanes, a, b, c):
@@ -169,6 +173,7 @@ def dot_rows(context, out, a, first, count, v):
         matrix, n, address = rows_of(builder, signature.args[1], args[1])
         data, other, lanes = part(builder, args[0], DATA), part(builder, args[4], DATA), lanes_of(matrix)
         width, last = lanes[0].count, builder.sub(args[3], number(1))
+        whole = builder.and_(n, number(-width))
 
         def some(i, _):
             """As many rows as a vector has lanes; behind the last one stands the last one again."""
@@ -176,14 +181,16 @@ def dot_rows(context, out, a, first, count, v):
             inside = [builder.select(builder.icmp_signed("<", r, last), r, last) for r in rows]
             starts = [address(builder.add(args[2], r)) for r in inside]
 
-            def piece(j, totals):
-                seen = mask(builder, builder.sub(n, j), width)
+            def piece(j, totals, seen=None):
                 x = load(builder, lanes, entry(builder, other, j), seen)
                 row = [load(builder, lanes, entry(builder, s, j), seen) for s in starts]
                 return [fma(builder, lanes, r, x, t) for r, t in zip(row, totals, strict=True)]
 
-            zeros = [ir.Constant(lanes[0], None)] * width
-            total = sums(builder, loop(builder, number(0), n, width, zeros, piece))
+            def last_piece(j, totals):
+                return piece(j, totals, mask(builder, builder.sub(n, j), width))
+
+            totals = loop(builder, number(0), whole, width, [ir.Constant(lanes[0], None)] * width, piece)
+            total = sums(builder, loop(builder, whole, n, width, totals, last_piece))
             store(builder, lanes, total, entry(builder, data, i), mask(builder, builder.sub(args[3], i), width))
             return []
 
@@ -203,32 +210,45 @@ def add_rows(context, out, a, first, count, v):
         width = lanes[0].count
         fours = builder.and_(args[3], number(-AT_ONCE))
 
-        def columns(j, _):
-            ks = [builder.add(j, number(q * width)) for q in range(WIDE)]
-            seen = [mask(builder, builder.sub(n, k), width) for k in ks]
+        def columns(j, count, seen=None):
+            """`count` vectors of the rows from column j on."""
+            ks = [builder.add(j, number(q * width)) for q in range(count)]
 
             def row(i, totals):
                 start = address(builder.add(args[2], i))
                 weight = spread(builder, builder.load(entry(builder, other, i)), width)
-                parts = [load(builder, lanes, entry(builder, start, k), s) for k, s in zip(ks, seen, strict=True)]
+                parts = [load(builder, lanes, entry(builder, start, k), seen) for k in ks]
                 return [fma(builder, lanes, p, weight, t) for p, t in zip(parts, totals, strict=True)]
 
-            def four(i, totals):
-                found = [row(builder.add(i, number(q)), totals[q * WIDE : (q + 1) * WIDE]) for q in range(AT_ONCE)]
+            def some(i, totals):
+                found = [row(builder.add(i, number(q)), totals[q * count : (q + 1) * count]) for q in range(AT_ONCE)]
                 return [t for totals in found for t in totals]
 
-            zeros = [ir.Constant(lanes[0], None)] * (AT_ONCE * WIDE)
-            totals = loop(builder, number(0), fours, AT_ONCE, zeros, four)
-            rest = loop(builder, fours, args[3], 1, totals[:WIDE], row)
-            totals = [*rest, *totals[WIDE:]]
-            for q, (k, s) in enumerate(zip(ks, seen, strict=True)):
-                a, b, c, d = totals[q::WIDE]
+            zeros = [ir.Constant(lanes[0], None)] * (AT_ONCE * count)
+            totals = loop(builder, number(0), fours, AT_ONCE, zeros, some)
+            totals[:count] = loop(builder, fours, args[3], 1, totals[:count], row)
+            for q, k in enumerate(ks):
+                a, b, c, d = totals[q::count]
                 total = builder.fadd(builder.fadd(a, b), builder.fadd(c, d))
                 where = entry(builder, data, k)
-                store(builder, lanes, builder.fadd(load(builder, lanes, where, s), total), where, s)
+                store(builder, lanes, builder.fadd(load(builder, lanes, where, seen), total), where, seen)
             return []
 
-        loop(builder, number(0), n, WIDE * width, [], columns)
+        whole = builder.and_(n, number(-width))
+        wide = builder.mul(builder.sdiv(n, number(WIDE * width)), number(WIDE * width))
+
+        def several(j, _):
+            return columns(j, WIDE)
+
+        def single(j, _):
+            return columns(j, 1)
+
+        def last(j, _):
+            return columns(j, 1, mask(builder, builder.sub(n, j), width))
+
+        loop(builder, number(0), wide, WIDE * width, [], several)
+        loop(builder, wide, whole, width, [], single)
+        loop(builder, whole, n, width, [], last)
         return context.get_dummy_value()
 
     return types.none(out, a, types.int64, types.int64, v), codegen
