@@ -6,7 +6,7 @@ by that one reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from symml.analysis import Analysis
@@ -18,6 +18,7 @@ from symml.derivations.rules import IMPLICIT, LINEAR, RECURRENCE, SUM, Both, pla
 from symml.derivations.way import Way
 from symml.ir.program import Iterate, Program, Scan, Tensor, accesses, outs
 from symml.latex import index_form
+from symml.latex.derivation import formula
 from symml.latex.matrix_form import opaque
 from symml.latex.named import named, written_out
 from symml.latex.printing import LATEX, TEXT, tensor_name
@@ -151,6 +152,14 @@ def _reasons(way: Way, x: Sent) -> list[Both]:
     return [*found, (rf"\text{{from }} {formula.latex}", f"from {formula.text}")] if formula else found
 
 
+def _introduced(way: Way, where: Iterable[Iterable[str]]) -> bool:
+    """Are all names that a formula explains names of the way, or labels as rows?"""
+    names = {name_of(u)[1] for u in way.kept}
+    names |= {TEXT.bar(name) for name in names}
+    lefts = [text.split(" = ")[0].split("[")[0] for _, text in where if " = onehot(" not in text]
+    return names.issuperset(lefts)
+
+
 def parameter_lines(a: Analysis, way: Way, t: Tensor) -> Iterator[Line]:
     """The gradient by a parameter: its terms, their sum, and the formula that `symml derive` prints."""
     u, mine = way.adjoints[t], [(k, x) for k, x in enumerate(way.sent) if x.to is t]
@@ -162,6 +171,11 @@ def parameter_lines(a: Analysis, way: Way, t: Tensor) -> Iterator[Line]:
     if a.model.constraints:
         return
     (row,) = formulas(a, "matrix", (t.name,))
+    if not _introduced(way, row["where"]):  # what it repeats had no name on the way
+        found = formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample)
+        if not _introduced(way, found.where):
+            return
+        row = {"form": found.form, "latex": found.latex, "text": found.text}
     if row["form"] == "matrix" and row["text"] != told[-1].right[1]:
         final = check_gradient(a.raw, a.derivative, "loss", t)
         yield Line(NOTHING, "=", (row["latex"], row["text"]), plain("written out"), final)

@@ -15,7 +15,7 @@ from itertools import chain
 
 import numpy as np
 
-from symml.analysis import Analysis
+from symml.analysis import Analysis, differentiate
 from symml.derivations.backwards import adjoint_lines, parameter_lines
 from symml.derivations.lagrangian_steps import of_lagrangian
 from symml.derivations.line import Line
@@ -23,6 +23,7 @@ from symml.derivations.opening import name_lines, objective_lines
 from symml.derivations.request import Request
 from symml.derivations.rules import Both
 from symml.derivations.way import Way, passed, recorded
+from symml.duality.structure import with_symmetries
 from symml.errors import NumericError
 
 
@@ -57,6 +58,10 @@ def lines(a: Analysis, wrt: tuple[str, ...]) -> tuple[Line, ...]:
 
     Under constraints it is the Lagrangian that is differentiated.
     """
+    if a.model.constraints and all(
+        c.sense == "psd" for c in a.model.constraints
+    ):  # a domain: the gradient is what one asks for
+        a = differentiate(replace(a.model, constraints=()), with_symmetries(a.program))
     if a.model.constraints:
         a, written, ends = of_lagrangian(a)
         return (

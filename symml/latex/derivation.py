@@ -17,9 +17,9 @@ from symml.latex.compared import BOUND, Sample, differs, draws
 from symml.latex.definitions import definitions, read_by, with_sums
 from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser
-from symml.latex.naming import shared
+from symml.latex.naming import is_own, shared
 from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
-from symml.latex.shorten import SCALAR, product, transpose
+from symml.latex.shorten import SCALAR, product, symmetric, transpose
 from symml.latex.tree import ONE, Leaf, Node, OneHot, Ones, Scale, children, count, evaluate, leaves
 
 LONGEST = 32  # nodes of a tree; above it, what the page names is named in the formula too
@@ -78,7 +78,8 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
     new: dict[Tensor, Node] = {}
     if not lines and given is not None:
         taken = {u.name for u in program.tensors()} | {d.name for d in _dims(program)}
-        found = shared(main, taken | set(map(TEXT.name, taken)), given)  # `alpha` is written with a letter of its own
+        known = {**_page_names(program, t, vanishes), **given}
+        found = shared(main, taken | set(map(TEXT.name, taken)), known)  # `alpha` is written with a letter of its own
         if count(finished(main)) > found.length:
             main, new = found.main, {u: finished(tree) for u, tree in found.defined.items()}
     main, lines = finished(main), {u: finished(tree) for u, tree in lines.items()}
@@ -97,6 +98,19 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
     where += stepped_lines
     where += _one_hots([main, *lines.values()])
     return Formula(t.name, *both, tuple(where), "matrix", nodes, error, stepped)
+
+
+def _page_names(program: Program, t: Tensor, vanishes: Callable[[Tensor | Node], bool]) -> dict[Node, Leaf]:
+    """What the page itself named, by the trees it stands for: where a formula repeats one, it has that name."""
+    recogniser, found = Recogniser(program, frozenset(), vanishes), {}
+    for u in (u for u in program.tensors() if u.kind == "definition" and u is not t and u not in program.inputs):
+        try:
+            tree = recogniser.node(u, top=True)
+        except NoForm:
+            continue
+        if is_own(tree):
+            found[tree] = Leaf(tree.shape, u, symmetric(tree))
+    return found
 
 
 def _in_full(node: Node, t: Tensor) -> Node:

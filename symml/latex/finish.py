@@ -8,16 +8,20 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import groupby
 
-from symml.latex.shorten import SCALAR, transpose
+from symml.latex.order import ordered
+from symml.latex.shorten import NEGATIVE, SCALAR, transpose
 from symml.latex.tree import (
+    ONE,
     Add,
     Diagonal,
     Hadamard,
+    Map,
     MatrixPower,
     Node,
     Power,
     Product,
     Quotient,
+    Scale,
     Transpose,
     children,
     count,
@@ -31,6 +35,8 @@ def finished(node: Node) -> Node:
     parts = tuple(finished(c) for c in children(node))
     if any(a is not b for a, b in zip(parts, children(node), strict=True)):
         node = _over(node, parts)
+    if isinstance(node, Map):
+        return _plainly(node)
     if not isinstance(node, Product):
         return node
     plain = _with_powers(node)
@@ -38,6 +44,17 @@ def finished(node: Node) -> Node:
         return plain
     turned = _turned(node)
     return turned if count(turned) + LEAST_TURNED <= count(plain) else plain
+
+
+def _plainly(node: Map) -> Node:
+    """exp(u) - 1 and log(1 + u), which code computes by functions of their own."""
+    if node.function == "expm1":
+        return Add(node.shape, (replace(node, function="exp"), Scale(SCALAR, NEGATIVE, None)))
+    if node.function == "log1p":
+        (u,) = node.args
+        terms = u.terms if isinstance(u, Add) else (u,)
+        return replace(node, function="log", args=(Add(u.shape, ordered((*terms, Scale(SCALAR, ONE, None)))),))
+    return node
 
 
 def _over(node: Node, parts: tuple[Node, ...]) -> Node:

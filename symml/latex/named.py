@@ -17,10 +17,12 @@ from symml.ir.show import LETTERS
 from symml.latex import index_form
 from symml.latex.compared import BOUND, Sample
 from symml.latex.derivation import Formula, disagreement
+from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser
+from symml.latex.naming import by_complements
 from symml.latex.printing import LATEX, TEXT, Style, one_hot_name, tensor_name, write
 from symml.latex.shorten import SCALAR
-from symml.latex.tree import Node, OneHot, Scale, children, count
+from symml.latex.tree import Leaf, Node, OneHot, Scale, children, count, leaves
 
 Both = tuple[str, str]  # LaTeX and text
 
@@ -34,8 +36,22 @@ def tree(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -
         found = recogniser.node(t, top=True)
     except NoForm:
         return None
+    found = finished(by_complements(found, _named_in(found, recogniser)))
     error = disagreement(program, t, found, sample)
     return (found, error) if error <= BOUND else None
+
+
+def _named_in(node: Node, recogniser: Recogniser) -> dict[Node, Leaf]:
+    """What the names in a tree stand for, by their own trees."""
+    found: dict[Node, Leaf] = {}
+    for u in leaves(node):
+        try:
+            leaf, tree = recogniser.node(u), recogniser.node(u, top=True) if u in recogniser.definitions else None
+        except NoForm:
+            continue
+        if tree is not None and isinstance(leaf, Leaf):
+            found[tree] = leaf
+    return found
 
 
 def named(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -> Formula | None:

@@ -85,6 +85,11 @@ def shared(main: Node, taken: Collection[str], given: Given = MappingProxyType({
     return min(found, key=lambda x: (x.length, count(x.main)))
 
 
+def is_own(node: Node) -> bool:
+    """May a name stand for this expression as it is, neither turned nor with the other sign?"""
+    return not isinstance(node, NEVER) and _canonical(node) == (node, _Use(False, False))
+
+
 def _complemented(node: Node) -> Node:
     """1 - sigmoid(u) for sigmoid(-u), where sigmoid(u) stands there as well."""
     maps = set(_sigmoids(node))
@@ -93,7 +98,17 @@ def _complemented(node: Node) -> Node:
         other = Map(m.shape, m.function, (scale(NEGATIVE, m.args[0]),))
         if negative(m.args[0]) and other in maps:
             table[m] = Add(m.shape, (Scale((ONE, ONE), ONE, None), scale(NEGATIVE, other)))
-    return _exchanged(node, table) if table else node
+    return exchanged(node, table) if table else node
+
+
+def by_complements(node: Node, given: Mapping[Node, Leaf]) -> Node:
+    """1 - H for sigmoid(-u), where H is sigmoid(u) and stands there too."""
+    table = {}
+    for m in set(_sigmoids(node)):
+        other = Map(m.shape, m.function, (scale(NEGATIVE, m.args[0]),))
+        if other in given and given[other].tensor in leaves(node):
+            table[m] = Add(m.shape, (Scale((ONE, ONE), ONE, None), scale(NEGATIVE, given[other])))
+    return exchanged(node, table) if table else node
 
 
 def _sigmoids(node: Node) -> Iterator[Node]:
@@ -103,8 +118,9 @@ def _sigmoids(node: Node) -> Iterator[Node]:
         yield from _sigmoids(child)
 
 
-def _exchanged(node: Node, table: Mapping[Node, Node]) -> Node:
-    return table[node] if node in table else _rebuilt(node, lambda child: _exchanged(child, table))
+def exchanged(node: Node, table: Mapping[Node, Node]) -> Node:
+    """The tree with some of its expressions as others."""
+    return table[node] if node in table else _rebuilt(node, lambda child: exchanged(child, table))
 
 
 def _with_names(main: Node, taken: Collection[str], given: Given) -> Shared:

@@ -28,6 +28,7 @@ from symml.latex.tree import (
     Power,
     Product,
     Quotient,
+    Rowwise,
     Scale,
     Shape,
     SquaredNorm,
@@ -264,6 +265,8 @@ def _sums_of_entries(a: Node, b: Node) -> Node | None:
 
 
 def _row_sums(node: Node) -> Node | None:
+    if isinstance(node, Rowwise) and node.function == "softmax" and ONE not in node.shape:
+        return Ones((node.shape[0], ONE))
     if not (isinstance(node, Hadamard) and len(node.factors) == 2) or any(f.shape != node.shape for f in node.factors):
         return None
     left, right = node.factors
@@ -464,6 +467,8 @@ def _total(rest: Node) -> Node:
         return product((transpose(hadamard(rest.factors[:-1])), rest.factors[-1]))
     if rest.shape[1] == ONE:
         return ones_times(rest)
+    if _row_sums(rest) == Ones((rest.shape[0], ONE)):  # each row of a softmax adds up to 1
+        return Scale(SCALAR, rest.shape[0], None)
     return Product(SCALAR, (_row_of_ones(rest.shape[0]), *_flat_factors(rest), Ones((rest.shape[1], ONE))))
 
 

@@ -7,6 +7,7 @@ A sum that depends on no index of the left side is a number, and gets a name whe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -14,7 +15,7 @@ from itertools import permutations
 import sympy
 from sympy import Expr
 
-from symml.ir.program import Access, Index, Program, Statement, Tensor, indices, reindex, substitute
+from symml.ir.program import Access, Index, Program, Statement, Tensor, flat, indices, reindex, substitute
 from symml.rewrite.written_out import mirrored, together
 
 MOST_INDICES = 3  # of a sum that is compared with definitions, in every order
@@ -23,8 +24,9 @@ MOST_INDICES = 3  # of a sum that is compared with definitions, in every order
 def folded(program: Program, terms: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
     """The terms with sums inside of them by name, and definitions of the numbers that had none."""
     known = [s for s in program.statements if isinstance(s, Statement) and _is_plain_sum(s)]
+    often = Counter(s.out for s in flat(program.statements))
     own = {s.out for s in terms}
-    known = [s for s in known if s.out not in own]
+    known = [s for s in known if s.out not in own and often[s.out] == 1]
     made: list[Statement] = []
     new = []
     for s in terms:

@@ -164,3 +164,30 @@ def test_the_lagrangian_is_written_once_and_in_full():
     """A sum without matrix form stands in its place; what is only another order of terms is no line."""
     text = [row["text"] for row in example("max_entropy") if row["left"] == "L"]
     assert text == ["−log(p)ᵀp + μᵀp − ν₁(1ᵀp − 1) − ν₂(sum[i] p[i] (i + 1) − m)"]
+
+
+GMM = """dims n, d, K = 3
+data X[n, d]
+param a[K], m[K, d]
+w = softmax(a)
+maximize sum[i] log sum[k] w[k] exp(-1/2 sum[j] (X[i, j] - m[k, j])^2)"""
+LAYERS = "dims n, d, h, k\ndata X[n, d], Y[n, k]\nparam U[d, h], V[h, k]\nH = sigmoid(X U)\nminimize 1/2 ||H V - Y||^2"
+MEAN = """dims n, d
+data X[n, d]
+param m[d], S[d, d] in psd
+minimize 1/2 sum[i] (X[i] - m)' inv(S) (X[i] - m) + n/2 logdet(S)"""
+
+
+@pytest.mark.parametrize(
+    ("body", "left", "right"),
+    [
+        (GMM, "t̄₁ = ∂ℓ/∂t₁", "n"),  # each row of a softmax adds up to 1
+        (LAYERS, "", "Xᵀ(H ⊙ (1 − H) ⊙ (HV − Y)Vᵀ)"),  # by the page's own name
+        (MEAN, "", "−S⁻¹(X − 1mᵀ)ᵀ1"),  # a domain that is open makes no Lagrangian
+        ("dims n, k\ndata X[n, n]\nparam W[n, k]\nminimize ||X - X W W'||^2", "", "2(WWᵀXᵀX + XᵀXWWᵀ − 2XᵀX)W"),
+        ("dims n\nparam s[n]\nminimize 1/2 sum[i] (exp(s[i]) - s[i])", "∂ℓ/∂s", "1/2 (exp(s) − 1)"),
+    ],
+)
+def test_lines_of_textbooks(body, left, right):
+    rows = pipeline.derivations(page(body), False, None, "matrix", {}, product="steps")
+    assert any(row["left"] == left and row["text"] == right for row in rows), told(rows)
