@@ -61,7 +61,7 @@ DUALS = {
     ),
     "logistic": (
         REGRESSION.format(more=", b", goal="sum[i] (log(1 + exp(X[i]' w + b)) - y[i] (X[i]' w + b)) + lam/2 ||w||^2"),
-        "maximise over α   log1p(−α)ᵀα − 1/(2λ) ‖Xᵀ(α − y)‖² − log(α)ᵀα − 1ᵀlog1p(−α)",
+        "maximise over α   log(1 − α)ᵀα − 1/(2λ) ‖Xᵀ(α − y)‖² − log(α)ᵀα − 1ᵀlog(1 − α)",
         ["α > 0", "1 − α > 0", "1ᵀα − 1ᵀy = 0"], "w = 1/λ Xᵀ(y − α)",
     ),
     "largest entropy": (
