@@ -62,7 +62,7 @@ def define(low: Lowering, node: tree.Iterate) -> Value:
     x = Tensor(node.target.id, shape, "definition", span=node.target.span)
     start = _start(low, node, env, x)
     before, outer = set(low.values), low.statements
-    low.values[x.name], low.statements = of_tensor(x), []
+    low.values[x.name], low.statements, low.awaited = of_tensor(x), [], frozenset()
     try:
         new = _named(low, node, env, loops, x)
         made = low.statements

@@ -80,6 +80,7 @@ class Lowering:
     lines: tuple[tree.Expr, ...] = ()  # what is asked for beside the definitions: they tell what indices run over
     firsts: dict[str, tuple[Expr, ...]] = field(default_factory=dict)  # of definitions whose axes begin above 0
     functions: Mapping[str, tree.Function] = field(default_factory=dict)
+    awaited: frozenset[str] = frozenset()  # definitions that read an iteration whose shape is not known yet
     called: list[str] = field(default_factory=list)  # functions of the page that are being lowered
     local: Mapping[str, Value] = field(default_factory=dict)  # the parameters of the last of them
     peeking: bool = False  # are shapes looked up without lowering what has none yet?
@@ -117,7 +118,12 @@ class Lowering:
             self.circle(self.pending[self.pending.index(name) :])
         if name in self.broken:
             raise PoisonedName(name, self.iterations[name].span)
-        self.pending.append(name)
+        outer, self.pending = (
+            self.pending,
+            [name],
+        )  # a definition that waits for the fixed point may be part of its rounds
+        rounds = {**self.definitions, **{n: (node,) for n, node in self.iterations.items()}}
+        self.awaited = recurrence.groups(rounds)[name]
         try:
             self.values[name] = iteration.define(self, self.iterations[name])
         except SymmlError:
@@ -125,7 +131,7 @@ class Lowering:
             self.values.pop(name, None)
             raise
         finally:
-            self.pending.pop()
+            self.pending, self.awaited = outer, frozenset()
         return self.values[name]
 
     def change(self, pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Statement]]:
@@ -206,7 +212,12 @@ class Lowering:
             return self.tensors[name].shape
         if name in self.values:
             return self.values[name].shape
-        if self.peeking or name in self.pending or any(name in self.groups.get(p, ()) for p in self.pending):
+        if (
+            self.peeking
+            or name in self.awaited
+            or name in self.pending
+            or any(name in self.groups.get(p, ()) for p in self.pending)
+        ):
             return None
         return self.named(name, span).shape if name in self.definitions or name in self.iterations else None
 

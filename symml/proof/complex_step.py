@@ -83,8 +83,13 @@ def check_gradient(
     for _ in range(draws):
         values = sample(derivative, rng, dims)[0]
         with np.errstate(all="ignore"):  # what a guard leaves out may be infinite
-            found = evaluate(derivative, values, dims)[derivative.outputs[f"d_{wrt.name}"]]
             loss = float(evaluate(forward, values, dims)[forward.outputs[output]])
+            if not np.isfinite(loss):  # 1/u has values where log u has none
+                values |= sample(forward, rng, dims)[0]
+                loss = float(evaluate(forward, values, dims)[forward.outputs[output]])
+            found = evaluate(derivative, values, dims)[derivative.outputs[f"d_{wrt.name}"]]
+        if not np.isfinite(loss):
+            return Proof("complex step", float("inf"), BOUND, 1)
         entries = chosen_entries(found.shape, rng, most)
         truth = np.array([_slope(forward, values, dims, output, wrt, at) for at in entries])
         worst = max(worst, relative(np.array([found[at] for at in entries]), truth, least_scale(truth, loss)))

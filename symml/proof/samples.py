@@ -32,6 +32,14 @@ WAYS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda z: 0.05 + 0.1 * np.abs(np.tanh(z)),
     lambda z: 1.5 + np.abs(z),
 )
+# Where all of these fail, parameters and data go different ways: log(a - y) asks for an a above every y.
+APART: tuple[tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]], ...] = (
+    (lambda z: 3 + np.abs(z), np.tanh),
+    (lambda z: -3 - np.abs(z), np.tanh),
+    (lambda z: 0.1 * np.tanh(z), lambda z: z),
+    (lambda z: 0.1 * np.tanh(z), lambda z: 1.5 + np.abs(z)),
+    (lambda z: 0.01 * np.tanh(z), lambda z: 0.1 + 0.01 * np.abs(np.tanh(z))),
+)
 TRIES_EACH = 5
 ROUNDS = 1_000  # of an iteration: inputs at which it needs more are no good sample
 MOST_ORDERS = 5_000
@@ -136,8 +144,10 @@ def sample(program: Program, rng: np.random.Generator, fixed: Mapping[Dim, int] 
     """
     dims = sizes(program, fixed=fixed)
     best, most = None, -math.inf
-    for attempt in range(TRIES_EACH * len(WAYS)):
-        values = {t: _draw(t, dims, rng, WAYS[attempt // TRIES_EACH]) for t in program.inputs}
+    for of_params, of_data in (pair for pair in (*((way, way) for way in WAYS), *APART) for _ in range(TRIES_EACH)):
+        if (of_params, of_data) in APART and most > -math.inf:
+            break
+        values = {t: _draw(t, dims, rng, of_params if t.kind == "param" else of_data) for t in program.inputs}
         distance = clearance(program, values, dims)
         if best is None or distance > most:
             best, most = values, distance

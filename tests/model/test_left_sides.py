@@ -28,6 +28,12 @@ GATES = (  # each gate says the range of its steps; that of k is told by the wei
 STEPS = "dims T\ndata x[T]\nparam a init 0\nd[t] = x[t] - x[t-1]   for t in 1..T-1\ne[t] = d[t] - a d[t-1]   for t in 2..T-1\n"
 
 
+SINKHORN = (  # the rounds of the iteration have a part with a name of its own, which is read outside as well
+    "dims n\ndata A[n, n]\nparam t init 0\nM[i, j] = (A[i, j] - t)^2\ng[j] = -logsumexp[i] (f[i] - M[i, j])\n"
+    "iterate f[i] <- -logsumexp[j] (g[j] - M[i, j]) until |change| < 1e-13\nminimize over t  sum[i] f[i] + sum[j] g[j]\n"
+)
+
+
 @pytest.mark.parametrize("body", [CONVOLUTION, GATES, STEPS + "minimize over a  sum[t] e[t]^2 + a ||d||^2\n"])
 def test_derivatives(body):
     check_derivative(analysis(body), order=1)
@@ -72,6 +78,15 @@ def test_a_prediction_for_each_value_of_its_letters():
     out = program.outputs["predict"]
     assert [str(size) for size in out.shape] == ["n"]
     assert out.domain.kind == "label"
+
+
+def test_an_iteration_whose_rounds_have_names_of_their_own():
+    check_derivative(analysis(SINKHORN), order=1)
+
+
+def test_a_logarithm_that_asks_for_apart_inputs():
+    """1/(a - y) has values where log(a - y) has none: both sides are compared where both have."""
+    check_derivative(analysis("dims n\ndata y[n]\nparam a init 9\nminimize over a  a - sum[i] log(a - y[i])"))
 
 
 def test_sizes_that_the_ranges_ask_for():
