@@ -137,6 +137,9 @@ def sharpness_lines(result: Result, found: Sharpness) -> list[str]:
             else f"; {method['name']} scales its steps, the bound is that of plain descent"
         )
         lines.append(f"  the page's lr = {lr:g} is {side} that{other}")
+        if method["name"] == "sgd" and found.least > 0 and lr < found.largest_step:
+            left = max(abs(1 - lr * found.least), abs(1 - lr * found.largest))
+            lines.append(f"  near a minimum, each step on all rows leaves {left:.6g} of the distance to it, at most")
     return lines
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from symml.analysis import Analysis
 from symml.calculus.reverse import gradient
+from symml.derivations import rate
 from symml.derivations.feasibility import curvatures
 from symml.derivations.request import Request
 from symml.derivations.sections import equation, note, side
@@ -106,6 +107,8 @@ def _smoothness(a: Analysis) -> Iterator[dict]:
             "gradient",
             f"a step of {step} never raises the objective" if len(told) == 1 or certificate(a).convex else "",
         )
+    if told and len(a.model.over) == 1 and certificate(a).convex:
+        yield from rate.rows(a, f, parts, told[0], tuple(_sum(a, parts, style, least=True) for style in (LATEX, TEXT)))
 
 
 def _majorant(a: Analysis, f: Form, t: Tensor) -> Form:
@@ -114,8 +117,9 @@ def _majorant(a: Analysis, f: Form, t: Tensor) -> Form:
     return f if above is a.forward else form(above, gradient(above, "loss", (t,)), (t,))
 
 
-def _sum(a: Analysis, parts: list[Part], style: Style) -> str:
-    """`1/(4n) λmax(XᵀX) + λ`."""
+def _sum(a: Analysis, parts: list[Part], style: Style, least: bool = False) -> str:
+    """`1/(4n) λmax(XᵀX) + λ`; least: with the least eigenvalues."""
+    which = "min" if least else "max"
     terms = []
     for p in parts:
         out = Tensor("factor")
@@ -127,7 +131,7 @@ def _sum(a: Analysis, parts: list[Part], style: Style) -> str:
             continue
         x = style.name(p.tensor.name)
         inner = x if p.kind == "matrix" else x + style.transpose + x if not p.across else x + x + style.transpose
-        eigenvalue = (r"\lambda_{\max}" if style is LATEX else "λmax") + inner.join(style.brackets)
+        eigenvalue = (rf"\lambda_{{\{which}}}" if style is LATEX else f"λ{which}") + inner.join(style.brackets)
         terms.append(eigenvalue if p.factor == 1 else f"{factor} {eigenvalue}")
     return " + ".join(terms) or "0"
 
