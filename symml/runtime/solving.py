@@ -30,7 +30,7 @@ from symml.runtime.solve import (
     sets_of,
     without_ends,
 )
-from symml.runtime.solving_bounds import augmented_lagrangian, ends, given, lbfgs_b, trust_region
+from symml.runtime.solving_bounds import augmented_lagrangian, convex, ends, given, lbfgs_b, trust_region
 
 MISSED = 1e-6  # of a sum that counts as not kept
 OTHERS = "leave the method out, or train with augmented_lagrangian"
@@ -102,6 +102,10 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         saved,
         between,
     )
+    if facts["affine"] and not len(cones) and convex(p):  # f - L at its least point: what the multipliers leave open
+        residual = np.zeros(sum(counts))
+        module.conditions(wide, residual, *given(p, "conditions"))
+        outcome = {**outcome, "gap": abs(float(multipliers @ residual))}
     duals = {
         c["name"]: beside[start : start + n * n].reshape((n, n)).tolist()
         for c, (start, n) in zip(facts["cones"], cones, strict=True)

@@ -16,6 +16,7 @@ from symml.runtime.solve import run_trust_region
 from symml.runtime.solve_bounds import run_augmented_lagrangian, run_lbfgs_b
 
 SHOWN = 6  # entries of a direction
+FAR = 1e300  # an end that is not there
 ACTIVE = 1e-9  # of a bound, next to what it bounds
 
 
@@ -154,10 +155,27 @@ def lbfgs_b(p: Problem, watch: Watch | None, between: Between, saved: Mapping[st
 
 
 def _with_multipliers(p: Problem, outcome: dict) -> dict:
+    """Multipliers, and where the objective is convex and its bounds are finite the duality gap."""
     g = np.zeros_like(p.x)
     p.kernel.module.value_and_grad(p.x, g, *given(p, "value_and_grad"))
+    if convex(p) and math.isfinite(gap := between_gap(p.x, g, *ends(p, p.x.shape[0]).reshape(2, -1))):
+        outcome = {**outcome, "gap": gap}
     found = at_ends(p, p.x, g)
     return {**outcome, "multipliers": found} if found else outcome
+
+
+def convex(p: Problem) -> bool:
+    """Is the objective, as it is minimised, certified convex?"""
+    return p.kernel.manifest["certificate"]["curvature"] in ("convex", "affine", "constant")
+
+
+def between_gap(x: np.ndarray, g: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """f(x) less Fenchel's dual objective at the slope g: g'x less the least of g'u between the bounds, so no point is lower by
+    more. Infinite where g falls towards an end that is not there."""
+    towards = np.where(g > 0.0, low, high)
+    if not (np.abs(towards) < FAR)[g != 0.0].all():
+        return math.inf
+    return float(np.sum(np.where(g == 0.0, 0.0, g * (x - towards))))
 
 
 def augmented_lagrangian(

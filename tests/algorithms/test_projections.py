@@ -12,6 +12,7 @@ from symml import faces, pipeline
 from symml.algorithms.proximal import duality_gap, prox, residual
 from symml.errors import SymmlError
 from symml.runtime.solve import off_sets, sets_of
+from symml.runtime.solving_bounds import between_gap
 from symml.source import Source
 from tests.check import check_agree
 
@@ -139,3 +140,20 @@ def test_targets_agree():
         check_agree(
             Source("p.symml", PAGE + PAGES[name] + "train with proximal_gradient\n"), {"A": A, "b": B, "y": SIGNS}
         )
+
+
+@pytest.mark.parametrize("method", ["trust_region", "lbfgs_b", "interior_point"])
+def test_the_gap_of_support_vectors(method):
+    """The value of the dual below that of the primal: 1/2 |w|^2 + sum of hinges, by its multipliers."""
+    page = "param x[m] in [0, 1]\nv[j] = sum[i] A[i, j] x[i]\nmaximize sum[i] x[i] - 1/2 v' v\n"
+    found = solved(page + f"train with {method}\n")
+    w = A.T @ found.x
+    primal = 0.5 * w @ w + np.maximum(0, 1 - A @ w).sum()
+    dual = found.x.sum() - 0.5 * w @ w
+    assert abs(found.outcome["gap"] - (primal - dual)) <= 1e-10 and found.outcome["gap"] <= 1e-7
+
+
+def test_a_gap_between_bounds():
+    x, g = np.array([0.5, 0.0, 1.0]), np.array([2.0, 1.0, -3.0])
+    assert between_gap(x, g, np.zeros(3), np.ones(3)) == 1.0
+    assert between_gap(x, -g, np.zeros(3), np.full(3, 1e300)) == math.inf
