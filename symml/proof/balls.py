@@ -21,6 +21,7 @@ from sympy import Expr
 from symml.ir.evaluate import Arithmetic, evaluate
 from symml.ir.program import Dim, Program, Tensor
 
+MOST_BITS_OF_ERF = 800
 SETTINGS = (140, 420, 1260, 3800, 10_240, 24_000)  # bits; exp(-1e4) beside 1 needs 14,500
 FEW, MOST = 50, 2000  # samples that the last setting, and the one before it, are tried on: they are slow
 LONGEST = 4000  # bits of a number that is kept exactly
@@ -224,6 +225,11 @@ def _floor(x: Ball) -> Ball:
     return Ball(libmp.mpf_floor(x.value)) if x.error == NONE and not _no_number(x) else Ball(libmp.fnan, UNKNOWN)
 
 
+def _erf(x: Ball) -> Ball:
+    """With few bits alone: its series has as many terms as there are bits, and far from 0 all of them."""
+    return _smooth(libmp.mpf_erf, lambda size: 1)(x) if Ball.bits <= MOST_BITS_OF_ERF else Ball(libmp.fnan, UNKNOWN)
+
+
 _LESS, _LESS_EQUAL = _chosen(lambda s: s < 0), _chosen(lambda s: s <= 0)
 FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
     {
@@ -239,7 +245,7 @@ FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
         "cosh": _smooth(libmp.mpf_cosh, lambda size: max(size, 0) + 2),
         "tanh": _smooth(libmp.mpf_tanh, lambda size: 0),
         "arctan": _smooth(libmp.mpf_atan, lambda size: 0),
-        "erf": _smooth(libmp.mpf_erf, lambda size: 1),
+        "erf": _erf,
         "sigmoid": _sigmoid,
         "softplus": lambda x: log(_one() + exp(x)),
         "relu": lambda x: _select(_LESS(Ball(libmp.fzero), x), x, Ball(libmp.fzero)),
