@@ -26,6 +26,7 @@ DATA = {
     "group_lasso": {"X": X[:20], "y": X[:20] @ [1.0, -2, 3, 0]},
     "curve_fit": {"t": X[:30, 0], "y": 300 + X[:30, 1]},
     "adam": {"X": X, "y": (X[:, 0] + RNG.normal(size=60) > 0).astype(float)},
+    "weight_decay": {"X": X, "y": (X[:, 0] > 0).astype(float)},
     "newton": {"X": X, "y": np.floor(20 + 5 * X[:, 0] + 3 * X[:, 1])},
     "implicit": {},
     "taylor": {},
