@@ -109,6 +109,10 @@ def _expanded(low: Lowering, node: tree.Index, env: Env) -> Value:
 
 def _position(low: Lowering, node: tree.Expr, size: Expr, label: str, env: Env, first: Expr) -> Expr:
     """One index of an element, checked against the axis it walks, and counted from the axis's first element."""
+    known = (low.tensors, low.values, low.definitions, low.iterations, low.dims, low.broken, low.local, ("pi", "e"))
+    if isinstance(node, tree.Name) and node.id not in env and not any(node.id in names for names in known):
+        fix = nearest(node.id, env) or f"bind it, as in sum[{node.id}] ..."
+        raise SpecError(f"unknown name '{node.id}'", node.span, fix=fix)
     value = low.expression(node, env)
     if value.rank:
         raise SpecError(f"an index is a number, this is a {value.described()}", node.span)

@@ -100,6 +100,7 @@ def test_sizes_that_the_ranges_ask_for():
         ("d[t] = x[t] - x[t-1]   for t in 1..T-1\nminimize over a  sum[t in 0..T-1] d[t] a", 37, "outside 1..T - 1"),
         ("d[t] = x[t] - x[t-1]   for t in 1..T-1\nminimize over a  sum[t] d[t] x[t]", 30, "sizes: 1..T - 1 and T"),
         ("d[t] = x[t] - x[t-1]   for t in 0..T-1\nminimize over a  sum[t] d[t] a", 17, "runs over -1..T - 2"),
+        ("minimize over a  a x[t]", 22, "fix: bind it, as in sum[t] ..."),
         ("c[k] = a^k\nminimize over a  c[0]", 3, "the range of index 'k' is not known"),
         ("c[k] = a^k   for k in 5..2\nminimize over a  c[0]", 23, "is empty"),
         (
