@@ -15,6 +15,8 @@ Sources: Parikh & Boyd, Proximal Algorithms (2014), section 6; Fenchel's dual, B
 
 import math
 
+import numpy as np
+
 ROUNDING = 1e-15
 
 
@@ -87,8 +89,24 @@ def onto_level(x, start, count, stride, total, lower, upper, normal):
         if not math.isfinite(new) or new in (t, low, high):
             break
         t = new
-    for i in range(start, start + count * stride, stride):
-        x[i] = min(max(x[i] - t * normal[i], lower[i]), upper[i])
+    free = np.zeros(count, np.int64)
+    for k in range(count):
+        i = start + k * stride
+        v, near = x[i] - t * normal[i], 8.0 * ROUNDING * abs(t * normal[i])
+        free[k] = 1 if normal[i] != 0.0 and v > lower[i] - near and v < upper[i] + near else 0
+        x[i] = min(max(v, lower[i]), upper[i])
+    for _ in range(3):  # what rounding of large numbers leaves goes to what may move
+        missing, room = total, 0.0
+        for k in range(count):
+            i = start + k * stride
+            missing -= normal[i] * x[i]
+            room += normal[i] * normal[i] if free[k] == 1 else 0.0
+        if room == 0.0 or abs(missing) <= 10.0 * ROUNDING * max(1.0, abs(total)):
+            break
+        for k in range(count):
+            i = start + k * stride
+            if free[k] == 1:
+                x[i] = min(max(x[i] + missing / room * normal[i], lower[i]), upper[i])
     return t
 
 

@@ -15,6 +15,7 @@ CONVERGED = 1
 STALLED = 2
 DIVERGED = 3
 GAP = 1e-4  # of the tolerance, relative to F; then ten times the tolerance is enough for the residual
+PATIENCE = 2000
 
 
 def proximal_gradient(
@@ -22,15 +23,17 @@ def proximal_gradient(
 ):
     """Run at most `iterations` iterations; returns RUNNING, CONVERGED, STALLED or DIVERGED.
 
-    x, ahead: (n,) the point and the one with momentum; sets: see proximal.py; squares: 1 where f is half a sum of
-    squares of affine residuals, 2 where it is convex. scalars = [F, step length, momentum, residual, duality gap (NaN: there is
-    none)]; counters = [iterations, evaluations, started]. trace[k] holds F and the residual. CONVERGED: the residual is at
-    most the tolerance, or at most ten times so much where the duality gap is at most GAP of it.
+    x, ahead: (n,) the point and the one with momentum; sets: see proximal.py; squares: 1 where f is half a sum of squares of
+    affine residuals, 2 where it is convex. scalars = [F, step length, momentum, residual, duality gap (NaN: there is none),
+    least residual, least F]; counters = [iterations, evaluations, started, the last one that made either less]. trace[k] holds
+    F and the residual. CONVERGED: the residual is at most the tolerance, or at most ten times so much where the duality gap is
+    at most GAP of it. STALLED: PATIENCE iterations without progress in this precision.
     """
     n = x.shape[0]
     g, new, slope, spare, f = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), 0.0
     if counters[2] == 0 and iterations > 0:
         counters[2], scalars[1], scalars[2], scalars[4] = 1, 1.0, 1.0, math.nan
+        scalars[5], scalars[6] = math.inf, math.inf
         prox(x, sets, 0.0)
         for i in range(n):
             ahead[i] = x[i]
@@ -46,9 +49,13 @@ def proximal_gradient(
             scalars[4] = duality_gap(x, f, g, sets, squares, spare)
         if counters[0] < trace.shape[0]:
             trace[counters[0], 0], trace[counters[0], 1] = scalars[0], scalars[3]
+        if scalars[3] < 0.9 * scalars[5] or scalars[0] < scalars[6]:
+            scalars[5], scalars[6], counters[3] = min(scalars[3], scalars[5]), min(scalars[0], scalars[6]), counters[0]
         small = squares > 0 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
         if scalars[3] <= tolerance or (small and scalars[3] <= 10.0 * tolerance):
             return CONVERGED
+        if counters[0] - counters[3] > PATIENCE:
+            return STALLED
         f = prox_step(x, f, g, ahead, new, slope, sets, scalars, counters, data, work, spare)
         if not math.isfinite(f):
             return STALLED

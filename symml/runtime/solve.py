@@ -316,9 +316,10 @@ def off_sets(x, sets):
     for start, stop, kind, width, stride, first in blocks.tolist():
         if kind == 3:
             rows = (stop - start) // width
-            found = (x[start:stop] * normal[start:stop]).reshape((-1, width, stride)).sum(axis=1).reshape(-1)
-            wanted = figures[first : first + rows]
-            worst = max(worst, float(np.max(np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted)), initial=0.0)))
+            parts = (x[start:stop] * normal[start:stop]).reshape((-1, width, stride))
+            found, wanted = parts.sum(axis=1).reshape(-1), figures[first : first + rows]
+            size = np.maximum(np.maximum(1.0, np.abs(wanted)), np.abs(parts).max(axis=1).reshape(-1))
+            worst = max(worst, float(np.max(np.abs(found - wanted) / size, initial=0.0)))
         if kind == 4:
             worst = max(worst, -float(figures[first]))
     return worst
@@ -346,8 +347,8 @@ def run_proximal(
     run = {
         "x": x,
         "beside": np.zeros((n, n)) if wide else np.zeros(n),
-        "scalars": np.zeros(5),
-        "counters": np.zeros(3, np.int64),
+        "scalars": np.zeros(7),
+        "counters": np.zeros(4, np.int64),
         "trace": np.zeros((iterations + 1, 2)),
         "status": np.zeros(1, np.int64),
     }

@@ -157,3 +157,13 @@ def test_a_gap_between_bounds():
     x, g = np.array([0.5, 0.0, 1.0]), np.array([2.0, 1.0, -3.0])
     assert between_gap(x, g, np.zeros(3), np.ones(3)) == 1.0
     assert between_gap(x, -g, np.zeros(3), np.full(3, 1e300)) == math.inf
+
+
+def test_numbers_whose_rounding_is_larger_than_the_sum():
+    """The projection of (1e150, -1e150, 0) onto the simplex is its first corner, and no set is called empty for rounding."""
+    sets, x = level(1.0, 0.0, 1e300, np.ones(3)), np.array([1e150, -1e150, 0.0])
+    prox(x, sets, 1.0)
+    assert x.tolist() == [1.0, 0.0, 0.0]
+    sets, x = level(1.0, -1e300, 1e300, np.ones(3)), np.array([1e16, -1e16, 3.0])
+    prox(x, sets, 1.0)
+    assert off_sets(x, sets) < 1e-12
