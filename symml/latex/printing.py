@@ -194,7 +194,7 @@ class _Writer:
                 minus = t.could_extract_minus_sign()
                 text += f" {self.style.minus if minus else '+'} {self.scalars(-t if minus else t)}"
             return text.join(self.style.brackets)
-        parts = sorted(sympy.Mul.make_args(e), key=lambda f: (not f.is_Number, str(f)))
+        parts = sorted(sympy.Mul.make_args(e), key=lambda f: (not f.is_Number, f.as_base_exp()[0].is_Add, str(f)))
         return side_by_side([self._scalar(f) for f in parts if f != 1 or len(parts) == 1], self.style)
 
     def _scalar(self, f: Expr) -> str:
@@ -205,7 +205,8 @@ class _Writer:
         if f.is_Pow and f.exp == sympy.Rational(1, 2):
             return self.style.root(self.scalars(f.base))
         if f.is_Pow:
-            base = self._scalar(f.base) if f.base.is_Atom else self.scalars(f.base).join(self.style.brackets)
+            bare = f.base.is_Atom or f.base.is_Add  # a sum has brackets of its own
+            base = self._scalar(f.base) if bare else self.scalars(f.base).join(self.style.brackets)
             return base + self.style.power(self.scalars(f.exp) if not f.exp.is_Number else str(f.exp))
         if f.is_Add:
             return self.scalars(f)

@@ -41,10 +41,13 @@ from symml.latex.tree import (
     Shape,
     Transpose,
     count,
+    weight,
 )
 
 Common = tuple[str, object]  # how a factor is shared, and which
 MOST_OPENED = 8  # terms of products of sums that are written out, to see whether they meet
+MOST_SYMBOLS, MOST_NUMBER = 4, 40  # symbols and operations of a sum of numbers that is factored
+LEAST_SAVED = 4  # nodes by which a product has to be shorter than its terms
 MOST_TERMS = 24  # above it a sum is not searched for common factors
 
 
@@ -59,8 +62,22 @@ def add(terms: Iterable[Node], shape: Shape) -> Node:
     weighed = _collected([x for t in terms for x in _weighed(t)])
     if len(weighed) < sum(len(_weighed(t)) for t in terms):
         found = min(found, _sum(weighed, shape), key=count)
-    over = _over_one(terms, shape)
+    over = _over_one(terms, shape) or _over_power(terms, shape)
     return found if over is None else min(found, over, key=count)
+
+
+def _number(e: Expr) -> Expr:
+    """A number in its shortest form: multiplied out above the bar, or one fraction of products."""
+    opened = expand(e)
+    if opened == 0 or not e.has(sympy.Pow):
+        return opened
+    few = len(e.free_symbols) <= MOST_SYMBOLS and e.count_ops() <= MOST_NUMBER
+    plain = all(p.exp.is_Integer for p in e.atoms(sympy.Pow)) and not e.atoms(sympy.Function)
+    if not (few and plain):
+        return opened
+    found = sympy.factor(e)
+    fraction = any(p.exp.is_negative for p in e.atoms(sympy.Pow))
+    return found if weight(found) + (1 if fraction else LEAST_SAVED) <= weight(opened) else opened
 
 
 def _over_one(terms: Sequence[Node], shape: Shape) -> Node | None:
@@ -79,6 +96,30 @@ def _over_one(terms: Sequence[Node], shape: Shape) -> Node | None:
     if len(met) == len(above):
         return None
     return hadamard((_sum(met, shape), power(under, NEGATIVE)))
+
+
+def _over_power(terms: Sequence[Node], shape: Shape) -> Node | None:
+    """1/u - v/u^2 as (u - v)/u^2, where terms of u meet others above the bar."""
+    unders = [split(t)[1].under for t in terms if isinstance(split(t)[1], Quotient)]
+    pairs = [(u.base, u.exponent) if isinstance(u, Power) else (u, ONE) for u in unders]
+    base = next((b for b, _ in pairs if isinstance(b, Add) and b.shape in (shape, SCALAR)), None)
+    if base is None or len(terms) > MOST_OPENED:
+        return None
+    k = max(e for b, e in pairs if b == base)
+    above: list[Node] = []
+    for t in terms:
+        raised = hadamard((t, power(base, k)))
+        rest = split(raised)[1]
+        factors = rest.factors if isinstance(rest, Hadamard) else (rest,)
+        if base not in factors:
+            above.append(raised)
+            continue
+        rest = hadamard((raised, power(base, NEGATIVE)))
+        above += [hadamard((rest, d)) for d in base.terms]
+    met = _collected(above)
+    if len(met) == len(above):
+        return None
+    return hadamard((_sum(met, shape), power(base, -k)))
 
 
 def _weighed(term: Node) -> Sequence[Node]:
@@ -138,7 +179,7 @@ def _collected(terms: Iterable[Node]) -> list[Node]:
     for term in _flat(terms):
         factor, rest = split(term)
         found[rest] = found.get(rest, sympy.Integer(0)) + factor
-    number = expand(found.pop(None, sympy.Integer(0)))
+    number = _number(found.pop(None, sympy.Integer(0)))
     bare = sympy.Add.make_args(number) if any(c != 0 for c in found.values()) else (number,)
     return [scale(c, r) for r, c in found.items() if c != 0] + [scale(c, None) for c in bare if c != 0]
 

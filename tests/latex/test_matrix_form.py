@@ -194,6 +194,9 @@ def test_stable_over_hash_seeds():
     [
         ("norm2(X-diag(diag(X)))^2", "X", "2(X − diag(diag(X)))"),
         ("sum(max(c*(y-X*w),(c-1)*(y-X*w)))", "w", "Xᵀ([Xw − y > 0] − c)"),
+        ("x^2/(1+x)^2, x scalar", "x", "2x/(1 + x)³"),
+        ("a*b^2/(c+b)", "b", "ab(2c + b)/(b + c)²"),
+        ("sum(log(p./(1-p)))", "p", "1 ⊘ (p ⊙ (1 − p))"),
         ("-sum(softmax(x).*log(softmax(x)))", "x", "softmax(x) ⊙ (softmax(x)ᵀx − x)"),
     ],
 )
