@@ -261,7 +261,7 @@ def _system(h: Columns, right: Program, block: Tensor) -> tuple[Program, Program
     r, k = right.outputs["right"], fresh_indices(block.shape)
     out = Tensor("solution", block.shape)
     if h.diagonal or not block.shape:
-        matrix = replace(prune_to(h.program, h.stored), outputs={"matrix": h.stored})
+        matrix = replace(prune_to(_with_stored(h, block), h.stored), outputs={"matrix": h.stored})
         entry = Statement(out, k, "=", "none", k, Access(r, k) / Access(h.stored, k))
         return _joined(matrix, right, (entry,), out), matrix, -1
     if len(block.shape) == 1:
@@ -279,6 +279,15 @@ def _system(h: Columns, right: Program, block: Tensor) -> tuple[Program, Program
         turned, back = Tensor("turned", block.shape[::-1]), Tensor("columns", block.shape[::-1])
         steps = (_turn(turned, r), Library("solve", (back,), (a, turned)), _turn(out, back))
     return _joined(matrix, right, steps, out), matrix, axis
+
+
+def _with_stored(h: Columns, block: Tensor) -> Program:
+    """The program of the Hessian with its compressed form: where that was no more than a name, the diagonal says it."""
+    if any(h.stored in outs(n) for n in h.program.statements):
+        return h.program
+    (s,) = (n for n in h.program.statements if h.full in outs(n))
+    k = s.lhs[: len(block.shape)]
+    return replace(h.program, statements=(*h.program.statements, replace(s, out=h.stored, lhs=k, mode="=")))
 
 
 def _turn(out: Tensor, t: Tensor) -> Statement:

@@ -187,3 +187,14 @@ def test_constraints_are_never_left_out():
     assert symml.parse(text).train(target="reference", y=COUNTS).params["w"] == pytest.approx(0.0, abs=1e-6)
     with pytest.raises(SymmlError, match="double precision"):
         symml.parse(text).train(dtype="float32", y=COUNTS)
+
+
+def test_a_hessian_that_is_a_number():
+    """||x||^2 + c'x and a sum of squares of differences: 2 on the diagonal, which no tensor holds."""
+    for objective, truth in (("||x||^2 + c' x", [-0.5, -1.0]), ("||x - c||^2 + 2 sum[i] x[i]", [0.0, 1.0])):
+        page = f"model m\ndims n\ndata c[n]\nparam x[n]\nminimize {objective}\n"
+        found = pipeline.train(
+            Source("p.symml", page), pipeline.Options(target="reference"), {"c": np.array([1.0, 2.0])}, 0
+        )
+        np.testing.assert_allclose(found.x, truth, atol=1e-15)
+        assert found.kernel.manifest["method"]["name"] == "closed_form"
