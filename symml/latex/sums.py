@@ -75,9 +75,23 @@ def _number(e: Expr) -> Expr:
     plain = all(p.exp.is_Integer for p in e.atoms(sympy.Pow)) and not e.atoms(sympy.Function)
     if not (few and plain):
         return opened
-    found = sympy.factor(e)
+    found = _sign_inside(sympy.factor(e))
     fraction = any(p.exp.is_negative for p in e.atoms(sympy.Pow))
     return found if weight(found) + (1 if fraction else LEAST_SAVED) <= weight(opened) else opened
+
+
+def _sign_inside(e: Expr) -> Expr:
+    """-a (a - 1) as a (1 - a): a sign goes into the first difference of a product."""
+    for f in sympy.Mul.make_args(e) if e.could_extract_minus_sign() else ():
+        base, k = f.as_base_exp()
+        if (
+            base.is_Add
+            and k.is_odd
+            and base.has_free(*e.free_symbols)
+            and any(t.could_extract_minus_sign() for t in base.args)
+        ):
+            return sympy.Mul(*(-g if g == -1 else (-base) ** k if g == f else g for g in sympy.Mul.make_args(e)))
+    return e
 
 
 def _over_one(terms: Sequence[Node], shape: Shape) -> Node | None:

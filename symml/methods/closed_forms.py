@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 from sympy import Dummy, Expr
+from sympy.core.function import Application
 
 from symml.calculus.columns import Columns, counted, shared
 from symml.calculus.reverse import adjoint
@@ -25,7 +26,7 @@ from symml.calculus.second import hessian
 from symml.calculus.stopped import stopped
 from symml.errors import UnsupportedError
 from symml.ir.expand import expand
-from symml.ir.functions import KINKED, PIECEWISE_CONSTANT, equal
+from symml.ir.functions import BY_CLASS, KINKED, PIECEWISE_CONSTANT, equal
 from symml.ir.program import (
     Access,
     Library,
@@ -433,6 +434,8 @@ def _separable(whole: Program, block: Tensor, held: Tensor | None) -> ClosedForm
     roots = [r for r in roots if not r.has(sympy.I) and not (r == 0 and block.domain.positive)]
     if len(roots) != 1 or roots[0].count_ops() > MOST_OPERATIONS:
         return f"the equation of an entry of {block.name} has no single root in closed form"
+    if not all(type(f) in BY_CLASS for f in roots[0].atoms(Application)):
+        return f"the root of the equation of an entry of {block.name} needs functions that no target computes"
     k, out = fresh_indices(block.shape), Tensor("solution", block.shape)
     body = roots[0].xreplace({symbols[t]: Access(t, k) for t, _ in found.phi})
     last = Statement(out, k, "=", "none", k, body)

@@ -425,7 +425,7 @@ def _prepared(decl: Mapping, array: np.ndarray, bound: Bound, dtype: str) -> np.
     """Transforms by the training rows; the kernel's dtype, C order."""
     name = decl["name"]
     if array.dtype == np.int64:
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
     if decl["transform"]:
         if name not in bound.statistics:
             train = next(iter(bound.parts.values()), None)
@@ -437,4 +437,4 @@ def _prepared(decl: Mapping, array: np.ndarray, bound: Bound, dtype: str) -> np.
                 if constant.size:
                     bound.notes.append(f"'{name}' has {constant.size} constant columns; they are centred only")
         array = transformed(array, *bound.statistics[name])
-    return np.ascontiguousarray(array, dtype=dtype)
+    return np.asarray(array, dtype, order="C")  # a number has no dims, where ascontiguousarray gives it one

@@ -81,7 +81,8 @@ def test_the_solvers_take_the_same_operator(name, code, row):
     given = {t: np.asarray(2.0) for t in program.inputs if t not in (v, s)}
     env = evaluate(program, {v: x, s: np.asarray(0.3), **given}, dims)
     flat = x.ravel().copy()
-    prox(flat, np.array([[0, flat.size, code, row]]), np.array([float(env[program.outputs["weight"]])]), 0.3)
+    weight, ends = np.array([float(env[program.outputs["weight"]])]), np.full(flat.size, np.inf)
+    prox(flat, (np.array([[0, flat.size, code, row, 1, 0]]), weight, -ends, ends, np.ones(flat.size)), 0.3)
     np.testing.assert_allclose(flat.reshape(x.shape), env[program.outputs["prox"]], rtol=1e-14, atol=1e-15)
 
 

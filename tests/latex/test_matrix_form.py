@@ -100,6 +100,12 @@ def test_zero_is_proved_not_seen():
     assert not is_zero(product((transpose(M), add((r, scale(-1, product((M, transpose(M), r)))), r.shape))))
 
 
+@pytest.mark.parametrize("written, text", [("log(a/(1-a))", "1/(a(1 − a))"), ("log(a-1)-log(a)", "1/(a(a − 1))")])
+def test_signs_go_into_differences(written, text):
+    (row,) = pipeline.derivations(Source("e", written), True, "a", "matrix", {})
+    assert row["text"] == text
+
+
 def test_symmetric_matrices_are_their_own_transposes():
     n = Dim("n")
     S, A = leaf("S", n, n, domain=Domain("symmetric")), leaf("A", n, n)

@@ -198,3 +198,12 @@ def test_a_hessian_that_is_a_number():
         )
         np.testing.assert_allclose(found.x, truth, atol=1e-15)
         assert found.kernel.manifest["method"]["name"] == "closed_form"
+
+
+def test_roots_that_no_target_computes_are_no_closed_form():
+    """2 r (x - c) + exp(x) = 0 is Lambert's W; `r` is a number of the data, on every target."""
+    page = "model m\ndims n\ndata c[n], r > 0\nparam x[n]\nminimize r ||x - c||^2 + sum[i] exp(x[i])\n"
+    data = {"c": np.array([0.0, 1.0, 2.0]), "r": 2.0}
+    for target in ("reference", "cpu"):
+        x = pipeline.train(Source("p.symml", page), pipeline.Options(target=target), data, 0).x
+        np.testing.assert_allclose(4 * (x - data["c"]) + np.exp(x), 0, atol=1e-6)
