@@ -34,11 +34,7 @@ LONG = 2.0  # seconds to compile, from which on a plain kernel goes ahead
 NODE = 1.2e-3  # seconds to compile a node of the module's syntax tree, roughly
 STEP = 0.5  # seconds of a step of the plain kernel, up to which it is worth to begin with it
 LARGEST = 2e7  # entries of a grid that the plain kernel holds in memory
-STATEMENT, ENTRY, LOOP = (
-    6e-5,
-    1e-8,
-    1.5e-7,
-)  # seconds of a statement, of an entry of its grid, of a round of a Python loop
+STATEMENT, ENTRY, LOOP = 6e-5, 1e-8, 1.5e-7  # seconds of a statement, of an entry of its grid, of a round of a loop
 BY_ENTRIES = ("lbfgs", "minibatch", "descent", "proximal_gradient", "trust_region", "alternating")
 BY_ENTRIES += ("lbfgs_b", "augmented_lagrangian")
 

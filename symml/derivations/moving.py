@@ -26,11 +26,8 @@ from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.source import Source
 
-LARGEST, SMALL = (
-    200,
-    8,
-)  # entries of what moves: above the first no Jacobian is made, below the second many starts are tried
-FEW = 6
+LARGEST = 200  # entries of what moves: above it no Jacobian is made
+SMALL, FEW = 8, 6  # up to the first many starts are tried, above it the second
 
 
 @dataclass(frozen=True)

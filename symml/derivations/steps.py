@@ -60,7 +60,7 @@ def lines(a: Analysis, wrt: tuple[str, ...]) -> tuple[Line, ...]:
     """
     if a.model.constraints and all(
         c.sense == "psd" for c in a.model.constraints
-    ):  # a domain: the gradient is what one asks for
+    ):  # a domain: one asks for the gradient
         a = differentiate(replace(a.model, constraints=()), with_symmetries(a.program))
     if a.model.constraints:
         a, written, ends = of_lagrangian(a)

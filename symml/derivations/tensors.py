@@ -18,6 +18,7 @@ import sympy
 from symml.derivations.kronecker import kronecker
 from symml.derivations.lefts import Left
 from symml.derivations.naming import Naming
+from symml.errors import NumericError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Iterate, Program, Tensor, flat, outs, read_once, reads
 from symml.latex import index_form
@@ -51,26 +52,30 @@ class Shown:
 
 
 def shown(program: Program, key: str, names: Naming, left: Left, form: str = "matrix") -> Shown:
-    """An output as lines; form: matrix or index. What `names` knows may stand by its name."""
-    program, soft = named_softmax(_uncopied(prune(program, key), key))
+    """An output as lines; form: matrix or index. What `names` knows may stand by its name.
+
+    Whatever is printed is written from a program that was compared with the given one.
+    """
+    truth = prune(program, key)
+    program, soft = named_softmax(_uncopied(truth, key))
     program = without_copies(program, names.known)
     t = program.outputs[key]
     named = names.known | {u for u in soft if u in names.known or u.kind == "temp"}
-    found = _in_terms(program, t, named)
-    if found is None:
-        return _by_terms(program, t, named, names, left, 0.0)
-    small, error = found
+    small = _in_terms(truth, program, key, named)
+    if small is None:
+        return _by_terms(truth, program, key, named, names, left)
     if form == "matrix" and len(t.shape) <= 2:
-        best = _as_matrix([small, program], t, names, named)
+        best = _as_matrix(truth, [small, program], key, names, named)
         if best is not None:
             line = Line("=", left.whole, (best.latex, best.text))
-            return Shown((line,), best.where, "matrix", max(error, best.error), best.nodes)
+            return Shown((line,), best.where, "matrix", best.error, best.nodes)
     terms = [s for s in small.statements if t in outs(s)]
     if form == "matrix" and len(t.shape) == 4:
         product = kronecker(small, terms)
         if product is not None:
-            return Shown((Line("=", left.whole, product.right),), product.where, "kronecker", max(error, product.error))
-    return _by_terms(small, t, named, names, left, error)
+            error = max(_difference(truth, small, key), product.error)
+            return Shown((Line("=", left.whole, product.right),), product.where, "kronecker", error)
+    return _by_terms(truth, small, key, named, names, left)
 
 
 def _uncopied(program: Program, key: str) -> Program:
@@ -84,21 +89,26 @@ def _uncopied(program: Program, key: str) -> Program:
     return _uncopied(eliminate_dead(replace(program, outputs={**program.outputs, key: body.tensor})), key)
 
 
-def _as_matrix(programs: Iterable[Program], t: Tensor, names: Naming, named: frozenset[Tensor]) -> Formula | None:
+def _as_matrix(
+    truth: Program, programs: Iterable[Program], key: str, names: Naming, named: frozenset[Tensor]
+) -> Formula | None:
     """The shortest matrix form; what it repeats has the name that is given to it on the page."""
+    t = next(iter(programs)).outputs[key]
     found = [(formula(p, t, sample, given=names.given), p) for p in programs]
     found = [(f, p) for f, p in found if f.form == "matrix"]
     if not found:
         return None
     best, program = min(found, key=lambda x: (x[0].nodes, len(x[0].text)))
-    if not best.read:
-        return best
-    again = formula(_with_names(for_print(program, named), t, named, names), t, sample, given=names.given)
-    return again if again.form == "matrix" else None
+    if best.read:
+        program = _with_names(for_print(program, named), t, named, names)
+        best = formula(program, t, sample, given=names.given)
+    error = max(best.error, _difference(truth, program, key))
+    return replace(best, error=error) if best.form == "matrix" and error <= BOUND else None
 
 
-def _in_terms(program: Program, t: Tensor, named: frozenset[Tensor]) -> tuple[Program, float] | None:
-    """The program with the tensor as a sum of terms, and how far it is from the other; None where that is too long."""
+def _in_terms(truth: Program, program: Program, key: str, named: frozenset[Tensor]) -> Program | None:
+    """The program with the output as a sum of terms; None where that is too long."""
+    t = program.outputs[key]
     read_often, several = _shared(program, t)
     for keep, few in ((named, True), (named | read_often, False), (named | read_often | several, False)):
         try:
@@ -120,9 +130,8 @@ def _in_terms(program: Program, t: Tensor, named: frozenset[Tensor]) -> tuple[Pr
         first = replace(terms[0], mode="=") if terms[0].covers else terms[0]
         rest = [n for n in program.statements if t not in outs(n)]
         small = eliminate_dead(replace(program, statements=(*rest, *numbers, first, *terms[1:])))
-        error = _difference(program, small, t)
-        if error <= BOUND:
-            return small, error
+        if _difference(truth, small, key) <= BOUND:
+            return small
     return None
 
 
@@ -135,13 +144,14 @@ def _shared(program: Program, t: Tensor) -> tuple[frozenset[Tensor], frozenset[T
     return frozenset(u for u in inner if uses[u] > 1), frozenset(u for u in inner if terms[u] > 1 and u not in copied)
 
 
-def _difference(program: Program, other: Program, t: Tensor) -> float:
+def _difference(program: Program, other: Program, key: str) -> float:
+    """How far an output of one program is from that of another, at random inputs, relative."""
     rng, worst = np.random.default_rng(11), 0.0
     draws = 1 if any(isinstance(n, Iterate) for n in program.statements) else DRAWS  # each costs hundreds of rounds
     with np.errstate(all="ignore"):
         for _ in range(draws):
             values, dims = sample(program, rng)
-            a, b = (evaluate(p, {u: values[u] for u in p.inputs}, dims)[t] for p in (program, other))
+            a, b = (evaluate(p, {u: values[u] for u in p.inputs}, dims)[p.outputs[key]] for p in (program, other))
             worst = max(worst, relative(a, b))
     return worst
 
@@ -170,10 +180,14 @@ def rows(section: str, found: Shown, proof: str) -> list[dict]:
 # term by term
 
 
-def _by_terms(program: Program, t: Tensor, named: frozenset[Tensor], names: Naming, left: Left, error: float) -> Shown:
+def _by_terms(truth: Program, program: Program, key: str, named: frozenset[Tensor], names: Naming, left: Left) -> Shown:
     """Lines, with what they read named and defined below them."""
+    t = program.outputs[key]
     program = _with_names(for_print(program, named | frozenset(names.table)), t, named, names)
-    t = next(u for u in program.outputs.values())
+    error = _difference(truth, program, key)
+    if error > BOUND:
+        raise NumericError(f"what is to be printed of '{key}' is off by {error:.0e}")
+    t = program.outputs[key]
     terms = [s for s in program.statements if t in outs(s)]
     where = definitions(program, read_by(program, t), sample, named)
     return Shown(tuple(lines(terms, left.entry)), tuple(dict.fromkeys(where)), "index", error)

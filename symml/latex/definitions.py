@@ -15,7 +15,7 @@ from symml.ir.program import Iterate, Library, Program, Tensor, outs, read_once,
 from symml.latex import index_form
 from symml.latex.compared import BOUND, Sample, differs, draws
 from symml.latex.finish import finished
-from symml.latex.matrix_form import NoForm, Recogniser
+from symml.latex.matrix_form import NoForm, Recogniser, matrix_shape
 from symml.latex.printing import LATEX, TEXT, tensor_name, write
 from symml.latex.tree import Node, OneHot, children, count, leaves
 
@@ -129,7 +129,7 @@ class _Trees:
             if recogniser is self.recognisers[0] and count(tree) > LONGEST:
                 continue
             if (
-                tree.shape == _shape(t)
+                tree.shape == matrix_shape(t.shape)
                 and not any(isinstance(n, OneHot) for n in _nodes(tree))
                 and self._agrees(t, tree)
             ):
@@ -140,10 +140,6 @@ class _Trees:
         if self.drawn is None:
             self.drawn = draws(self.program, self.sample)
         return differs(t, tree, self.drawn) <= BOUND
-
-
-def _shape(t: Tensor) -> tuple:
-    return (*t.shape, 1, 1)[:2] if len(t.shape) < 2 else t.shape
 
 
 def _nodes(node: Node) -> Iterable[Node]:

@@ -105,7 +105,9 @@ class Recogniser:
             if len(t.shape) > 2 or (top and t in self.opaque):
                 raise NoForm(t.name)
             return (
-                Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t, self._is_symmetric(t))
+                Scale(SCALAR, Access(t, ()), None)
+                if not t.shape
+                else Leaf(matrix_shape(t.shape), t, self._is_symmetric(t))
             )
         if top:
             return self._defined(t)
@@ -118,7 +120,7 @@ class Recogniser:
                 if len(t.shape) > 2 or t.integer or not self.as_names:
                     raise
                 self.opaque |= {t}
-                self.known[t] = Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(_shape(t.shape), t)
+                self.known[t] = Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(matrix_shape(t.shape), t)
         return self.known[t]
 
     def _is_symmetric(self, t: Tensor) -> bool:
@@ -138,14 +140,14 @@ class Recogniser:
         terms = [self.statement(s) for s in self.definitions[t]]
         if len(terms) > 1:
             terms = [x for x in terms if not (self.vanishes(x) and is_zero(x))]
-        found = add(terms, _shape(t.shape))
-        return add((), _shape(t.shape)) if self.vanishes(t) and is_zero(found) else found
+        found = add(terms, matrix_shape(t.shape))
+        return add((), matrix_shape(t.shape)) if self.vanishes(t) and is_zero(found) else found
 
     def _operation(self, node: Library, t: Tensor) -> Node:
         if t.integer or len(t.shape) > 2:
             raise NoForm(t.name)
         args = tuple(map(self.node, node.args))
-        return inverse(args[0]) if node.op == "inv" else Whole(_shape(t.shape), node.op, args)
+        return inverse(args[0]) if node.op == "inv" else Whole(matrix_shape(t.shape), node.op, args)
 
     def statement(self, s: Statement) -> Node:
         """What one statement contributes to its tensor."""
@@ -191,7 +193,7 @@ class Recogniser:
         if len(s.reduced) != 1 or len(s.lhs) > 1:
             raise NoForm(s.out.name)
         inner = self.entries(s.body, (*s.lhs, *s.reduced))
-        return Rowwise(_shape(s.out.shape), "logsumexp", inner)
+        return Rowwise(matrix_shape(s.out.shape), "logsumexp", inner)
 
     # entries: no reduction
 
@@ -207,17 +209,17 @@ class Recogniser:
         if isinstance(e, Access):
             return self._access(e, axes)
         if e.is_Add:
-            return add([self.entries(t, axes) for t in e.args], _shape([k.size for k in axes]))
+            return add([self.entries(t, axes) for t in e.args], matrix_shape([k.size for k in axes]))
         if e.is_Mul:
             return self._times(e, axes)
         if isinstance(e, exp):
             return self._softmax(e, axes) or Map(
-                _shape([k.size for k in axes]), "exp", (self.entries(e.args[0], axes),)
+                matrix_shape([k.size for k in axes]), "exp", (self.entries(e.args[0], axes),)
             )
         if e.is_Pow:
             base = self.entries(e.base, axes) if e.exp == sympy.Rational(1, 2) else None
             if base is not None and not isinstance(split(base)[1], SquaredNorm):
-                return Map(_shape([k.size for k in axes]), "sqrt", (self.entries(e.base, axes),))
+                return Map(matrix_shape([k.size for k in axes]), "sqrt", (self.entries(e.base, axes),))
             if indices(e.exp) or any(a.tensor in self.definitions or a.tensor in self.opaque for a in accesses(e.exp)):
                 raise NoForm(str(e))
             return hadamard([power(self.entries(e.base, axes), e.exp)])
@@ -226,7 +228,9 @@ class Recogniser:
         if isinstance(e, equal) and _says_itself(*e.args):
             return self.entries(e.args[0], axes)
         if e.func in BY_CLASS and not any(a.is_Symbol and isinstance(a, Index) for a in e.args):
-            return Map(_shape([k.size for k in axes]), BY_CLASS[e.func], tuple(self.entries(a, axes) for a in e.args))
+            return Map(
+                matrix_shape([k.size for k in axes]), BY_CLASS[e.func], tuple(self.entries(a, axes) for a in e.args)
+            )
         raise NoForm(str(e))
 
     def _access(self, a: Access, axes: Axes) -> Node:
@@ -276,7 +280,7 @@ class Recogniser:
             same = substitute(s.body, dict(zip((*s.lhs, *s.reduced), rows, strict=True)))
             inner = self.entries(u, rows)
             if u == same or inner == self.entries(same, rows):
-                found = Rowwise(_shape([k.size for k in rows]), "softmax", inner)
+                found = Rowwise(matrix_shape([k.size for k in rows]), "softmax", inner)
                 return found if rows == axes else transpose(found)
         return None
 
@@ -288,7 +292,7 @@ class Recogniser:
         if not reduced:
             return self.entries(e, lhs)
         if e.is_Add and (lhs or _gathers(e)):
-            return add([self.summed(t, lhs, reduced) for t in e.args], _shape([k.size for k in lhs]))
+            return add([self.summed(t, lhs, reduced) for t in e.args], matrix_shape([k.size for k in lhs]))
         if e.is_Mul and _gathers(e):
             outer = [f for f in e.args if not indices(f)]
             inner = sympy.Mul(*(f for f in e.args if indices(f)))
@@ -308,7 +312,7 @@ class Recogniser:
             opened = expand_products(e)
             if not opened.is_Add or len(opened.args) > MOST_OPENED:
                 raise
-            return add([self.summed(t, lhs, reduced) for t in opened.args], _shape([k.size for k in lhs]))
+            return add([self.summed(t, lhs, reduced) for t in opened.args], matrix_shape([k.size for k in lhs]))
 
     def _gathered(self, e: Expr, gathered: list[Access], lhs: Axes, reduced: Axes) -> Node:
         """sum_i c[i] Z[i, y[i]] = <Y, Z> with rows weighted by c."""
@@ -451,5 +455,6 @@ def _spread(node: Node, own: Axes, axes: Axes) -> Node:
     return product((Ones((axes[0].size, ONE)), transpose(node)))
 
 
-def _shape(sizes: Sequence[Expr]) -> Shape:
+def matrix_shape(sizes: Sequence[Expr]) -> Shape:
+    """The shape of a number, vector or matrix as one of a matrix: vectors are columns."""
     return (sizes[0] if len(sizes) > 0 else ONE, sizes[1] if len(sizes) > 1 else ONE)

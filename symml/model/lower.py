@@ -118,10 +118,7 @@ class Lowering:
             self.circle(self.pending[self.pending.index(name) :])
         if name in self.broken:
             raise PoisonedName(name, self.iterations[name].span)
-        outer, self.pending = (
-            self.pending,
-            [name],
-        )  # a definition that waits for the fixed point may be part of its rounds
+        outer, self.pending = self.pending, [name]  # what waits for the fixed point may be part of its rounds
         rounds = {**self.definitions, **{n: (node,) for n, node in self.iterations.items()}}
         self.awaited = recurrence.groups(rounds)[name]
         try:

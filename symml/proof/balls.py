@@ -264,11 +264,10 @@ FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
 )
 
 
-UNTOLD: Mapping[str, Callable[..., Ball]] = (
-    MappingProxyType(  # the gamma function: how errors of arguments grow is not told
-        dict.fromkeys(("lgamma", "digamma", "trigamma"), lambda x: Ball(libmp.fnan, UNKNOWN))
-        | {"polygamma": lambda k, x: Ball(libmp.fnan, UNKNOWN)}
-    )
+# Of the gamma function it is not told how errors of arguments grow.
+UNTOLD: Mapping[str, Callable[..., Ball]] = MappingProxyType(
+    dict.fromkeys(("lgamma", "digamma", "trigamma"), lambda x: Ball(libmp.fnan, UNKNOWN))
+    | {"polygamma": lambda k, x: Ball(libmp.fnan, UNKNOWN)}
 )
 
 
@@ -285,7 +284,7 @@ def _number(e: Expr) -> Ball:
 
 
 def _none(*_: object) -> Callable:
-    raise NotImplementedError("bodies alone are computed with balls")
+    raise AssertionError("a body has neither sums nor operations on whole matrices")
 
 
 BALLS = Arithmetic(

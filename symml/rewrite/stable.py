@@ -252,16 +252,16 @@ OF_SUM = "log sum exp(u) = lse(u)"
 OF_DEFINITION = "log exp(u) = u, with the definitions written out"
 
 
-def stabilise_way(program: Program, scale: bool = True) -> tuple[Program, tuple[tuple[Tensor, str], ...]]:
+def stabilise_way(program: Program, scaled: bool = True) -> tuple[Program, tuple[tuple[Tensor, str], ...]]:
     """The program of `stabilise`, and what was rewritten by which identity."""
-    scaled = scale_recurrences(program) if scale else program
-    known = _Known(Names(t.name for t in scaled.tensors()))
-    if scaled is not program:
+    start = scale_recurrences(program) if scaled else program
+    known = _Known(Names(t.name for t in start.tensors()))
+    if start is not program:
         known.way.append((program.outputs.get("loss"), SCALED))
-    program = centre_moments(scaled)
-    if program is not scaled:
+    program = centre_moments(start)
+    if program is not start:
         known.way += [
-            (t, CENTRED) for t in program.tensors() if t.name.startswith("moment") and t not in scaled.tensors()
+            (t, CENTRED) for t in program.tensors() if t.name.startswith("moment") and t not in start.tensors()
         ]
     new: list[Node] = []
     for node in program.statements:

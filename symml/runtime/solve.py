@@ -281,6 +281,7 @@ def run_trust_region(
 
 KINDS = {"": 0, "box": 0, "absolute": 1, "groups": 2, "simplex": 3, "level": 3, "ball": 4}
 FAR = 1e300  # an end that is not there
+MISSED = 1e-6  # of a sum that counts as not kept
 
 
 def second_of(functions):

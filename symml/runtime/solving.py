@@ -18,6 +18,7 @@ from symml.runtime.launch import Between, OutsideError, Problem, Watch, shape
 from symml.runtime.ray import bends_down
 from symml.runtime.solve import (
     LARGEST_JACOBIAN,
+    MISSED,
     MOST_UNKNOWNS,
     off_sets,
     paths_of,
@@ -32,7 +33,6 @@ from symml.runtime.solve import (
 )
 from symml.runtime.solving_bounds import augmented_lagrangian, convex, ends, given, lbfgs_b, trust_region
 
-MISSED = 1e-6  # of a sum that counts as not kept
 OTHERS = "leave the method out, or train with augmented_lagrangian"
 
 

@@ -12,11 +12,10 @@ from symml.errors import NumericError
 from symml.runtime.drive import INFEASIBILITY, STATUS
 from symml.runtime.launch import Between, Problem, Watch, arguments, shape
 from symml.runtime.ray import endless, far
-from symml.runtime.solve import run_trust_region
+from symml.runtime.solve import FAR, run_trust_region
 from symml.runtime.solve_bounds import run_augmented_lagrangian, run_lbfgs_b
 
 SHOWN = 6  # entries of a direction
-FAR = 1e300  # an end that is not there
 ACTIVE = 1e-9  # of a bound, next to what it bounds
 
 

@@ -1,6 +1,6 @@
 """What the methods of a smooth part beside penalties and sets call: proximal_gradient and coordinate_descent.
 
-found = composite(forward, whole, wrt, regions, boxes, "proximal_gradient")     Composite, or why the method does not fit
+found = composite(forward, wrt, regions, boxes, "proximal_gradient")     Composite, or why the method does not fit
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from check import page
 
 import symml
 from symml import pipeline
+from symml.derivations import tensors
 from symml.errors import NumericError, SymmlError
 from symml.proof import complex_step
 from symml.source import Source
@@ -158,3 +160,17 @@ def test_terms_of_a_pattern_are_one_line_and_numbers_have_names():
 )
 def test_higher_orders(text, wrt, order, shown):
     assert told(text, "order", order, wrt)[0] == shown
+
+
+def test_what_is_rewritten_for_print_is_compared(monkeypatch):
+    """The control: a rewriting that changes a value is told, never printed."""
+
+    def wrong(program, keep):
+        return program.mapped(lambda s: s.with_body(s.body * 1.001))
+
+    body = "dims T\ndata x[T]\nparam a\ns[0] = x[0]\ns[t] = tanh(a s[t-1]) + x[t] for t in 1..T-1\nminimize s[T-1]^2"
+    rows = pipeline.derivations(page(body), False, None, "matrix", {}, product="order", argument="2")
+    assert "printed form agrees" in str(rows)
+    monkeypatch.setattr(tensors, "for_print", wrong)
+    with pytest.raises(NumericError, match="is to be printed"):
+        pipeline.derivations(page(body), False, None, "matrix", {}, product="order", argument="2")

@@ -86,6 +86,6 @@ def run_proximal(m: Mapping, dtype: str) -> list[str]:
         f"sets = sets_of(({shapes}), {tuple(facts['kinds'])!r}, {tuple(facts['axes'])!r}, ({counts}), figures, ends, normal)",
         f"outcome = run_proximal({o['algorithm']}, value_and_grad, x, sets, {wide}, {gap}, smooth_given, {second}_given, "
         f"(inputs, work), {o['tolerance']!r}, {int(o['options']['iterations'])}, watch)",
-        "if off_sets(x, sets) > 1e-6:",
+        "if off_sets(x, sets) > MISSED:",
         f"{INDENT}raise ValueError(STATUS[INFEASIBILITY])",
     ]
