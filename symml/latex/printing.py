@@ -46,6 +46,7 @@ _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 _LETTER = "[A-Za-zα-ωΑ-Ω]"
 _WORD_AT_END = re.compile(rf"{_LETTER}{{2,}}[{_SUBSCRIPTS}]*$|_\w+$")
 _WORD_AT_START = re.compile(rf"{_LETTER}{{2,}}|{_LETTER}_\w")
+_EXPONENT_AT_END = re.compile(r"\^⊙-?\d+$")
 _UPRIGHT_AT_END = re.compile(r"\\mathrm{\w+}(_\S+)?$")
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
 MIRRORED = {"less": (">", ">"), "less_equal": ("≥", r"\ge")}  # a test with a number on its left, as (text, LaTeX)
@@ -146,8 +147,9 @@ def gap(before: str, after: str, style: Style) -> str:
     if style is LATEX:
         upright = _UPRIGHT_AT_END.search(before) or after.startswith(r"\mathrm")
         return r" \, " if upright and not before[-1].isdigit() and after[:6] != r"\left(" else " "
-    word = _WORD_AT_END.search(before) or _WORD_AT_START.match(after)
-    return " " if word and before[-1:] not in "0123456789ᵀ" else style.joined
+    word = _WORD_AT_END.search(before) or (before[-1:] not in ")ᵀ" and _WORD_AT_START.match(after))
+    exponent = after[:1].isdigit() and _EXPONENT_AT_END.search(before)
+    return " " if exponent or (word and before[-1:] not in "0123456789ᵀ") else style.joined
 
 
 def write(node: Node, style: Style) -> str:
@@ -274,17 +276,7 @@ def _divided(w: _Writer, factor: Expr, under: Node) -> str:
 
 def _product(w: _Writer, n: Product) -> tuple[str, int]:
     parts = [w.at(f, FACTOR) for f in n.factors]
-    text = parts[0]
-    for before, p in itertools.pairwise(parts):
-        text += (gap(before, p, LATEX) if w.style is LATEX else " " if _apart(before, p) else "") + p
-    return text, PRODUCT
-
-
-def _apart(before: str, after: str) -> bool:
-    """Would two factors, set side by side as text, read as one name or one number?"""
-    word = re.search(f"{_LETTER}*$", before.rstrip(_SUBSCRIPTS))[0]
-    words = not before.endswith("ᵀ") and (len(word) > 1 or (word and re.match(f"{_LETTER}{{2,}}", after)))
-    return bool(words or (after[:1].isdigit() and re.search(r"\^⊙-?\d+$", before)))
+    return side_by_side(parts, w.style), PRODUCT
 
 
 def _hadamard(w: _Writer, n: Hadamard) -> tuple[str, int]:
