@@ -328,6 +328,11 @@ class Fit:
         return self._result.outcome["history"]
 
     @property
+    def gaps(self) -> list[float | None]:
+        """The duality gap after each step, None where it bounds nothing; empty where the method measures none."""
+        return self._result.outcome.get("gaps", [])
+
+    @property
     def report(self) -> Mapping[str, float]:
         """The numbers that the page reports."""
         return self._result.report

@@ -37,9 +37,13 @@ def coordinate_descent(
         if squares > 0:
             scalars[4] = duality_gap(x, f, g, sets, squares, spare)
         if counters[0] < trace.shape[0]:
-            trace[counters[0], 0], trace[counters[0], 1] = scalars[0], scalars[3]
+            trace[counters[0], 0], trace[counters[0], 1], trace[counters[0], 2] = scalars[0], scalars[3], scalars[4]
         small = squares > 0 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
-        if scalars[3] <= tolerance or (small and scalars[3] <= 10.0 * tolerance):
+        if (
+            scalars[3] <= tolerance
+            or (small and scalars[3] <= 10.0 * tolerance)
+            or (scalars[7] > 0.0 and scalars[4] <= scalars[7])
+        ):
             return CONVERGED
         moved = sweep(x, g, H, sets, False)
         for _ in range(INSIDE):

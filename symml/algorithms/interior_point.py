@@ -7,9 +7,10 @@ Biegler, Math. Program. 106 (2006), for the barrier, the step to the boundary an
 Wright, Numerical Optimization (2006), section 19.3 and algorithm 18.3, for the merit function.
 
 scalars = [f, barrier, KKT residual, weight of infeasibility, shift of the Hessian, infeasibility, least KKT residual of this
-barrier, first f]; counters = [iterations, evaluations, started, steps without progress, shakes]. trace[k] holds f and the KKT
-residual after iteration k: the largest of the gradient of the Lagrangian and the complementarity, both relative to the
-gradient of f where that exceeds 1, and of the infeasibility.
+barrier, first f, the gap at which to stop (0: none; negative: there is no duality), the gap]; counters = [iterations,
+evaluations, started, steps without progress, shakes]. trace[k] holds f, the KKT residual and the gap after iteration k. The
+residual is the largest of the gradient of the Lagrangian and the complementarity, both relative to the gradient of f where
+that exceeds 1, and of the infeasibility.
 
 All state is in the arrays, so a run may be cut into calls anywhere without changing a bit.
 """
@@ -107,8 +108,9 @@ def look(
         ready[1] = 1
     lagrange_gradient(g, J, multipliers, Z, dual)
     scalars[2] = kkt(dual, g, c, multipliers, slack, 0.0, equal, scalars, x, Z, cones)
+    scalars[9] = gap(dual, c, multipliers, slack, equal, x, Z) if scalars[8] >= 0.0 else math.nan
     if counters[0] < trace.shape[0]:
-        trace[counters[0], 0], trace[counters[0], 1] = f, scalars[2]
+        trace[counters[0], 0], trace[counters[0], 1], trace[counters[0], 2] = f, scalars[2], scalars[9]
     if flat == 0 or ready[0] == 0:
         hessian(x, H, spare, trial, hessian_data, hessian_work)
         ready[0] = 1
@@ -158,7 +160,7 @@ def verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance, Z):
     """How the run ends at this point, or RUNNING."""
     if not math.isfinite(scalars[2]):
         return DIVERGED
-    if scalars[2] <= tolerance:
+    if scalars[2] <= tolerance or (scalars[8] > 0.0 and scalars[9] <= scalars[8] and scalars[5] <= tolerance):
         return CONVERGED
     if f < -FAR * max(1.0, abs(scalars[7])) and scalars[5] <= 1e-6 * max(1.0, top(x)):
         return UNBOUNDED
@@ -255,6 +257,18 @@ def kkt(dual, g, c, multipliers, slack, barrier, equal, scalars, x, Z, cones):
             found = max(found, gap)
     scalars[5] = open_
     return found
+
+
+def gap(dual, c, multipliers, slack, equal, x, Z):
+    """What multipliers leave open between f and the dual value, and what the slope of the Lagrangian that is left may still
+    bring within a distance of x from here (Boyd & Vandenberghe 2004, 11.7.1, ask for feasibility besides)."""
+    total = 0.0
+    for j in range(x.shape[0]):
+        total += abs(dual[j]) * max(1.0, abs(x[j])) + x[j] * Z[j]
+    for i in range(c.shape[0]):
+        held = abs(c[i]) if i < equal else max(slack[i - equal], abs(c[i]))
+        total += abs(multipliers[i]) * held
+    return total
 
 
 def stuck(J, c, equal, spare):

@@ -25,9 +25,10 @@ def proximal_gradient(
 
     x, ahead: (n,) the point and the one with momentum; sets: see proximal.py; squares: 1 where f is half a sum of squares of
     affine residuals, 2 where it is convex. scalars = [F, step length, momentum, residual, duality gap (NaN: there is none),
-    least residual, least F]; counters = [iterations, evaluations, started, the last one that made either less]. trace[k] holds
-    F and the residual. CONVERGED: the residual is at most the tolerance, or at most ten times so much where the duality gap is
-    at most GAP of it. STALLED: PATIENCE iterations without progress in this precision.
+    least residual, least F, the gap at which to stop (0: none)]; counters = [iterations, evaluations, started, the last one that
+    made either less]. trace[k] holds F, the residual and the gap. CONVERGED: the residual is at most the tolerance, or at most
+    ten times so much where the duality gap is at most GAP of it, or the gap is what was asked for. STALLED: PATIENCE iterations
+    without progress in this precision.
     """
     n = x.shape[0]
     g, new, slope, spare, f = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), 0.0
@@ -48,11 +49,15 @@ def proximal_gradient(
         if squares > 0:
             scalars[4] = duality_gap(x, f, g, sets, squares, spare)
         if counters[0] < trace.shape[0]:
-            trace[counters[0], 0], trace[counters[0], 1] = scalars[0], scalars[3]
+            trace[counters[0], 0], trace[counters[0], 1], trace[counters[0], 2] = scalars[0], scalars[3], scalars[4]
         if scalars[3] < 0.9 * scalars[5] or scalars[0] < scalars[6]:
             scalars[5], scalars[6], counters[3] = min(scalars[3], scalars[5]), min(scalars[0], scalars[6]), counters[0]
         small = squares > 0 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
-        if scalars[3] <= tolerance or (small and scalars[3] <= 10.0 * tolerance):
+        if (
+            scalars[3] <= tolerance
+            or (small and scalars[3] <= 10.0 * tolerance)
+            or (scalars[7] > 0.0 and scalars[4] <= scalars[7])
+        ):
             return CONVERGED
         if counters[0] - counters[3] > PATIENCE:
             return STALLED

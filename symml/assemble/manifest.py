@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from symml.assemble.method import BATCH_OPTIONS, FULL_BATCH_OPTIONS
 from symml.derivations.convexity import certificate
+from symml.errors import UnsupportedError
 from symml.ir.optimizer import Optimizer
 from symml.ir.program import Domain, direct_accesses, flat
 from symml.loops.plan import Plan
@@ -71,6 +72,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
             "facts": {**plan_.facts, "unknowns": [[size_entry(n) for n in t.shape] for t in plan_.unknowns]},
             "tolerance": (model.train.tolerance if model.train else None)
             or EXACT.get(method, TOLERANCE[options.dtype]),
+            "gap": _gap(a, plan_, c.curvature in ("convex", "affine", "constant")),
             "options": {**FULL_BATCH_OPTIONS.get(method, BATCH_OPTIONS), **given},
             "patience": model.train.patience if model.train else 0,
         },
@@ -80,6 +82,23 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "parts": [r.part.id if r.part else "" for r in model.reports],
         "expected": [list(e) for e in model.expected],
     }
+
+
+def _gap(a: Analysis, plan_: Plan, convex: bool) -> float:
+    """The duality gap at which a run stops: 0 where it goes on, -1 where none is measured."""
+    facts = plan_.facts
+    measured = {
+        "interior_point": convex and facts.get("affine", False),
+        "proximal_gradient": convex or facts.get("gap", False),
+        "coordinate_descent": convex or facts.get("gap", False),
+    }.get(plan_.algorithm, False)
+    train = a.model.train
+    if train is None or train.gap is None:
+        return 0.0 if measured else -1.0
+    if not measured:
+        fix = "until |grad| < 1e-8, or a convex problem with interior_point, proximal_gradient or coordinate_descent"
+        raise UnsupportedError(f"'{plan_.method}' measures no duality gap here", train.span, fix=fix)
+    return train.gap
 
 
 def _choice(model: Model) -> dict | None:

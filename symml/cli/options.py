@@ -96,8 +96,9 @@ def progress(quiet: bool) -> Iterator[object]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("training", figure="compiling", total=None)
 
-        def watch(done: int, total: int, loss: float, gradient: float) -> None:
+        def watch(done: int, total: int, loss: float, gradient: float, gap: float = math.nan) -> None:
             slope = f"  |grad| {gradient:.0e}" if gradient == gradient else ""
+            slope += f"  duality gap {gap:.0e}" if gap == gap else ""
             bar.update(task, completed=done, total=total, figure=f"loss {loss:.4g}{slope}")
 
         yield watch

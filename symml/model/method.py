@@ -77,17 +77,24 @@ def train(sheet: Sheet) -> Train | None:
             schedules[o.name] = o.value
         else:
             options[o.name] = number(o.value)
-    tolerance, part, patience = _until(node.until)
-    return Train(node.method.name.id, options, tolerance, node.span, schedules, places, part, patience)
+    name, common = node.method.name.id, {"schedules": schedules, "places": places}
+    until = node.until
+    if _is_stalled(until):
+        part, patience = _stalled(until)
+        return Train(name, options, None, node.span, **common, part=part, patience=patience)
+    what, bound = _bound(until) if until is not None else ("", None)
+    slope, gap = (bound if what == "grad" else None), (bound if what == "gap" else None)
+    return Train(name, options, slope, node.span, **common, gap=gap)
 
 
-def _until(node: tree.Expr | None) -> tuple[float | None, tree.Name | None, int]:
-    """Where a run ends: the bound on |grad|, or the part of the split and how many epochs without a lower loss on it."""
-    if node is None:
-        return None, None, 0
+def _is_stalled(node: tree.Expr | None) -> bool:
     first = node.first if isinstance(node, tree.Compare) else node
-    if not (isinstance(first, tree.Call) and first.function == "stalled"):
-        return _tolerance(node), None, 0
+    return isinstance(first, tree.Call) and first.function == "stalled"
+
+
+def _stalled(node: tree.Expr) -> tuple[tree.Name, int]:
+    """The part of the split, and how many epochs without a lower loss on it end a run."""
+    first = node.first if isinstance(node, tree.Compare) else node
     fix = "until stalled(valid) >= 5"
     if len(first.args) != 1 or not isinstance(first.args[0], tree.Name):
         raise SpecError("stalled takes one name, a part of the split", first.span, fix=fix)
@@ -98,23 +105,25 @@ def _until(node: tree.Expr | None) -> tuple[float | None, tree.Name | None, int]
     epochs = number(node.rest[0][1])
     if epochs != int(epochs) or epochs < 1:
         raise SpecError(f"{epochs:g} is not a whole number of epochs from 1 on", node.rest[0][1].span)
-    return None, first.args[0], int(epochs)
+    return first.args[0], int(epochs)
 
 
-def _tolerance(node: tree.Expr) -> float:
-    shape = isinstance(node, tree.Compare) and isinstance(node.first, tree.Bars) and len(node.rest) == 1
-    if not (
-        shape
-        and isinstance(node.first.arg, tree.Name)
-        and node.first.arg.id == "grad"
-        and node.rest[0][0] in ("<", "<=")
-    ):
+def _bound(node: tree.Expr) -> tuple[str, float]:
+    """What ends a run, |grad| or the duality gap (`grad`, `gap`), and the number below which it does."""
+    below = isinstance(node, tree.Compare) and len(node.rest) == 1 and node.rest[0][0] in ("<", "<=")
+    first = node.first if below else None
+    gap = isinstance(first, tree.Name) and first.id == "gap"
+    slope = isinstance(first, tree.Bars) and isinstance(first.arg, tree.Name) and first.arg.id == "grad"
+    if not (gap or slope):
         raise UnsupportedError(
             "this stopping rule is not supported yet",
             node.span,
-            fix="until |grad| < 1e-8, or until stalled(valid) >= 5: five epochs without a lower loss on that part",
+            fix="until |grad| < 1e-8, until gap < 1e-6 (of duality), or until stalled(valid) >= 5: five epochs without a "
+            "lower loss on that part",
         )
     bound = number(node.rest[0][1])
-    if bound < 0:
+    if slope and bound < 0:
         raise SpecError("a gradient is never below 0", node.rest[0][1].span, fix="until |grad| < 1e-8")
-    return bound
+    if gap and bound <= 0:
+        raise SpecError("a duality gap is closed up to a positive number", node.rest[0][1].span, fix="until gap < 1e-6")
+    return ("gap" if gap else "grad"), bound

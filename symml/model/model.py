@@ -87,7 +87,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Train:
-    """The method by name, its options as numbers or schedules, and the bound on |grad| (None: the method's own).
+    """The method by name, its options as numbers or schedules, the bounds on |grad| and on the duality gap (None: the
+    method's own).
 
     `part` is the part of the split whose loss `until` watches, `patience` how many epochs without a lower one end a run.
     """
@@ -100,6 +101,7 @@ class Train:
     places: Mapping[str, Span] = field(default_factory=dict)
     part: tree.Name | None = None
     patience: int = 0
+    gap: float | None = None
 
 
 @dataclass(frozen=True)

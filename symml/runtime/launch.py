@@ -26,7 +26,7 @@ from symml.runtime.drive import ENDLESS, INFEASIBILITY, NO_MINIMUM, STATUS, run_
 from symml.runtime.prepare import sampled_rows
 from symml.runtime.solve import MOST_UNKNOWNS
 
-Watch = Callable[[int, int, float, float], None]
+Watch = Callable[..., None]  # of steps done, steps at most, loss, slope and, where it is measured, the duality gap
 Between = Callable[[Mapping[str, np.ndarray]], None]
 DENSE = ("interior_point", "coordinate_descent", "trust_region")  # methods of small problems, where the form chooses
 

@@ -151,6 +151,7 @@ def run_interior_point(
     value,
     tolerance,
     iterations,
+    gap,
     constant,
     cones,
     beside,
@@ -162,10 +163,10 @@ def run_interior_point(
 
     multipliers: views of it are among the data of `hessian`; gradient, value: the page's own objective, for x alone.
     cones: (start, rows) of the matrices that stay semidefinite, whose multipliers come to be in `beside`.
-    constant: 1 where the Hessian is the same everywhere, 1 where the Jacobian
-    of the conditions is.
+    gap: of duality, at which to stop; 0: none; negative: it is not measured. constant: 1 where the Hessian is the same
+    everywhere, 1 where the Jacobian of the conditions is.
     """
-    run = interior_run(x, wide, multipliers, equal, iterations, beside)
+    run = interior_run(x, wide, multipliers, equal, iterations, gap, beside)
     if saved is not None:
         restore(run, saved)
     counters, scalars = run["counters"], run["scalars"]
@@ -188,14 +189,14 @@ def run_interior_point(
             run["status"][0] = USED_UP
         x[:] = wide[: x.shape[0]]
         if watch is not None:
-            watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[2]))
+            watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[2]), float(scalars[9]))
         if between is not None:
             between(run)
     seconds = time.perf_counter() - began
     return interior_outcome(run, float(gradient(x, g, *value)), g, compiled, seconds)
 
 
-def interior_run(x, wide, multipliers, equal, iterations, beside):
+def interior_run(x, wide, multipliers, equal, iterations, gap, beside):
     """The arrays of a run before its first step."""
     return {
         "x": x,
@@ -203,9 +204,9 @@ def interior_run(x, wide, multipliers, equal, iterations, beside):
         "multipliers": multipliers,
         "beside": beside,
         "slack": np.zeros(multipliers.shape[0] - equal),
-        "scalars": np.zeros(8),
+        "scalars": np.array([0.0] * 8 + [gap, math.nan]),
         "counters": np.zeros(5, np.int64),
-        "trace": np.zeros((iterations + 1, 2)),
+        "trace": np.full((iterations + 1, 3), math.nan),
         "status": np.zeros(1, np.int64),
     }
 
@@ -224,7 +225,17 @@ def interior_outcome(run, loss, g, compiled, seconds):
         "history": [*run["trace"][:done, 0].tolist(), float(loss)],
         "kkt": float(run["scalars"][2]),
         "infeasibility": float(run["scalars"][5]),
+        **gaps_of(run["trace"][: done + 1, 2]),
     }
+
+
+def gaps_of(measured):
+    """The duality gap after each step, and the last; nothing where none was measured. An infinite one is None."""
+    measured = measured[~np.isnan(measured)]
+    if measured.shape[0] == 0:
+        return {}
+    last = {"gap": float(measured[-1])} if math.isfinite(measured[-1]) else {}
+    return {**last, "gaps": [float(v) if math.isfinite(v) else None for v in measured]}
 
 
 # bounds
@@ -338,19 +349,21 @@ def run_proximal(
     value,
     tolerance,
     iterations,
+    gap,
     watch=None,
     saved=None,
     between=None,
 ):
     """Minimise a smooth part plus penalties in sets. wide: True where the algorithm keeps the Hessian, else it keeps a second
-    point; smooth, hessian, value: (data, work) of these functions; squares: 1, or 2, where there is a duality gap."""
+    point; smooth, hessian, value: (data, work) of these functions; squares: 1, or 2, where there is a duality gap;
+    gap: the one at which to stop, or nothing that is positive."""
     n = x.shape[0]
     run = {
         "x": x,
         "beside": np.zeros((n, n)) if wide else np.zeros(n),
-        "scalars": np.zeros(7),
+        "scalars": np.array([0.0] * 7 + [max(gap, 0.0)]),
         "counters": np.zeros(4, np.int64),
-        "trace": np.zeros((iterations + 1, 2)),
+        "trace": np.full((iterations + 1, 3), math.nan),
         "status": np.zeros(1, np.int64),
     }
     if saved is not None:
@@ -371,7 +384,7 @@ def run_proximal(
         if run["status"][0] == 0 and counters[0] >= iterations:
             run["status"][0] = USED_UP
         if watch is not None:
-            watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[3]))
+            watch(int(counters[0]), iterations, float(scalars[0]), float(scalars[3]), float(scalars[4]))
         if between is not None:
             between(run)
     return proximal_outcome(run, float(gradient(x, g, *value)), g, compiled, time.perf_counter() - began)
@@ -380,7 +393,6 @@ def run_proximal(
 def proximal_outcome(run, loss, g, compiled, seconds):
     """The figures of a run; loss and g are the page's own, at its end."""
     done = int(run["counters"][0])
-    gap = {"gap": float(run["scalars"][4])} if math.isfinite(run["scalars"][4]) else {}
     return {
         "status": STATUS[int(run["status"][0])],
         "steps": done,
@@ -391,7 +403,7 @@ def proximal_outcome(run, loss, g, compiled, seconds):
         "gradient": float(np.max(np.abs(g), initial=0.0)),
         "history": [*run["trace"][:done, 0].tolist(), float(loss)],
         "kkt": float(run["scalars"][3]),
-        **gap,
+        **gaps_of(run["trace"][: done + 1, 2]),
     }
 
 

@@ -31,7 +31,7 @@ from symml.runtime.solve import (
     sets_of,
     without_ends,
 )
-from symml.runtime.solving_bounds import augmented_lagrangian, convex, ends, given, lbfgs_b, trust_region
+from symml.runtime.solving_bounds import augmented_lagrangian, ends, given, lbfgs_b, trust_region
 
 OTHERS = "leave the method out, or train with augmented_lagrangian"
 
@@ -95,6 +95,7 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         given(p, "value_and_grad"),
         o["tolerance"],
         int(o["options"]["iterations"]),
+        o["gap"],
         (int(facts["flat"]), int(facts["affine"])),
         cones,
         beside,
@@ -102,10 +103,10 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         saved,
         between,
     )
-    if facts["affine"] and not len(cones) and convex(p):  # f - L at its least point: what the multipliers leave open
+    if "gap" in outcome:  # f - L at its least point: what the multipliers leave open
         residual = np.zeros(sum(counts))
         module.conditions(wide, residual, *given(p, "conditions"))
-        outcome = {**outcome, "gap": abs(float(multipliers @ residual))}
+        outcome["gap"] = outcome["gaps"][-1] = abs(float(multipliers @ residual)) + abs(float(beside @ wide))
     duals = {
         c["name"]: beside[start : start + n * n].reshape((n, n)).tolist()
         for c, (start, n) in zip(facts["cones"], cones, strict=True)
@@ -190,12 +191,13 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
         p.x,
         sets,
         wide,
-        1 if facts["gap"] else 2 if m["certificate"]["curvature"] == "convex" else 0,
+        1 if facts["gap"] else 0 if o["gap"] < 0.0 else 2,
         given(p, "smooth"),
         given(p, second_of(m["functions"])),
         given(p, "value_and_grad"),
         o["tolerance"],
         int(o["options"]["iterations"]),
+        o["gap"],
         watch,
         saved,
         between,

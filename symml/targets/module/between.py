@@ -76,7 +76,7 @@ def run_proximal(m: Mapping, dtype: str) -> list[str]:
     names = tuple(dict.fromkeys(("smooth", "weights", *own, second)))
     shapes = "".join(f"({sizes(q['shape'])}), " for q in m["params"])
     counts = "".join(f"{'*'.join(map(size, part)) or '1'}, " for part in functions["weights"]["parts"])
-    gap = 1 if facts["gap"] else 2 if m["certificate"]["curvature"] == "convex" else 0
+    gap = 1 if facts["gap"] else 0 if o["gap"] < 0.0 else 2
     return [
         *(line for name in names for line in call_of(m, dtype, name)),
         f"figures, normal = np.zeros(sum(({counts}))), np.ones(x.shape[0])",
@@ -85,7 +85,7 @@ def run_proximal(m: Mapping, dtype: str) -> list[str]:
         *(_ends_of(m, "x") if "bounds" in functions else ["ends = without_ends(x.shape[0])"]),
         f"sets = sets_of(({shapes}), {tuple(facts['kinds'])!r}, {tuple(facts['axes'])!r}, ({counts}), figures, ends, normal)",
         f"outcome = run_proximal({o['algorithm']}, value_and_grad, x, sets, {wide}, {gap}, smooth_given, {second}_given, "
-        f"(inputs, work), {o['tolerance']!r}, {int(o['options']['iterations'])}, watch)",
+        f"(inputs, work), {o['tolerance']!r}, {int(o['options']['iterations'])}, {o['gap']!r}, watch)",
         "if off_sets(x, sets) > MISSED:",
         f"{INDENT}raise ValueError(STATUS[INFEASIBILITY])",
     ]

@@ -300,7 +300,7 @@ def _run_interior_point(m: Mapping, dtype: str) -> list[str]:
         *(line for name in given for line in call_of(m, dtype, name)),
         f"outcome = run_interior_point(interior_point, value_and_grad, x, wide, multipliers, {equal}, "
         f"{', '.join(f'{name}_given' for name in given)}, (inputs, work), {o['tolerance']!r}, "
-        f"{int(o['options']['iterations'])}, {(int(facts['flat']), int(facts['affine']))}, "
+        f"{int(o['options']['iterations'])}, {o['gap']!r}, {(int(facts['flat']), int(facts['affine']))}, "
         f"{_cones(m)}, np.zeros(wide.shape[0]), watch)",
         "if outcome['status'] in STATUS[INFEASIBILITY:]:",
         f"{INDENT}raise ValueError(outcome['status'])",
