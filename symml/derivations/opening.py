@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,7 +15,7 @@ from symml.ir.evaluate import evaluate
 from symml.ir.program import Iterate, Library, Node, Program, Scan, Statement, Tensor, outs, reads
 from symml.latex import index_form
 from symml.latex.matrix_form import opaque
-from symml.latex.named import as_written, named, one_hots
+from symml.latex.named import as_written, named, one_hots, said
 from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
 from symml.rewrite.stable import OF_SOFTMAX, stabilise_way
@@ -34,7 +33,7 @@ def objective_lines(a: Analysis, way: Way, what: str, written: Both | None = Non
     yield from _definitions(a.raw, lost.union(*scans), definitions)
     stable = as_written(way.forward, loss, way.kept, sample)
     rules = (*_lowered_by(a), *(rule for _, rule in stabilise_way(a.raw)[1]))
-    if _bare(stable) != _bare(written) and "+=" not in stable[1] and (rules or _names_parts(way, stable, written)):
+    if _bare(stable) != _bare(written) and "+=" not in stable[1] and (rules or _names_parts(a, way)):
         rule = [identity(r) for r in dict.fromkeys(rules)] or [plain("with names for its parts")]
         yield Line(way.symbol, "=", stable, several(rule), _equal(a, a.raw, way.forward))
 
@@ -59,11 +58,13 @@ def _bare(both: Both) -> str:
     return both[1].replace(" ", "").replace("_F", "")
 
 
-def _names_parts(way: Way, stable: Both, written: Both) -> bool:
-    """Does a form say by name what the other one writes out, and nothing by names that no line explains?"""
-    new = set(re.findall(r"[^\W\d_][\w₀-₉]*", stable[1])) - set(re.findall(r"[^\W\d_][\w₀-₉]*", written[1]))
-    given, made = ({name_of(t)[1] for t in found} for found in (way.kept, way.forward.tensors()))
-    return bool(new & given) and not new & made - given
+def _names_parts(a: Analysis, way: Way) -> bool:
+    """Does a form say by name what the page writes out, and nothing by names that no line explains?"""
+    kept = frozenset(t for t in a.raw.tensors() if t.kind == "definition")
+    new = said(way.forward, way.forward.outputs["loss"], way.kept, sample) - said(
+        a.raw, a.raw.outputs["loss"], kept, sample
+    )
+    return bool(new) and new <= way.kept
 
 
 def _equal(a: Analysis, one: Program, other: Program) -> Proof:

@@ -8,7 +8,6 @@ A sum that only one line reads stands in that line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 
 from symml.ir.program import Iterate, Library, Program, Tensor, outs, read_once, reads
@@ -20,15 +19,19 @@ from symml.latex.printing import LATEX, TEXT, tensor_name, write
 from symml.latex.tree import Node, OneHot, children, count, leaves
 
 Both = tuple[str, str]
-_TERM = (  # a name that is a term of a sum or the whole, in LaTeX and in text
-    r"(?:(?<=\\left\()|^){}(?= [-+]|\\right\)|$)",
-    r"(?:(?<=\()|^){}(?= [−+]|\)|$)",
-)
 LONGEST = 12  # nodes of a tree in which what nobody named is written out
 
 
 def definitions(program: Program, read: Iterable[Tensor], sample: Sample, keep: Collection[Tensor] = ()) -> list[Both]:
     """The lines, in the order of the program, of `read` and of all they need, as (LaTeX, text); `keep` are names in them."""
+    found = by_tensor(program, read, sample, keep)
+    return [line for u in program.tensors() if u in found for line in found[u]]
+
+
+def by_tensor(
+    program: Program, read: Iterable[Tensor], sample: Sample, keep: Collection[Tensor] = ()
+) -> dict[Tensor, list[Both]]:
+    """The lines of `read` and of all they need, by tensor."""
     made = {u for u in program.tensors() if u not in program.inputs}
     inside = read_once(program, keep)
     trees = _Trees(program, sample, frozenset(keep))
@@ -45,37 +48,7 @@ def definitions(program: Program, read: Iterable[Tensor], sample: Sample, keep: 
         else:
             found[u] = index_form.lines(program, u, inside)
             todo += [v for v in read_by(program, u, inside) if v in made]
-    return [line for u in program.tensors() if u in found for line in found[u]]
-
-
-def with_sums(
-    formula: Both, beside: Collection[Both], lines: Collection[Both], numbers: Iterable[Tensor]
-) -> tuple[Both, list[Both]]:
-    """A formula and its definitions with each sum that is a number and read once, as a term of a sum, in its place:
-    `nu (t4 - m)` with t4 = sum[i] i p[i] is `nu (sum[i] i p[i] - m)`."""
-    lines = list(lines)
-    for u in numbers:
-        names = (tensor_name(u, LATEX), tensor_name(u, TEXT))
-        own = [line for line in lines if line[1].startswith(f"{names[1]} = ")]
-        others = [*beside, *(line for line in lines if line not in own)]
-        if len(own) != 1 or _said(names[1], others):
-            continue
-        put = [_put(k, names[k], own[0][k], formula[k]) for k in (0, 1)]
-        if None not in put:
-            formula = (put[0], put[1])
-            lines.remove(own[0])
-    return formula, lines
-
-
-def _put(k: int, name: str, line: str, text: str) -> str | None:
-    """A formula with the right side of a definition in the place of its name; None where it does not stand once, as a term."""
-    right = line.removeprefix(f"{name} = ")
-    found, times = re.subn(_TERM[k].format(re.escape(name)), lambda _: right, text)
-    return found if times == 1 and not _said(name, [(found, found)]) else None
-
-
-def _said(name: str, lines: Iterable[Both]) -> bool:
-    return any(re.search(rf"(?<![\w]){re.escape(name)}(?![\w₀-₉])", text) for line in lines for text in line)
+    return found
 
 
 def read_by(program: Program, t: Tensor, inside: Collection[Tensor] = ()) -> list[Tensor]:

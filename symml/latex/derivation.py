@@ -14,12 +14,13 @@ import sympy
 from symml.ir.program import Dim, Program, Tensor, read_once
 from symml.latex import index_form
 from symml.latex.compared import BOUND, Sample, differs, draws
-from symml.latex.definitions import definitions, read_by, with_sums
+from symml.latex.definitions import by_tensor, definitions, read_by
 from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import is_own, shared
 from symml.latex.printing import LATEX, TEXT, one_hot_name, tensor_name, write
 from symml.latex.shorten import SCALAR, product, symmetric, transpose
+from symml.latex.sums_in_place import in_place, stated
 from symml.latex.tree import ONE, Leaf, Node, OneHot, Ones, Scale, children, count, evaluate, leaves
 
 LONGEST = 32  # nodes of a tree; above it, what the page names is named in the formula too
@@ -92,12 +93,32 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
     where = [_line(tensor_name(u, LATEX), tensor_name(u, TEXT), tree) for u, tree in lines.items()]
     nodes = sum(map(count, (main, *lines.values())))
     stepped = _step_by_step(program, recogniser.opaque, [main, *lines.values()])
-    stepped_lines = definitions(program, stepped, sample, kept) if stepped else []
-    both = (write(main, LATEX), write(main, TEXT))
-    both, stepped_lines = with_sums(both, where, stepped_lines, [u for u in stepped if not u.shape])
-    where += stepped_lines
+    for u in (u for u in stepped if not any(u in leaves(tree) for tree in lines.values())):
+        main, stepped = _with_sum(program, t, main, u, stepped, sample, kept, new)
+    where += definitions(program, stepped, sample, kept) if stepped else []
     where += _one_hots([main, *lines.values()])
-    return Formula(t.name, *both, tuple(where), "matrix", nodes, error, stepped)
+    return Formula(t.name, write(main, LATEX), write(main, TEXT), tuple(where), "matrix", nodes, error, stepped)
+
+
+def _with_sum(
+    program: Program,
+    t: Tensor,
+    main: Node,
+    u: Tensor,
+    stepped: tuple[Tensor, ...],
+    sample: Sample,
+    kept: frozenset[Tensor],
+    new: Mapping[Tensor, Node],
+) -> tuple[Node, tuple[Tensor, ...]]:
+    """The formula with a number that only it reads as the sum that it is, and what is left to be defined beside it."""
+    sum_ = stated(program, u, read_once(program, kept))
+    found = in_place(main, sum_) if sum_ is not None else None
+    if found is None:
+        return main, stepped
+    others = tuple(v for v in stepped if v is not u) + tuple(v for v in leaves(sum_) if v not in program.inputs)
+    if u in by_tensor(program, others, sample, kept) or disagreement(program, t, found, sample, new) > BOUND:
+        return main, stepped
+    return found, tuple(dict.fromkeys(others))
 
 
 def _page_names(program: Program, t: Tensor, vanishes: Callable[[Tensor | Node], bool]) -> dict[Node, Leaf]:

@@ -34,7 +34,7 @@ def finished(node: Node) -> Node:
     """The formula as it is printed: of the same value, never longer."""
     parts = tuple(finished(c) for c in children(node))
     if any(a is not b for a, b in zip(parts, children(node), strict=True)):
-        node = _over(node, parts)
+        node = over(node, parts)
     if isinstance(node, Map):
         return _plainly(node)
     if not isinstance(node, Product):
@@ -57,7 +57,7 @@ def _plainly(node: Map) -> Node:
     return node
 
 
-def _over(node: Node, parts: tuple[Node, ...]) -> Node:
+def over(node: Node, parts: tuple[Node, ...]) -> Node:
     """The same node over other parts."""
     if isinstance(node, Add):
         return replace(node, terms=parts)

@@ -36,7 +36,7 @@ from symml.ir.program import (
 )
 from symml.ir.reducers import REDUCERS
 from symml.ir.show import LETTERS, BodyPrinter, letters
-from symml.latex.printing import LATEX, TEXT, Style, tensor_name
+from symml.latex.style import LATEX, TEXT, Style, tensor_name
 
 Inside = Mapping[Tensor, Statement]  # what is written where it is read
 NOTHING: Inside = MappingProxyType({})

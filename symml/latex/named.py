@@ -11,7 +11,7 @@ from collections import Counter
 
 import sympy
 
-from symml.ir.program import Access, Index, Program, Statement, Tensor, flat, indices, outs, reindex
+from symml.ir.program import Access, Index, Program, Statement, Tensor, flat, indices, outs, reads, reindex
 from symml.ir.reducers import REDUCERS
 from symml.ir.show import LETTERS
 from symml.latex import index_form
@@ -79,6 +79,30 @@ def one_hots(program: Program, t: Tensor, keep: frozenset[Tensor]) -> dict[str, 
             right = (rf"\operatorname{{onehot}}\left({labels[0]}\right)", f"onehot({labels[1]})")
             found[name] = ((LATEX.name(name), TEXT.name(name)), right)
     return found
+
+
+def said(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -> frozenset[Tensor]:
+    """The tensors that `as_written` names."""
+    found = tree(program, t, keep, sample)
+    if found is not None:
+        return frozenset(leaves(found[0]))
+    definitions = _plain(program)
+    if t not in definitions:
+        return frozenset(v for s in flat(program.statements) if s.out is t for v in reads(s))
+    read = [v for v in reads(definitions[t]) if v not in keep and v in definitions and not v.shape]
+    names = {v for v in reads(definitions[t]) if v not in read}
+    for v in read:
+        found = tree(program, v, keep, sample)
+        names |= frozenset(leaves(found[0])) if found is not None else _said(definitions[v], definitions, keep)
+    return frozenset(names)
+
+
+def _said(s: Statement, definitions: dict[Tensor, Statement], keep: frozenset[Tensor]) -> frozenset[Tensor]:
+    """The tensors that `written_out` names."""
+    names: set[Tensor] = set()
+    for v in reads(s):
+        names |= _said(definitions[v], definitions, keep) if _stands_inside(v, definitions, keep) else {v}
+    return frozenset(names)
 
 
 def as_written(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -> Both:
@@ -194,13 +218,19 @@ def _right(
     return rf"{mark.latex}_{{{over}}} {body}" if style is LATEX else f"{mark.text}[{over}] {body}"
 
 
+def _stands_inside(t: Tensor, definitions: dict[Tensor, Statement], keep: frozenset[Tensor]) -> bool:
+    """Was a tensor only made to hold what its statement says, which can stand where it is read?"""
+    s = definitions.get(t)
+    if s is None or t in keep or t.kind == "definition" or t.integer:
+        return False
+    return all(isinstance(k, Index) for k in s.lhs) and s.reduce in ("none", "sum", "logsumexp", "prod")
+
+
 def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str | None:
     """The definition in the place of an element that only was made to hold it; None where the name stays."""
-    s = printer.definitions.get(a.tensor)
-    if s is None or a.tensor in printer.keep or a.tensor.kind == "definition" or a.tensor.integer:
+    if not _stands_inside(a.tensor, printer.definitions, printer.keep):
         return None
-    if any(not isinstance(k, Index) for k in s.lhs) or s.reduce not in ("none", "sum", "logsumexp", "prod"):
-        return None
+    s = printer.definitions[a.tensor]
     free = tuple(k for k in s.loops if k not in s.lhs)
     inside = reindex(
         Statement(Tensor(a.name), (), "=", s.reduce, free, s.body, s.guard), dict(zip(s.lhs, a.idx, strict=True))

@@ -8,16 +8,16 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import sympy
 from sympy import Expr
 
-from symml import names
 from symml.ir.functions import FUNCTIONS
 from symml.ir.ops import OPS
 from symml.ir.program import Access, Dim, Tensor
+from symml.latex import index_form
 from symml.latex.shorten import negative, scale
+from symml.latex.style import LATEX, TEXT, Style, tensor_name
 from symml.latex.tree import (
     ONE,
     Add,
@@ -37,6 +37,7 @@ from symml.latex.tree import (
     Rowwise,
     Scale,
     SquaredNorm,
+    Stated,
     Trace,
     Transpose,
     Whole,
@@ -50,88 +51,6 @@ _EXPONENT_AT_END = re.compile(r"\^⊙-?\d+$")
 _UPRIGHT_AT_END = re.compile(r"\\mathrm{\w+}(_\S+)?$")
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
 MIRRORED = {"less": (">", ">"), "less_equal": ("≥", r"\ge")}  # a test with a number on its left, as (text, LaTeX)
-
-
-@dataclass(frozen=True)
-class Style:
-    """The marks of one way of writing."""
-
-    name: Callable[[str], str]
-    bar: Callable[[str], str]
-    ones: str
-    transpose: str
-    inverse_transpose: str
-    dot: str
-    minus: str
-    brackets: tuple[str, str]
-    tests: tuple[str, str]
-    norm: tuple[str, str]
-    inner: tuple[str, str]
-    joined: str
-    power: Callable[[str], str]
-    fraction: Callable[[str, str], str]
-    divided: Callable[[str, str], str]
-    function: Callable[[str], str]
-    root: Callable[[str], str]
-
-
-def _superscript(k: str) -> str:
-    table = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-    return k.translate(table) if re.fullmatch(r"-?\d+", k) else f"^{k}" if k.isalnum() else f"^({k})"
-
-
-TEXT = Style(
-    names.unicode,
-    lambda a: a[0] + "\u0304" + a[1:],
-    "1",
-    "ᵀ",
-    "⁻ᵀ",
-    " ⊙ ",
-    "−",
-    ("(", ")"),
-    ("[", "]"),
-    ("‖", "‖"),
-    ("⟨", "⟩"),
-    "",
-    _superscript,
-    lambda a, b: f"{a}/{b}",
-    lambda a, b: f"{a} ⊘ {b}",
-    lambda f: FUNCTIONS[f].text if f in FUNCTIONS else f,
-    lambda a: f"√({a})",
-)
-LATEX = Style(
-    names.latex,
-    lambda a: rf"\bar{{{a}}}",
-    r"\mathbf{1}",
-    r"^{\top}",
-    r"^{-\top}",
-    r" \odot ",
-    "-",
-    (r"\left(", r"\right)"),
-    (r"\left[", r"\right]"),
-    (r"\left\|", r"\right\|"),
-    (r"\left\langle ", r" \right\rangle"),
-    " ",
-    lambda k: f"^{{{k}}}",
-    lambda a, b: rf"\frac{{{a}}}{{{b}}}",
-    lambda a, b: rf"\frac{{{a}}}{{{b}}}",
-    lambda f: (
-        FUNCTIONS[f].latex
-        if f in FUNCTIONS
-        else {
-            "lse": r"\operatorname{lse}",
-            "softmax": r"\operatorname{softmax}",
-            "diag": r"\operatorname{diag}",
-            "tr": r"\operatorname{tr}",
-        }[f]
-    ),
-    lambda a: rf"\sqrt{{{a}}}",
-)
-
-
-def tensor_name(t: Tensor, style: Style) -> str:
-    """A tensor as it is written; an adjoint wears a bar."""
-    return style.bar(style.name(t.adjoint_of.name)) if t.adjoint_of is not None else style.name(t.name)
 
 
 def side_by_side(factors: Sequence[str], style: Style) -> str:
@@ -369,6 +288,11 @@ def one_hot_name(labels: Tensor) -> str:
     return labels.name[0].upper() + labels.name[1:]
 
 
+def _stated(w: _Writer, n: Stated) -> tuple[str, int]:
+    inside = {s.out: s for s in n.inside}
+    return index_form.contribution(n.statement, w.style, inside=inside), PRODUCT if n.statement.reduced else SUM
+
+
 def _whole(w: _Writer, n: Whole) -> tuple[str, int]:
     row = OPS[n.op]
     level = SUM if "(" in row.text else ATOM  # what stands in brackets already needs no others
@@ -395,5 +319,6 @@ _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     SquaredNorm: _squared_norm,
     Inner: lambda w, n: (f"{w.at(n.left, SUM)}, {w.at(n.right, SUM)}".join(w.style.inner), ATOM),
     Trace: _call("tr"),
+    Stated: _stated,
     Whole: _whole,
 }

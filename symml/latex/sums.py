@@ -67,17 +67,20 @@ def add(terms: Iterable[Node], shape: Shape) -> Node:
 
 
 def _number(e: Expr) -> Expr:
-    """A number in its shortest form: multiplied out above the bar, or one fraction of products."""
+    """A number in its shortest form: as it stands, multiplied out above the bar, or one fraction of products."""
     opened = expand(e)
-    if opened == 0 or not e.has(sympy.Pow):
+    if opened == 0:
         return opened
+    shorter = opened if weight(opened) <= weight(e) else e
+    if not e.has(sympy.Pow):
+        return shorter
     few = len(e.free_symbols) <= MOST_SYMBOLS and e.count_ops() <= MOST_NUMBER
     plain = all(p.exp.is_Integer for p in e.atoms(sympy.Pow)) and not e.atoms(sympy.Function)
     if not (few and plain):
-        return opened
+        return shorter
     found = _sign_inside(sympy.factor(e))
     fraction = any(p.exp.is_negative for p in e.atoms(sympy.Pow))
-    return found if weight(found) + (1 if fraction else LEAST_SAVED) <= weight(opened) else opened
+    return found if weight(found) + (1 if fraction else LEAST_SAVED) <= weight(shorter) else shorter
 
 
 def _sign_inside(e: Expr) -> Expr:
@@ -205,8 +208,6 @@ def _flat(terms: Iterable[Node]) -> Iterable[Node]:
             yield from _flat(scale(factor, t) for t in rest.terms)
         elif isinstance(rest, Transpose) and isinstance(rest.arg, Add):
             yield from _flat(scale(factor, transpose(t)) for t in rest.arg.terms)
-        elif rest is None and expand(factor).is_Add:
-            yield from (Scale(SCALAR, t, None) for t in expand(factor).args)
         else:
             yield term
 

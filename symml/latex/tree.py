@@ -15,10 +15,10 @@ import numpy as np
 import sympy
 from sympy import Expr
 
-from symml.ir.evaluate import extent
+from symml.ir.evaluate import NUMPY, extent, run
 from symml.ir.functions import FUNCTIONS
 from symml.ir.ops import OPS
-from symml.ir.program import Access, Dim, Tensor
+from symml.ir.program import Access, Dim, Statement, Tensor, reads
 
 ONE = sympy.Integer(1)
 Shape = tuple[Expr, Expr]
@@ -171,6 +171,15 @@ class Whole(Node):
     args: tuple[Node, ...]
 
 
+@dataclass(frozen=True)
+class Stated(Node):
+    """A number as the statement that defines it, in index form: sum[i] i p[i]; inside: statements that are written where it
+    reads them; only sums_in_place.py makes it."""
+
+    statement: Statement
+    inside: tuple[Statement, ...] = ()
+
+
 CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
     Leaf: lambda n: (),
     Ones: lambda n: (),
@@ -191,6 +200,7 @@ CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
     Inner: lambda n: (n.left, n.right),
     Trace: lambda n: (n.arg,),
     Whole: lambda n: n.args,
+    Stated: lambda n: (),
 }
 
 
@@ -249,6 +259,9 @@ def leaves(node: Node) -> dict[Tensor, None]:
         return {node.tensor: None}
     if isinstance(node, OneHot):
         return {node.labels: None}
+    if isinstance(node, Stated):
+        within = {s.out for s in node.inside}
+        return {t: None for s in (*node.inside, node.statement) for t in reads(s) if t not in within}
     found: dict[Tensor, None] = {}
     for child in children(node):
         found.update(leaves(child))
@@ -304,6 +317,13 @@ def _fold(parts: list[np.ndarray], operate: Callable) -> np.ndarray:
     return out
 
 
+def _stated(n: Stated, of: Callable, values: Mapping, dims: Mapping) -> np.ndarray:
+    env = {t: np.asarray(a) for t, a in values.items() if t is not n.statement.out}
+    for s in (*n.inside, n.statement):
+        run(s, env, dims, NUMPY)
+    return np.asarray(env[n.statement.out]).reshape(1, 1)
+
+
 _VALUES: Mapping[type, Callable] = {
     Leaf: _leaf,
     Ones: lambda n, of, v, d: np.ones((_size(n.shape[0], d), 1)),
@@ -323,5 +343,6 @@ _VALUES: Mapping[type, Callable] = {
     SquaredNorm: lambda n, of, v, d: np.sum(of(n.arg) ** 2).reshape(1, 1),
     Inner: lambda n, of, v, d: np.sum(of(n.left) * of(n.right)).reshape(1, 1),
     Trace: lambda n, of, v, d: np.trace(of(n.arg)).reshape(1, 1),
+    Stated: _stated,
     Whole: lambda n, of, v, d: _matrix(OPS[n.op].numpy(*map(of, n.args))[0]),
 }
