@@ -18,6 +18,7 @@ DATA = {
     "ridge": {"X": X, "y": X @ [1.0, 2, 3, 4] + RNG.normal(size=60)},
     "logistic_regression": {"X": X, "y": (X[:, 0] + RNG.normal(size=60) > 0).astype(float)},
     "softmax_regression": {"X": X, "y": LABELS},
+    "mnist": {"X": np.abs(100 * X), "y": LABELS},
     "mlp": {"X": X, "y": LABELS},
     "appnp": {**KARATE, "X": X[:6]},
     "svm": {"X": X[:20], "y": (X[:20, 0] + X[:20, 1] > 0).astype(float)},
