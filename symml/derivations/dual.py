@@ -6,7 +6,7 @@ product(request)  ->  rows of derivations/sections.py; where no rule goes on, on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -22,6 +22,7 @@ from symml.duality.check import check
 from symml.duality.dual import Condition, Dual, dual
 from symml.duality.structure import with_symmetries
 from symml.errors import NumericError
+from symml.ir.functions import absolute, less
 from symml.ir.program import Index, Program, Statement, Tensor
 from symml.latex.printing import LATEX, TEXT
 from symml.methods.terms import NoClosedForm, Term, Terms
@@ -29,8 +30,8 @@ from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 
 WIDEST = 72
-SENSES = {"equal": ("=", "="), "at_least": (r"\ge", "≥"), "above": (">", ">")}
-TURNED = {**SENSES, "at_least": (r"\le", "≤"), "above": ("<", "<")}
+SENSES = {"equal": ("=", "="), "at_least": (r"\ge", "≥"), "above": (">", ">"), "definite": (r"\succ", "≻")}
+TURNED = {**SENSES, "at_least": (r"\le", "≤"), "above": ("<", "<"), "definite": (r"\prec", "≺")}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def _problem(d: Dual, proof: str, way: _Way) -> Iterator[dict]:
     )
     yield from added([equation("dual", ("", ""), left, proof, found.where, "dual")], way.verify, found)
     for c in d.conditions:
-        yield _condition(d, c, way)
+        for part, where in _parts(c):
+            yield _condition(d, part, where, way)
     for m in d.multipliers:
         if m.domain.kind in ("interval", "psd"):
             latex, text = (r"\ge", "≥") if m.domain.kind == "interval" else (r"\succeq", "⪰")
@@ -119,11 +121,27 @@ def _problem(d: Dual, proof: str, way: _Way) -> Iterator[dict]:
             yield equation("subject to", ("", ""), sides, "", (), m.name)
 
 
-def _condition(d: Dual, c: Condition, way: _Way) -> dict:
+def _parts(c: Condition) -> Iterator[tuple[Condition, str]]:
+    """A condition whose factors tell the diagonal from the rest as two, with where each holds."""
+    tests = c.body.atoms(less)
+    if len(c.loops) != 2 or tests != {less(*c.loops), less(*reversed(c.loops))}:
+        yield c, ""
+        return
+    none = dict.fromkeys(tests, sympy.Integer(0))
+    yield replace(c, body=c.body.xreplace({**none, less(*c.loops): sympy.Integer(1)})), "off the diagonal"
+    body = c.body.xreplace(none)
+    kink = next(iter(body.atoms(absolute)), None)
+    met = replace(c, body=kink.args[0], sense="equal") if kink is not None and body == -kink else replace(c, body=body)
+    yield met, "on the diagonal"
+
+
+def _condition(d: Dual, c: Condition, where: str, way: _Way) -> dict:
     body = sympy.factor_terms(c.body) if c.sense == "equal" else c.body
     found = _shown(d.value, c.loops, body, way, turn=True)
     latex, text = (TURNED if found.turned else SENSES)[c.sense]
     sides = (f"{found.latex} {latex} 0", f"{found.text} {text} 0")
+    if where:
+        sides = (rf"{sides[0]} \quad \text{{{where}}}", f"{sides[1]}   {where}")
     return added([equation("subject to", ("", ""), sides, "", found.where, c.unknown.name)], way.verify, found)[0]
 
 

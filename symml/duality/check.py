@@ -16,7 +16,8 @@ from sympy import Expr
 
 from symml.duality.dual import Condition, Dual
 from symml.ir.evaluate import evaluate
-from symml.ir.program import Dim, Index, Program, Statement, Tensor
+from symml.ir.functions import absolute
+from symml.ir.program import Dim, Index, Program, Statement, Tensor, direct_accesses
 from symml.methods.terms import NoClosedForm, Terms
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune
@@ -24,6 +25,7 @@ from symml.rewrite.dead import prune
 BOUND = 1e-9
 DRAWS = 3
 TRIES = 400
+DEFINITE = 1e-3  # the least eigenvalue of a matrix that is to be positive definite
 MOVES = (0.01, 0.1, 1.0)
 WAYS = (
     lambda z: z,
@@ -79,6 +81,7 @@ def _inside(d: Dual, whole: Program, rng: np.random.Generator) -> tuple[Values, 
     for attempt in range(TRIES):
         values, dims = sample(whole, rng)
         way = WAYS[attempt % len(WAYS)]
+        _definite(d, values, attempt)
         for m in d.multipliers:
             wide = 10.0 ** rng.uniform(-1.0, 1.0) if attempt >= len(WAYS) else 1.0
             if m.domain.kind == "real":
@@ -87,13 +90,44 @@ def _inside(d: Dual, whole: Program, rng: np.random.Generator) -> tuple[Values, 
                 values[m] = wide * np.abs(way(np.asarray(values[m])))
         if d.scale is not None:
             values[d.scale.multiplier] = value_of(d.value, (), d.scale.best, values, dims)
+        _clipped(d, values, dims)
         if all(_holds(d.value, c, values, dims) for c in asked):
             return values, dims
     raise NoClosedForm("conditions that no random multipliers satisfy, so that the dual cannot be compared")
 
 
+def _definite(d: Dual, values: Values, attempt: int) -> None:
+    """Where a matrix is to be positive definite, every other draw has symmetric multipliers, and square data, that are."""
+    if attempt % 2 == 0 and any(c.sense == "definite" for c in d.conditions):
+        for t, x in values.items():
+            square = len(t.shape) == 2 and t.shape[0] == t.shape[1]
+            if (t in d.multipliers and t.domain.kind == "symmetric") or (t.kind == "data" and square and not t.integer):
+                z = np.asarray(x, float)
+                values[t] = z @ z.T / len(z) + 0.1 * np.eye(len(z))
+
+
+def _clipped(d: Dual, values: Values, dims: Mapping[Dim, int]) -> None:
+    """Multipliers within what a condition w - |m + ...| >= 0 leaves them, entry by entry; an equality leaves no more than a
+    point, which no draw would meet."""
+    for c in (c for c in d.conditions if c.sense == "at_least" and not c.affine):
+        kinks = list(c.body.atoms(absolute))
+        if len(kinks) != 1 or (c.body + kinks[0]).has(absolute):
+            continue
+        (inner,) = kinks[0].args
+        held = [a for a in direct_accesses(inner) if a.tensor in d.multipliers and a.idx == c.loops]
+        if not held or inner.diff(held[0]) not in (1, -1):
+            continue
+        found = value_of(d.value, c.loops, inner, values, dims)
+        most = 0.9 * value_of(d.value, c.loops, c.body + kinks[0], values, dims)
+        values[held[0].tensor] = values[held[0].tensor] + int(inner.diff(held[0])) * (
+            np.clip(found, -most, most) - found
+        )
+
+
 def _holds(terms: Terms, c: Condition, values: Values, dims: Mapping[Dim, int]) -> bool:
     found = value_of(terms, c.loops, c.body, values, dims)
+    if c.sense == "definite":
+        return bool(np.isfinite(found).all()) and bool(np.linalg.eigvalsh((found + found.T) / 2).min() > DEFINITE)
     return bool(np.all(found > 0) if c.sense == "above" else np.all(found >= 0))
 
 
@@ -123,12 +157,21 @@ def _compared(d: Dual, values: Values, dims: Mapping[Dim, int], rng: np.random.G
     below = 0.0
     for move in MOVES:
         for s in (s for s in d.steps if s not in free):
-            x = values[s.unknown]
-            for other in (x + move * rng.normal(size=x.shape), x * np.exp(move * rng.normal(size=x.shape))):
+            for other in _around(d, s.unknown, values[s.unknown], move, rng):
                 found = least({**values, s.unknown: other})
                 if np.isfinite(found):
                     below = max(below, (said - found) / size)
     return error, below
+
+
+def _around(d: Dual, u: Tensor, x: np.ndarray, move: float, rng: np.random.Generator) -> list[np.ndarray]:
+    """Points near a minimiser: symmetric ones of what is symmetric, positive definite ones where a log determinant asks it."""
+    near = [x + move * rng.normal(size=x.shape), x * np.exp(move * rng.normal(size=x.shape))]
+    if u.domain.kind not in ("psd", "symmetric"):
+        return near
+    near = [(y + y.T) / 2 for y in near]
+    inside = any(c.sense == "definite" and c.unknown is u for c in d.conditions)
+    return [y for y in near if np.linalg.eigvalsh(y).min() > 0] if inside else near
 
 
 def _total(terms: Terms, values: Values, dims: Mapping[Dim, int]) -> float:

@@ -9,7 +9,7 @@ before it is shown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import sympy
@@ -76,6 +76,7 @@ def _affine(e: Expr, u: Access) -> tuple[Expr, Expr] | None:
 
 def minimised(pieces: list[Piece], a: Expr) -> Minimum:
     """The infimum of pieces plus a u; NoClosedForm where no row covers them together."""
+    pieces = _together(pieces)
     kinds = tuple(sorted(p.kind for p in pieces))
     if set(kinds) == {"square"} and len(kinds) > 1:
         return _squares(pieces, a)
@@ -83,6 +84,15 @@ def minimised(pieces: list[Piece], a: Expr) -> Minimum:
     if row is None:
         raise NoClosedForm(" plus ".join(kinds))
     return row(*sorted(pieces, key=lambda p: p.kind), a)
+
+
+def _together(pieces: list[Piece]) -> list[Piece]:
+    """What differs in its factor alone, as one."""
+    found: dict[tuple, Piece] = {}
+    for p in pieces:
+        key = (p.kind, p.b, p.c)
+        found[key] = replace(p, w=found[key].w + p.w) if key in found else p
+    return list(found.values())
 
 
 def _positive(e: Expr, what: str) -> tuple[tuple[Expr, str], ...]:

@@ -1,5 +1,6 @@
 """The dual of a problem: every unknown taken out of the Lagrangian by the rule that its terms allow.
 
+    log det     an inverse, where the slope is positive definite (logdet.py)
     affine      the slope must vanish (or be >= 0 for an unknown that is): a condition
     separable   entry by entry, from the table of conjugates
     quadratic   a linear solve, for a quadratic form in a vector
@@ -20,19 +21,22 @@ from sympy import Expr
 
 from symml.calculus.reverse import gradient
 from symml.calculus.stopped import stopped
-from symml.duality import quadratic
+from symml.duality import logdet, quadratic
 from symml.duality.conjugates import Minimum, minimised, piece
 from symml.duality.lagrangian import Lagrangian, build
+from symml.duality.split import Split, expanded, split
 from symml.ir.expand import expand, expand_products
 from symml.ir.program import (
     Access,
     Index,
+    Library,
+    Node,
     Program,
     Statement,
     Tensor,
     direct_accesses,
     fresh_indices,
-    indices,
+    outs,
     reads,
     substitute,
 )
@@ -47,8 +51,8 @@ from symml.rewrite.stable import stabilise
 
 @dataclass(frozen=True)
 class Condition:
-    """An expression over loops that must be 0 (equal), not negative (at_least) or positive (above); affine: it is the slope
-    of `unknown`, which has no minimum otherwise."""
+    """An expression over loops that must be 0 (equal), not negative (at_least), positive (above) or, as a matrix, positive
+    definite (definite); affine: it is the slope of `unknown`, which has no minimum otherwise."""
 
     loops: tuple[Index, ...]
     body: Expr
@@ -66,17 +70,6 @@ class Step:
     terms: Terms
     loops: tuple[Index, ...] = ()
     at: Expr | None = None
-
-
-@dataclass(frozen=True)
-class Split:
-    """`unknown[loops] = body`, a part of the problem that got a name, and its multiplier."""
-
-    unknown: Tensor
-    multiplier: Tensor
-    loops: tuple[Index, ...]
-    body: Expr
-    terms: Terms
 
 
 @dataclass(frozen=True)
@@ -123,10 +116,13 @@ def dual(model: Model, program: Program) -> Dual:
         raise NoClosedForm("stop( ): what it holds fixed depends on an unknown")
     lag = build(model, program, closed=True)
     bounds = {p: lag.multipliers[c.name] for c in lag.kept if (p := _bounded(lag, c, model.over)) is not None}
-    terms = _start(lag, model, set(bounds.values()))
+    barred = {lag.multipliers[c.name] for c in lag.kept if _barred(lag, c, model.over)}
+    terms = _start(lag, model, {*bounds.values(), *barred})
     names = Names((*(t.name for t in lag.program.tensors()), *(d.name for d in model.dims.values())))
-    multipliers = [m for m in lag.multipliers.values() if m not in bounds.values()]
-    terms, splits = _split(terms, model.over, names, not multipliers)
+    multipliers = [m for m in lag.multipliers.values() if m not in bounds.values() and m not in barred]
+    terms, logs = logdet.named(terms, model.over, names)
+    terms, splits = split(terms, model.over, names)
+    splits = [*logs, *splits]
     left = [*(s.unknown for s in splits), *model.over]
     state = _State(terms, left, names, dict(bounds), [*multipliers, *(s.multiplier for s in splits)])
     start = terms
@@ -158,6 +154,15 @@ def _bounded(lag: Lagrangian, c: Constraint, over: tuple[Tensor, ...]) -> Tensor
     return minus.tensor if whole and c.sense == "at_most" else None
 
 
+def _barred(lag: Lagrangian, c: Constraint, over: tuple[Tensor, ...]) -> bool:
+    """Does a constraint say that an unknown is semidefinite whose log determinant, where it is one, says more?"""
+    residual, whole = lag.program.outputs[c.output], [n for n in lag.program.statements if isinstance(n, Library)]
+    own = [s for s in lag.program.statements if isinstance(s, Statement) and s.out is residual]
+    if c.sense != "psd" or len(own) != 1 or not isinstance(a := own[0].body, Access) or a.tensor not in over:
+        return False
+    return a.idx == own[0].loops == own[0].lhs and any(n.op == logdet.OP and n.args == (a.tensor,) for n in whole)
+
+
 def _start(lag: Lagrangian, model: Model, dropped: set[Tensor]) -> Terms:
     """The Lagrangian to be minimised as terms, without the multipliers of plain signs."""
     total = lag.program.outputs["lagrangian"]
@@ -169,72 +174,7 @@ def _start(lag: Lagrangian, model: Model, dropped: set[Tensor]) -> Terms:
         )
     ]
     whole = prune(replace(lag.program, statements=tuple(statements), outputs={"L": total}), "L")
-    return terms_of(simplify(stabilise(whole)), model.over)
-
-
-# splitting
-
-
-def _split(terms: Terms, over: tuple[Tensor, ...], names: Names, alone: bool) -> tuple[Terms, list[Split]]:
-    """Names for what functions read of the unknowns through an affine map; alone: there is no multiplier otherwise."""
-    moving, found, new, more = terms.moving(over), [], [], []
-    known: dict[tuple, Tensor] = {}
-    for t in terms.terms:
-        inner = _inside(t, terms, moving, over)
-        if inner is None:
-            new.append(t)
-            continue
-        loops = tuple(k for k in t.loops if k in indices(inner))
-        k = fresh_indices(tuple(i.size for i in loops))
-        table = dict(zip(loops, k, strict=True))
-        key = (tuple(i.size for i in loops), substitute(inner, {i: sympy.Symbol(f"k{n}") for n, i in enumerate(loops)}))
-        z = known.get(key)
-        if z is None:
-            z = known[key] = Tensor(names.claim("z"), tuple(i.size for i in loops), "param")
-            m = Tensor(names.claim("alpha"), z.shape, "param")
-            body = substitute(inner, table)
-            found.append(Split(z, m, k, body, terms))
-            more += _expanded(k, Access(m, k) * (body - Access(z, k)))
-        new += _expanded(t.loops, t.body.subs(inner, Access(z, loops)))
-    whole = Terms(
-        (*terms.inputs, *(x for s in found for x in (s.unknown, s.multiplier))), terms.definitions, (*new, *more)
-    )
-    return whole, found
-
-
-def _expanded(loops: tuple[Index, ...], body: Expr) -> list[Term]:
-    return [
-        Term(tuple(k for k in loops if k in indices(e)), e * _unused(loops, e))
-        for e in sympy.Add.make_args(expand_products(body))
-    ]
-
-
-def _unused(loops: tuple[Index, ...], e: Expr) -> Expr:
-    return sympy.Mul(*(k.size for k in loops if k not in indices(e)))
-
-
-def _inside(t: Term, terms: Terms, moving: frozenset[Tensor], over: tuple[Tensor, ...]) -> Expr | None:
-    """The argument of a function, or the base of a power, that holds an affine map of the unknowns."""
-    for f in sympy.Mul.make_args(t.body):
-        inner = f.base if f.is_Pow else f.args[0] if f.is_Function and len(f.args) == 1 else None
-        if inner is None or (f.is_Pow and f.exp.is_negative):
-            continue
-        moved = [a for a in direct_accesses(inner) if a.tensor in moving]
-        plain = all(a.tensor in over and set(a.idx) == set(t.loops) for a in moved)
-        if not moved or (plain and len(moved) == 1):
-            continue
-        if all(_is_affine(inner, a, moved) and _is_linear_map(terms, a.tensor, over) for a in moved):
-            return inner
-    return None
-
-
-def _is_affine(inner: Expr, a: Access, moved: list[Access]) -> bool:
-    """Whether the slope in one element holds nothing that moves."""
-    return _read(expand(inner).diff(a)).isdisjoint({b.tensor for b in moved})
-
-
-def _is_linear_map(terms: Terms, t: Tensor, over: tuple[Tensor, ...]) -> bool:
-    return all(terms.linear(t, p) for p in over if t in terms.moving((p,)))
+    return terms_of(simplify(stabilise(whole)), model.over, (logdet.OP,), tests=True)
 
 
 # one multiplier
@@ -354,6 +294,8 @@ def _take_out(state: _State, p: Tensor) -> None:
     if not parts.deep:
         _separable(state, p, parts)
         return
+    if len(parts.deep) == 1 and not parts.own and _under_log(state, p, parts):
+        return
     if p in state.bounds:
         _with_bound(state, p)
         parts = _sorted(state.terms, p)
@@ -366,6 +308,21 @@ def _take_out(state: _State, p: Tensor) -> None:
     state.steps.append(Step(p, "a quadratic form", found.definitions, loops, found.at))
     state.assumes.append(found.assumes)
     state.terms = _joined(state, found.definitions, [*parts.rest, *found.value])
+
+
+def _under_log(state: _State, p: Tensor, parts: _Sorted) -> bool:
+    """A log determinant and what is linear, if this is all there is."""
+    k = fresh_indices(p.shape)
+    terms, slope = _slope(state, p, parts.linear, k)
+    found = logdet.minimised(terms, p, parts.deep[0], slope, k, state.names)
+    if found is None:
+        return False
+    state.steps.append(Step(p, "a log determinant: gradient = 0 is solved by an inverse", found.terms, k, found.at))
+    state.conditions += [Condition((), w, "above", p, False) for w in found.above]
+    state.conditions.append(Condition(k, found.slope, "definite", p, False))
+    new = [*parts.rest, *_at_zero(terms, parts.linear, p), *expanded((), found.value)]
+    state.terms = _joined(state, found.terms, new)
+    return True
 
 
 def _slope(state: _State, p: Tensor, linear: list[Term], k: tuple[Index, ...]) -> tuple[Terms, Expr]:
@@ -381,10 +338,17 @@ def _slope(state: _State, p: Tensor, linear: list[Term], k: tuple[Index, ...]) -
         return state.terms, expand_products(direct)
     found = [_gradient(state, p, through, sign) for sign in (1, -1)]
     sign = 1 if _minuses(found[0]) <= _minuses(found[1]) else -1
-    small = renamed(found[0 if sign > 0 else 1], state.names, lambda t: t in state.terms.inputs)
+    chosen, known = found[0 if sign > 0 else 1], state.terms.definitions
+    same = {t for n in chosen.statements for t in outs(n) if _nodes(known, t) == _nodes(chosen.statements, t)}
+    small = renamed(chosen, state.names, lambda t: t in state.terms.inputs or t in same)
     out = small.outputs[f"d_{p.name}"]
-    terms = replace(state.terms, definitions=(*state.terms.definitions, *small.statements))
+    more = (n for n in small.statements if not same.intersection(outs(n)))
+    terms = replace(state.terms, definitions=(*known, *more))
     return terms, expand_products(direct + sign * Access(out, k))
+
+
+def _nodes(definitions: Iterable[Node], t: Tensor) -> list[Node]:
+    return [n for n in definitions if t in outs(n)]
 
 
 def _gradient(state: _State, p: Tensor, terms: list[Term], sign: int) -> Program:
@@ -422,7 +386,7 @@ def _separable(state: _State, p: Tensor, parts: _Sorted) -> None:
     state.bounds.pop(p, None)
     state.steps.append(Step(p, found.how, terms, k, found.at))
     state.conditions += [Condition(k, body, sense, p, False) for body, sense in found.conditions]
-    state.terms = _joined(state, terms, [*parts.rest, *_at_zero(terms, parts.linear, p), *_expanded(k, found.value)])
+    state.terms = _joined(state, terms, [*parts.rest, *_at_zero(terms, parts.linear, p), *expanded(k, found.value)])
 
 
 def _minimum(state: _State, p: Tensor, parts: _Sorted) -> tuple[Minimum, tuple[Index, ...], Terms]:
@@ -437,6 +401,9 @@ def _minimum(state: _State, p: Tensor, parts: _Sorted) -> tuple[Minimum, tuple[I
             raise NoClosedForm(str(t))
         pieces.append(one)
     terms, slope = _slope(state, p, parts.linear, k)
+    if logdet.is_symmetric_unknown(p):
+        slope = logdet.symmetrised(terms, p, slope, k)
+        pieces = [logdet.even(terms, one, k) for one in pieces]
     return minimised(pieces, slope), k, terms
 
 
@@ -484,14 +451,14 @@ def _at_zero(terms: Terms, linear: list[Term], p: Tensor) -> list[Term]:
     """What is left of the linear terms where p is 0."""
     if not linear:
         return []
-    program = zeroed(terms.program(linear), p)
+    program = zeroed(prune(terms.program(linear), "L"), p)
     return list(terms_of(program, unknowns(terms.inputs)).terms) if program.statements else []
 
 
 def _joined(state: _State, terms: Terms, new: Iterable[Term]) -> Terms:
     """The terms that are left, over the definitions that they and the conditions need."""
     new = [t for t in new if t.body != 0]
-    flat = [t for one in new for t in _expanded(one.loops, one.body)]
+    flat = [t for one in new for t in expanded(one.loops, one.body)]
     bodies = [*(t.body for t in flat), *(c.body for c in state.conditions)]
     needed = dict.fromkeys(a.tensor for b in bodies for a in direct_accesses(b))
     live = eliminate_dead(Program(terms.inputs, terms.definitions, {str(t.uid): t for t in needed}))

@@ -14,7 +14,7 @@ import sympy
 from sympy import Expr
 
 from symml.ir.expand import expand, expand_products
-from symml.ir.functions import canonical, maximum, minimum, relu
+from symml.ir.functions import canonical, equal, less, maximum, minimum, relu
 from symml.ir.program import (
     Access,
     Index,
@@ -102,8 +102,9 @@ class Terms:
         return True
 
 
-def terms_of(program: Program, wrt: Iterable[Tensor]) -> Terms:
-    """The output `L` as terms; NoClosedForm where it is no sum of them in `wrt`."""
+def terms_of(program: Program, wrt: Iterable[Tensor], whole: Iterable[str] = (), tests: bool = False) -> Terms:
+    """The output `L` as terms; NoClosedForm where it is no sum of them in `wrt`. whole: operations that a rule may cover;
+    tests: what a sum leaves out has the factor 0."""
     small = prune(program, "L")
     empty = Terms(small.inputs, small.statements, ())
     moving = empty.moving(wrt) | {small.outputs["L"]}
@@ -111,14 +112,27 @@ def terms_of(program: Program, wrt: Iterable[Tensor]) -> Terms:
     for node in small.statements:
         if isinstance(node, Statement):
             table.setdefault(node.out, []).append(node)
-        elif moving.intersection(outs(node)):
+        elif moving.intersection(outs(node)) and not (isinstance(node, Library) and node.op in whole):
             raise NoClosedForm(f"{_whole(node)} of what is optimised")
+    if tests:
+        table = {t: [_with_factor(s, moving) for s in group] for t, group in table.items()}
     terms = _flat(Access(small.outputs["L"], ()), table, moving, ())
     kept = replace(small, outputs={"L": small.outputs["L"]})
     needed = {a.tensor for t in terms for a in direct_accesses(t.body)}
     nodes = [n for n in kept.statements if small.outputs["L"] not in outs(n)]
     live = eliminate_dead(Program(small.inputs, tuple(nodes), {t.name + str(t.uid): t for t in needed}))
     return Terms(small.inputs, live.statements, tuple(terms))
+
+
+def _with_factor(s: Statement, moving: frozenset[Tensor]) -> Statement:
+    """A sum whose guard is a factor 0 or 1; what is not equal is less, or greater."""
+    if s.guard is None or s.reduce not in ("sum", "none") or any(a.tensor in moving for a in direct_accesses(s.guard)):
+        return s
+    tests = list(s.guard.atoms(equal))
+    if len(tests) == 1 and s.guard == 1 - tests[0]:
+        a, b = tests[0].args
+        return replace(s, guard=None, body=(less(a, b) + less(b, a)) * s.body)
+    return replace(s, guard=None, body=s.guard * s.body)
 
 
 def unknowns(inputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
