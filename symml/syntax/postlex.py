@@ -1,7 +1,7 @@
 """Between lexer and parser, one token at a time and never looking ahead: bars, brackets, line ends, reserved words.
 
 - `|` and `||` close only after an operand, where the same bar is the innermost open one.
-- A line end becomes ITEM (a new declaration), LINE (a new case) or nothing, by the head of its statement.
+- A line end becomes ITEM (a new declaration or condition), LINE (a new case) or nothing, by the head of its statement.
 - A closing bracket meets its opening one, or the opening one is named as unclosed.
 - A reserved word that stands as a name becomes a token that no rule accepts.
 - Nesting and the number of operations are bounded here, before any work is done.
@@ -21,6 +21,7 @@ from lark.lark import PostLex
 from symml.syntax import words
 
 DEEPER = "this deeper line does not continue the line above"
+EITHER = "this line may begin a condition or continue the one above"
 DEEPEST = 256
 MOST_OPERATIONS = 10_000
 MOST_TOKENS = 100_000  # an operation on indexed operands has about ten
@@ -92,6 +93,9 @@ BEGINNING = frozenset(
 LEADING = re.compile(
     r"[+*@^=~<>,;)\]}⊙≤≥≠∈−←-]|/|\.[*/]|!=|(subject|from|for|until|where|on|label|columns|seed|stratified|chosen|and|or|in|init)\b"
 )
+SIGNED = re.compile(r"[+-]")
+RELATIONS = frozenset(["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "UNEQUAL", "IN", "ELEMENT"])
+RELATION = re.compile(r"[^#\n]*?(?:[<>=≤≥≠∈]|\bin\b)")
 INSIDE = re.compile(r"(over|with|into|to|by|if|otherwise)\b")  # no line of names begins with these
 STATEMENT = re.compile(rf"({'|'.join(words.STATEMENTS)})\b")
 
@@ -129,6 +133,8 @@ class Layout:
     signs: int = 0
     has_body: bool = False
     cases: bool = False
+    conditions: bool = False  # behind `subject to`
+    related: bool = False  # the condition in hand has its relation
 
     def take(self, token: Token) -> list[Token]:
         """The tokens to feed in place of a lexed one."""
@@ -140,6 +146,8 @@ class Layout:
         self.head = self.head or token
         self.has_body |= not before_body(token, before)
         self.cases |= token.type == "CASES"
+        self.conditions |= before is not None and before.type == "SUBJECT" and token.type == "TO"
+        self.related = token.type != "SEMICOLON" and (self.related or token.type in RELATIONS)
         closed = self._brackets(token, before)
         reduces = closed is not None and closed[1] is not None and closed[1].type == "REDUCE"
         self.ended = token.type in ENDING and not reduces
@@ -237,13 +245,18 @@ class Layout:
             return []
         if self.cases and (self.ended or self.before.type == "CASES"):
             return [_typed(token, "LINE")]
-        if not self.ended or LEADING.match(rest) or (self._is_objective() and not self.has_body):
-            return []
-        if self.head.type in DECLARATIONS and not STATEMENT.match(rest) and not INSIDE.match(rest):
-            self.ended, self.signs = False, 0
-            return [_typed(token, "ITEM")]
         word = re.match(r"\w+|.", rest)[0]
         first = Token("NEWLINE", word, line=token.end_line, column=token.end_column)
+        if self.conditions and self.related and self.ended and SIGNED.match(rest) and RELATION.match(rest):
+            raise LayoutError(
+                EITHER, first, "end the line above with ; where this is a condition of its own, or with the sign"
+            )
+        if not self.ended or LEADING.match(rest) or (self._is_objective() and not self.has_body):
+            return []
+        listed = self.conditions or self.head.type in DECLARATIONS
+        if listed and not STATEMENT.match(rest) and not INSIDE.match(rest):
+            self.ended, self.signs, self.related = False, 0, False
+            return [_typed(token, "ITEM")]
         raise LayoutError(
             DEEPER,
             first,
