@@ -6,7 +6,7 @@ plan_ = plan(analysis)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,9 +127,9 @@ def _projections(program: Program, model: Model) -> Regions:
     """The sets of parameters that have a projection."""
     found = [r for r in model.regions if r.kind in ("box", "simplex", "level", "ball")]
     absorbed = {name for r in found for name in r.absorbs}
-    return Regions(
-        program, {r.param: (r.kind, r.axis) for r in found}, all(c.name in absorbed for c in model.constraints)
-    )
+    wholes = tuple({"param": r.param.name, **asdict(r.whole)} for r in found if r.whole)
+    complete = all(c.name in absorbed for c in model.constraints)
+    return Regions(program, {r.param: (r.kind, r.axis) for r in found}, complete, wholes)
 
 
 def _counted(program: Program, model: Model) -> Program:

@@ -70,9 +70,19 @@ class End:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A constraint of all entries: its residual is slope times the sum, or the norm, less what it may be; of their squares
+    where `squared`."""
+
+    name: str
+    slope: float
+    squared: bool = False
+
+
+@dataclass(frozen=True)
 class Region:
     """A set of one parameter that has a projection; kind: box, simplex, level, ball, orthonormal, psd, symmetric. `ends`: its
-    bounds among `absorbs`, of a box or a simplex."""
+    bounds among `absorbs`, of a box, a simplex or a level; `whole`: its sum or norm."""
 
     param: Tensor
     kind: str
@@ -80,6 +90,7 @@ class Region:
     axis: int = -1
     open: tuple[bool, bool] = (False, False)
     ends: tuple[End, ...] = ()
+    whole: Whole | None = None
 
 
 @dataclass(frozen=True)

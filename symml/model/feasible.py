@@ -31,7 +31,7 @@ from symml.ir.program import (
     reads,
     substitute,
 )
-from symml.model.constraints import Constraint, End, Region
+from symml.model.constraints import Constraint, End, Region, Whole
 from symml.model.infer import index_range, shape_of
 from symml.model.left import free_letters
 from symml.model.sets import ranges
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from symml.model.model import Model
 
 IDENTITY = "I"
+SQUARED = (2,)
 
 
 def residual(low: Lowering, c: Constraint) -> Tensor:
@@ -156,6 +157,10 @@ class _Found:
         """A bound by the name of its constraint."""
         return End(name, self.slope, self.axes)
 
+    def whole(self, name: str) -> Whole:
+        """A sum or a norm by the name of its constraint; of a norm the axes say whether squares are compared."""
+        return Whole(name, self.slope, self.axes == SQUARED)
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -234,10 +239,10 @@ def _recognised(r: _Reading, c: Constraint, t: Tensor) -> _Found | None:
     if a.tensor in r.over:
         kind = "fixed" if c.sense == "equal" else "upper" if slope > 0 else "lower"
         return _Found(kind, a.tensor, figure, a.idx, -1, float(slope), tuple(a.idx.index(k) for k in s.loops))
-    return _sum(r, a, figure) if c.sense == "equal" else None
+    return _sum(r, a, figure, float(slope)) if c.sense == "equal" else None
 
 
-def _sum(r: _Reading, a: Access, figure: Expr) -> _Found | None:
+def _sum(r: _Reading, a: Access, figure: Expr, slope: float) -> _Found | None:
     """`sum over one axis of the parameter = figure`, each entry times what does not move."""
     s = r.definitions.get(a.tensor)
     if s is None or s.reduce != "sum" or len(s.reduced) != 1:
@@ -250,7 +255,7 @@ def _sum(r: _Reading, a: Access, figure: Expr) -> _Found | None:
         return None
     if tuple(i for i in x.idx if i is not k) != s.lhs or normal.has(x) or expand(s.body - normal * x) != 0:
         return None
-    return _Found("sum", x.tensor, figure, a.idx, x.idx.index(k), normal=(tuple(x.idx), normal))
+    return _Found("sum", x.tensor, figure, a.idx, x.idx.index(k), slope, normal=(tuple(x.idx), normal))
 
 
 def _square(r: _Reading, a: Access) -> Access | None:
@@ -271,7 +276,10 @@ def _ball(r: _Reading, s: Statement, a: Access) -> _Found | None:
         rest = expand(norm - s.body / s.body.coeff(norm)) if s.body.coeff(norm).is_positive else None
         if rest is None or not r.still(rest) or not rest.is_positive:
             continue
-        return _Found("ball", x.tensor, sympy.sqrt(rest) if norm is a else rest, ())
+        slope = s.body.coeff(norm)
+        if slope.is_number:
+            figure, squared = (sympy.sqrt(rest), SQUARED) if norm is a else (rest, ())
+            return _Found("ball", x.tensor, figure, (), -1, float(slope), squared)
     return None
 
 
@@ -317,10 +325,10 @@ def _region(
         absorbed = (positive[0], *zero, *ends["upper"])
         figures = {f"total {t.name}": (first.loops, first.figure)}
         bounds = tuple(found[n].end(n) for n in (*zero, *ends["upper"]))
-        return Region(t, "simplex", absorbed, first.axis, ends=bounds), figures
+        return Region(t, "simplex", absorbed, first.axis, ends=bounds, whole=first.whole(positive[0])), figures
     if "ball" in of and not any(ends.values()):
         name = of["ball"][0]
-        return Region(t, "ball", (name,)), {f"radius {t.name}": ((), found[name].figure)}
+        return Region(t, "ball", (name,), whole=found[name].whole(name)), {f"radius {t.name}": ((), found[name].figure)}
     if len(of.get("sum", [])) == 1:
         return _level(t, found, of["sum"][0], ends, named)
     if not any(ends.values()):
@@ -337,7 +345,8 @@ def _level(
     figures = {**figures, f"total {t.name}": (first.loops, first.figure)}
     if not first.plain:
         figures[f"normal {t.name}"] = first.normal
-    return replace(box, kind="level", absorbs=(name, *box.absorbs), axis=first.axis), figures
+    absorbed = (name, *box.absorbs)
+    return replace(box, kind="level", absorbs=absorbed, axis=first.axis, whole=first.whole(name)), figures
 
 
 def _implied(upper: Expr, total: Expr) -> bool:

@@ -231,7 +231,7 @@ def interior_outcome(run, loss, g, compiled, seconds):
 
 def gaps_of(measured):
     """The duality gap after each step, and the last; nothing where none was measured. An infinite one is None."""
-    measured = measured[~np.isnan(measured)]
+    measured = np.maximum(measured[~np.isnan(measured)], 0.0)  # below 0 by rounding alone
     if measured.shape[0] == 0:
         return {}
     last = {"gap": float(measured[-1])} if math.isfinite(measured[-1]) else {}

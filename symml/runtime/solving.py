@@ -15,6 +15,8 @@ import numpy as np
 from symml.errors import DataError, NumericError
 from symml.runtime.drive import INFEASIBILITY, NO_MINIMUM, STATUS
 from symml.runtime.launch import Between, OutsideError, Problem, Watch, shape
+from symml.runtime.nearby import nearby, of_sets
+from symml.runtime.projected import of_projections
 from symml.runtime.ray import bends_down
 from symml.runtime.solve import (
     LARGEST_JACOBIAN,
@@ -31,8 +33,9 @@ from symml.runtime.solve import (
     sets_of,
     without_ends,
 )
-from symml.runtime.solving_bounds import augmented_lagrangian, ends, given, lbfgs_b, trust_region
+from symml.runtime.solving_bounds import MOST_SLOPES, augmented_lagrangian, ends, given, lbfgs_b, slopes, trust_region
 
+CLOSED = 1e-9  # of a gap, next to the objective
 OTHERS = "leave the method out, or train with augmented_lagrangian"
 
 
@@ -202,9 +205,24 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
         saved,
         between,
     )
+    if o["gap"] >= 0.0 and outcome.get("gap", math.inf) > CLOSED * max(1.0, abs(outcome["loss"])):
+        found = min(outcome.get("gap", math.inf), _nearby(p, sets, outcome["evaluations"]))
+        outcome |= {"gap": found, "gaps": [*outcome["gaps"][:-1], found]} if math.isfinite(found) else {}
     if (miss := off_sets(p.x, sets)) > MISSED:
         raise NumericError(STATUS[INFEASIBILITY], fix=f"the nearest point misses them by {miss:.2g}")
-    return outcome
+    multipliers = of_projections(p, sets, slopes(p, "smooth")(p.x)[1])
+    return {**outcome, "multipliers": multipliers} if multipliers else outcome
+
+
+def _nearby(p: Problem, sets: tuple[np.ndarray, ...], evaluations: int) -> float:
+    """The duality gap by the slope at a point near the end, whose own slope bounds nothing."""
+    evaluate = slopes(p, "smooth")
+    (f, g), (aim, left) = evaluate(p.x), of_sets(sets)
+
+    def bound(there: np.ndarray, value: float, slope: np.ndarray) -> float:
+        return left(p.x, slope) + max(0.0, f - value + float(slope @ (there - p.x)))
+
+    return nearby(evaluate, p.x, g, aim, bound, min(MOST_SLOPES, 10 + evaluations))
 
 
 def _sets(p: Problem) -> tuple[np.ndarray, ...]:

@@ -11,11 +11,13 @@ import numpy as np
 from symml.errors import NumericError
 from symml.runtime.drive import INFEASIBILITY, STATUS
 from symml.runtime.launch import Between, Problem, Watch, arguments, shape
+from symml.runtime.nearby import nearby, one_sided
 from symml.runtime.ray import endless, far
 from symml.runtime.solve import FAR, run_trust_region
 from symml.runtime.solve_bounds import run_augmented_lagrangian, run_lbfgs_b
 
 SHOWN = 6  # entries of a direction
+MOST_SLOPES = 100  # evaluations for a gap
 ACTIVE = 1e-9  # of a bound, next to what it bounds
 
 
@@ -154,13 +156,39 @@ def lbfgs_b(p: Problem, watch: Watch | None, between: Between, saved: Mapping[st
 
 
 def _with_multipliers(p: Problem, outcome: dict) -> dict:
-    """Multipliers, and where the objective is convex and its bounds are finite the duality gap."""
-    g = np.zeros_like(p.x)
-    p.kernel.module.value_and_grad(p.x, g, *given(p, "value_and_grad"))
-    if convex(p) and math.isfinite(gap := between_gap(p.x, g, *ends(p, p.x.shape[0]).reshape(2, -1))):
+    """Multipliers, and where the objective is convex the duality gap."""
+    evaluate = slopes(p, "value_and_grad")
+    f, g = evaluate(p.x)
+    if convex(p) and math.isfinite(gap := _gap(p, evaluate, f, g, outcome["evaluations"])):
         outcome = {**outcome, "gap": gap}
     found = at_ends(p, p.x, g)
     return {**outcome, "multipliers": found} if found else outcome
+
+
+def slopes(p: Problem, name: str) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """x -> the value of one of the kernel's functions and its gradient."""
+    read, function = given(p, name), getattr(p.kernel.module, name)
+
+    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+        g = np.zeros_like(x)
+        return float(function(x, g, *read)), g
+
+    return evaluate
+
+
+def _gap(p: Problem, evaluate: Callable, f: float, g: np.ndarray, evaluations: int) -> float:
+    """The duality gap at the end, by the slope there or at a point nearby."""
+    low, high = ends(p, p.x.shape[0]).reshape(2, -1)
+    if math.isfinite(gap := between_gap(p.x, g, low, high)):
+        return gap
+    low, high = np.where(low <= -FAR, -np.inf, low), np.where(high >= FAR, np.inf, high)
+
+    def bound(there: np.ndarray, value: float, slope: np.ndarray) -> float:
+        bent = max(0.0, f - value + float(slope @ (there - p.x)))
+        return between_gap(p.x, slope, low, high) + bent
+
+    aim = one_sided(low, high, np.zeros_like(p.x))
+    return nearby(evaluate, p.x, g, aim, bound, min(MOST_SLOPES, 10 + evaluations))
 
 
 def convex(p: Problem) -> bool:
@@ -174,7 +202,7 @@ def between_gap(x: np.ndarray, g: np.ndarray, low: np.ndarray, high: np.ndarray)
     towards = np.where(g > 0.0, low, high)
     if not (np.abs(towards) < FAR)[g != 0.0].all():
         return math.inf
-    return float(np.sum(np.where(g == 0.0, 0.0, g * (x - towards))))
+    return float(np.sum(g[g != 0.0] * (x - towards)[g != 0.0]))
 
 
 def augmented_lagrangian(

@@ -326,7 +326,10 @@ def _split(p: Problem, method: str) -> Solver | str:
     found = composite(p.forward, p.wrt, p.regions or Regions(p.forward), p.boxes, method)
     if isinstance(found, str):
         return found
-    return Solver(method, method, found.reason, found.functions, found.files, found.facts, found.programs)
+    edges, of_edges = _edges(p)
+    facts = {**found.facts, "conditions": _Smoothed(p.forward, p.wrt, p.conditions, (), "").told}
+    made, programs = (*found.functions, *edges), (*found.programs, *of_edges)
+    return Solver(method, method, found.reason, made, found.files, facts, programs)
 
 
 def _between(p: Problem, method: str) -> Solver:

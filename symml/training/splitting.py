@@ -29,11 +29,12 @@ WORDS = {"box": "bounds", "simplex": "the simplex", "level": "bounds and the sum
 @dataclass(frozen=True)
 class Regions:
     """The sets of parameters that have a projection, (kind, axis) each; `program` holds their figures as outputs; `complete`:
-    every condition of the page is one of them."""
+    every condition of the page is one of them; `wholes`: what sums and norms say of multipliers, for the run."""
 
     program: Program
     kinds: Mapping[Tensor, tuple[str, int]] = field(default_factory=dict)
     complete: bool = True
+    wholes: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def composite(
         "kinds": [kinds[t] for t in wrt],
         "axes": [regions.kinds.get(t, ("", -1))[1] for t in wrt],
         "gap": flat and squared.program is not None and not squared.constant,
-        "open": boxes.facts(wrt)["open"],
+        "wholes": [dict(w) for w in regions.wholes],
+        **boxes.facts(wrt),
     }
     return Composite(tuple(made), tuple(files), facts, tuple(programs), _reason(penalties, regions, facts["gap"]))
 

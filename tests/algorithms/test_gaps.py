@@ -7,6 +7,8 @@ import pytest
 
 from symml import pipeline
 from symml.errors import SymmlError
+from symml.runtime.nearby import nearby, one_sided
+from symml.runtime.solving_bounds import between_gap
 from symml.source import Source
 
 REFERENCE = pipeline.Options(target="reference")
@@ -72,3 +74,54 @@ def test_pages_without_a_gap(page, told):
 
 def test_what_is_no_convex_problem_has_no_gap():
     assert "gaps" not in solved(HEAD + "minimize over w  ||X w - y||^2  subject to  ||w||^2 = 1/10")
+
+
+# where the slope of the solution itself bounds nothing
+
+LOGISTIC = "sum[i] log(1 + exp(X[i]' w)) - y' X w"
+NEARBY = {
+    "least squares in a corner": ("w[d] >= 0", "||X w - y||^2", "trust_region"),
+    "more unknowns than rows": ("w[d] >= 0", "||X w - y||^2 + sum[j] w[j]", "lbfgs_b"),
+    "from above": ("w[d] <= 0.1", LOGISTIC, "trust_region"),
+    "absolute values": ("w[d]", f"{LOGISTIC} + 2 ||w||_1", "proximal_gradient"),
+    "a group": ("w[d]", f"{LOGISTIC} + 2 ||w||", "proximal_gradient"),
+}
+
+
+@pytest.mark.parametrize("name", NEARBY)
+def test_a_slope_nearby_is_a_dual_point(name):
+    decl, objective, method = NEARBY[name]
+    rows = 3 if name.startswith("more") else 12
+    page = f"dims n, d\ndata X[n, d], y[n]\nparam {decl}\nminimize over w  {objective}\ntrain with {method}"
+    best = solved(page, {"X": X[:rows], "y": (Y[:rows] > 0) * 1.0})
+    assert best["status"] == "converged" and 0 <= best["gap"] <= 1e-7
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-3, 1e-2])
+def test_a_gap_is_never_less_than_what_is_left(shift):
+    """At points off the solution, too: f(x) - f* by the closed form of x >= 0 with a diagonal Hessian."""
+    h, c = np.array([1.0, 3.0, 0.5, 2.0]), np.array([-1.0, 1.0, -2.0, 0.3])
+    low, high = np.zeros(4), np.full(4, np.inf)
+    best = np.maximum(-c / h, 0.0)
+    x = np.maximum(best + shift * np.array([1, 2, -1, 1]), 0.0)
+
+    def evaluate(u):
+        return float(u @ (h * u) / 2 + c @ u), h * u + c
+
+    f, g = evaluate(x)
+
+    def bound(there, value, slope):
+        return between_gap(x, slope, low, high) + max(0.0, f - value + float(slope @ (there - x)))
+
+    left = f - evaluate(best)[0]
+    found = nearby(evaluate, x, g, one_sided(low, high, np.zeros(4)), bound, 50)
+    found = between_gap(x, g, low, high) if found == np.inf else found
+    assert left <= found + 1e-15 and found <= 10 * left + 20 * shift + 1e-12
+
+
+def test_no_slope_nearby_where_the_objective_is_no_longer_convex():
+    """A control: along a direction without curvature nothing moves the slope, and nothing is claimed."""
+    x, g, high = np.zeros(2), -np.ones(2), np.full(2, np.inf)
+    aim = one_sided(x, high, np.zeros(2))
+    found = nearby(lambda u: (-float(np.sum(u)), g), x, g, aim, lambda u, f, slope: between_gap(x, slope, x, high), 20)
+    assert found == np.inf

@@ -81,7 +81,10 @@ def test_the_optimum_of_an_interior_point(name):
     if "gap" in ours:
         assert ours["gap"] >= abs(ours["loss"] - theirs["loss"]) - 1e-12
     else:
-        assert name in ("a sum", "nonnegative")  # nothing bounds the slope there
+        assert name == "a sum"  # nothing bounds the slope there
+    assert ours.get("multipliers", {}).keys() == theirs["multipliers"].keys()
+    for key, value in theirs["multipliers"].items():
+        np.testing.assert_allclose(ours["multipliers"][key], value, atol=2e-6 * max(1.0, np.max(np.abs(value))))
 
 
 @pytest.mark.parametrize(("lower", "upper", "weighted"), [(0, 1e300, False), (-1, 2, False), (-1, 0.5, True)])
@@ -113,6 +116,7 @@ def test_what_is_told():
     told = faces.figures(solved(PAGES["multipliers of support vectors"] + "train with proximal_gradient\n"))
     assert any("bounds and the sum of x by projection" in line for line in told)
     assert any("KKT residual" in line and "duality gap" in line for line in told)
+    assert any("multiplier of y' x = 0" in line for line in told) and any("of 5 active" in line for line in told)
 
 
 @pytest.mark.parametrize(
