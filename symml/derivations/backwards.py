@@ -18,6 +18,8 @@ from symml.derivations.rules import IMPLICIT, LINEAR, RECURRENCE, SUM, Both, pla
 from symml.derivations.way import Way
 from symml.ir.program import Iterate, Program, Scan, Tensor, accesses, outs
 from symml.latex import index_form
+from symml.latex.compared import drawn_once
+from symml.latex.definitions import checked
 from symml.latex.derivation import formula
 from symml.latex.matrix_form import opaque
 from symml.latex.named import named, written_out
@@ -37,6 +39,10 @@ def adjoint_lines(way: Way, passed: list[Tensor]) -> Iterator[Line]:
     before = set(way.forward.tensors()) | set(way.adjoints.values())
     states = [x for n in way.derivative.statements if isinstance(n, Iterate) for x, _, _ in n.states]
     rounds = stepped & {v for x in states for v in (x, *index_form.needed(way.derivative, x))}
+    in_lines = (rounds - before) | (stepped & of.keys())
+    drawn = drawn_once(way.derivative, sample) if in_lines else []
+    for u in in_lines:
+        checked(way.derivative, u, drawn)
     for u, rest, node in in_order(way.derivative):
         if u in rounds and u not in before:
             own = index_form.sides(way.derivative, u)
@@ -91,6 +97,7 @@ def _told(way: Way, left: Both, u: Tensor, mine: list[tuple[int, Sent]], proof: 
 
 def index_lines(program: Program, t: Tensor, rules: list[Both], proof: Proof) -> Iterator[Line]:
     """The definition of a tensor in index form, one line a statement; the last rule holds for all that remain."""
+    checked(program, t, drawn_once(program, sample))
     for k, (left, mode, right) in enumerate(index_form.sides(program, t)):
         yield Line(left, mode, right, rules[min(k, len(rules) - 1)], proof)
 

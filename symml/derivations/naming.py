@@ -26,8 +26,11 @@ Template = tuple[str, tuple[Tensor, ...]]  # the text of a definition with holes
 def known(program: Program) -> frozenset[Tensor]:
     """What the page names, and the adjoints of it."""
     own = (t for t in program.tensors() if t.kind != "temp")
-    bars = (t for t in program.tensors() if t.adjoint_of is not None and t.adjoint_of.kind == "definition")
-    return frozenset((*own, *bars))
+    bars: dict[Tensor, Tensor] = {}  # the first one alone: an adjoint of higher order is another thing
+    for t in program.tensors():
+        if t.adjoint_of is not None and t.adjoint_of.kind == "definition":
+            bars.setdefault(t.adjoint_of, t)
+    return frozenset((*own, *bars.values()))
 
 
 def naming(program: Program) -> Naming:

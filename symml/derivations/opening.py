@@ -14,6 +14,8 @@ from symml.derivations.way import Way
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Iterate, Library, Node, Program, Scan, Statement, Tensor, outs, reads
 from symml.latex import index_form
+from symml.latex.compared import drawn_once
+from symml.latex.definitions import checked
 from symml.latex.matrix_form import opaque
 from symml.latex.named import as_written, named, one_hots, said
 from symml.proof.complex_step import Proof, relative
@@ -111,6 +113,8 @@ def _definitions(program: Program, wanted: set[Tensor], kept: frozenset[Tensor])
         for u in (u for s in places for u in reads(s) if u not in formulas and u in wanted):
             formulas[u] = None if u in stepped else named(program, u, kept - {u}, sample)
             todo += [u] if formulas[u] is None else []
+    drawn = drawn_once(program, sample) if None in formulas.values() else []
+    errors = {t: checked(program, t, drawn) for t, f in formulas.items() if f is None}
     for t, rest, node in in_order(program):
         if t not in formulas:
             continue
@@ -122,7 +126,7 @@ def _definitions(program: Program, wanted: set[Tensor], kept: frozenset[Tensor])
         own = index_form.sides(program, t)
         left, mode, right = own[len(own) - 1 - rest]
         rule = SETTLED if isinstance(node, Iterate) else RECURRING if isinstance(node, Scan) else plain("definition")
-        yield Line(left, mode, right, rule, by_tree(0.0))
+        yield Line(left, mode, right, rule, by_tree(errors[t]))
 
 
 def inner_nodes(node: Node) -> tuple[Node, ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
 from symml.latex import index_form
+from symml.latex.compared import drawn_once
+from symml.latex.definitions import checked
 from symml.latex.derivation import Formula, formula
 from symml.latex.printing import LATEX, TEXT, Style, tensor_name
 from symml.latex.tree import ONE, Leaf, Node
@@ -80,6 +82,7 @@ def _formula(program: Program, t: Tensor, given: Given | None = None) -> Formula
     f = formula(eliminate_dead(replace(program, outputs={"shown": t})), t, sample, named=True, given=given)
     if f.form != "index" or f.text.count(";") == 0:
         return f
+    checked(program, t, drawn_once(program, sample))
     lines = tuple(index_form.lines(program, t))  # several statements are no side of an equation: its name is
     return replace(f, latex=tensor_name(t, LATEX), text=tensor_name(t, TEXT), where=(*f.where, *lines))
 

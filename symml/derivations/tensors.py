@@ -22,9 +22,11 @@ from symml.errors import NumericError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Iterate, Program, Tensor, flat, outs, read_once, reads
 from symml.latex import index_form
+from symml.latex.compared import drawn_once, lines_differ
 from symml.latex.definitions import definitions, read_by
 from symml.latex.derivation import BOUND, Formula, formula
-from symml.latex.terms import Both, Line, lines
+from symml.latex.distinct import distinct
+from symml.latex.terms import Both, Line, letters_of, lines
 from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import eliminate_dead, prune
@@ -190,7 +192,12 @@ def _by_terms(truth: Program, program: Program, key: str, named: frozenset[Tenso
     t = program.outputs[key]
     terms = [s for s in program.statements if t in outs(s)]
     where = definitions(program, read_by(program, t), sample, named)
-    return Shown(tuple(lines(terms, left.entry)), tuple(dict.fromkeys(where)), "index", error)
+    told = tuple(lines(terms, left.entry))
+    entries = [(f"H[{', '.join(line.at)}]" if line.at else "H", line.mode, line.right[1]) for line in told]
+    again = lines_differ(t, entries, drawn_once(program, sample), letters_of(terms))
+    if not again <= BOUND:
+        raise NumericError(f"what is to be printed of '{key}', read again, is off by {again:.0e}")
+    return Shown(told, tuple(dict.fromkeys(where)), "index", max(error, again))
 
 
 def _with_names(program: Program, t: Tensor, named: frozenset[Tensor], names: Naming) -> Program:
@@ -201,4 +208,5 @@ def _with_names(program: Program, t: Tensor, named: frozenset[Tensor], names: Na
     inside = set(read_once(program, named)) - read
     made = [u for u in program.tensors() if u in needed and u not in program.inputs and not u.integer]
     soft = named - names.known
-    return names.named(program, (u for u in made if u in soft or not (u in named or u in inside)), soft)
+    program = names.named(program, (u for u in made if u in soft or not (u in named or u in inside)), soft)
+    return distinct(program, {*named, *names.table.values()})

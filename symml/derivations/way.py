@@ -13,6 +13,7 @@ from symml.derivations.intermediates import with_intermediates
 from symml.derivations.rules import Both
 from symml.ir.program import Program, Statement, Tensor, outs
 from symml.latex import index_form
+from symml.latex.distinct import distinct
 from symml.rewrite.simplify import simplify
 
 LOSS: Both = (r"\ell", "ℓ")
@@ -43,7 +44,7 @@ class Way:
 
 def recorded(a: Analysis) -> Way:
     """The reverse pass once more over the forward program with names, with the adjoints of its intermediates kept."""
-    forward = with_intermediates(a.forward, a.model.over, {t.name for t in a.raw.tensors()})
+    forward = distinct(with_intermediates(a.forward, a.model.over, {t.name for t in a.raw.tensors()}), a.model.over)
     whole, sent = gradient_way(forward, "loss", a.model.over)
     adjoint = {x.to: x.statement.out for x in sent} | {t: whole.outputs[f"d_{t.name}"] for t in a.model.over}
     short = simplify(whole)
@@ -58,7 +59,7 @@ def recorded(a: Analysis) -> Way:
     terms = {k: _term(x, k) for k, x in enumerate(sent) if x.to in stations and _splits(sent, x)}
     asked |= {f"term {k}": s.out for k, s in terms.items()}
     derivative = replace(whole, statements=(*whole.statements, *terms.values()), outputs={**whole.outputs, **asked})
-    derivative = simplify(derivative)
+    derivative = distinct(simplify(derivative), forward.tensors())
     adjoints = {t: derivative.outputs[f"adjoint {k}"] for k, t in enumerate(stations)}
     definitions = {t for t in forward.tensors() if t.kind == "definition"}
     return Way(

@@ -1,18 +1,21 @@
-"""How far a tree is from the statement it is to show, at random inputs.
+"""How far a tree, or lines in index form, are from the statement they are to show, at random inputs.
 
 draws(program, sample)  ->  [(values of all tensors, sizes), ...];   differs(t, tree, draws)  ->  2e-16
+lines_differ(t, [("c[t]", "=", "sum[k] u[t, k]")], draws, {"t"})  ->  2e-16
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 import sympy
 from sympy import Expr
 
 from symml.ir.evaluate import evaluate as interpret
-from symml.ir.program import Dim, Program, Tensor
+from symml.ir.program import Dim, Iterate, Program, Tensor
+from symml.latex.read_again import Scope, off
+from symml.latex.style import TEXT, tensor_name
 from symml.latex.tree import Node, evaluate
 
 BOUND = 1e-9
@@ -25,6 +28,11 @@ def draws(program: Program, sample: Sample, times: int = 2, seed: int = 7) -> li
     rng = np.random.default_rng(seed)
     drawn = [sample(program, rng) for _ in range(times)]
     return [(interpret(program, values, dims), dims) for values, dims in drawn]
+
+
+def drawn_once(program: Program, sample: Sample) -> list[tuple[Values, Sizes]]:
+    """As `draws`, but a fixed point, which costs hundreds of rounds, at one place only."""
+    return draws(program, sample, 1 if any(isinstance(n, Iterate) for n in program.statements) else 2)
 
 
 def differs(
@@ -49,6 +57,23 @@ def differs(
         if not np.isfinite(difference).all():
             return float("inf")
         worst = max(worst, float(difference.max(initial=0.0)))
+    return worst
+
+
+def lines_differ(
+    t: Tensor, lines: Iterable[tuple[str, str, str]], drawn: Iterable[tuple[Values, Sizes]], letters: Collection[str]
+) -> float:
+    """The largest relative difference between a tensor and what its lines say, read again from their text.
+
+    lines: (left, = or +=, right); letters: those that are indices, whatever else has their name.
+    """
+    lines, worst = list(lines), 0.0
+    for values, dims in drawn:
+        arrays = {tensor_name(u, TEXT): a for u, a in values.items()}
+        arrays |= {TEXT.name(d.name): np.asarray(n) for d, n in dims.items()}
+        scope = Scope(arrays, frozenset(letters))
+        with np.errstate(all="ignore"):
+            worst = max(worst, off(lines, np.asarray(values[t]), scope))
     return worst
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from symml.errors import NumericError
 from symml.ir.program import Iterate, Library, Program, Tensor, outs, read_once, reads
 from symml.latex import index_form
-from symml.latex.compared import BOUND, Sample, differs, draws
+from symml.latex.compared import BOUND, Sample, differs, drawn_once, lines_differ
 from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser, matrix_shape
 from symml.latex.printing import LATEX, TEXT, tensor_name, write
 from symml.latex.tree import Node, OneHot, children, count, leaves
 
 Both = tuple[str, str]
+OF_ROUNDS = 1e-6  # what a fixed point reads was computed one round before it
 LONGEST = 12  # nodes of a tree in which what nobody named is written out
 
 
@@ -47,6 +49,7 @@ def by_tensor(
             todo += [v for v in leaves(tree) if v in made]
         else:
             found[u] = index_form.lines(program, u, inside)
+            trees.check_lines(u, inside)
             todo += [v for v in read_by(program, u, inside) if v in made]
     return found
 
@@ -75,6 +78,19 @@ def read_by(program: Program, t: Tensor, inside: Collection[Tensor] = ()) -> lis
                     elif v is not t:
                         found[v] = None
     return list(found)
+
+
+def checked(program: Program, t: Tensor, drawn: list, inside: index_form.Inside = index_form.NOTHING) -> float:
+    """How far the lines of a tensor in index form are from it; NumericError where they do not say what it is."""
+    told = [(left, mode, right) for (_, left), mode, (_, right) in index_form.sides(program, t, inside)]
+    if any(isinstance(n, Library) and t in n.outs for n in program.statements):
+        return 0.0  # an operation by its name is nothing else than itself
+    error = lines_differ(t, told, drawn, index_form.letters_of(program, t))
+    bound = BOUND if not any(isinstance(n, Iterate) and t in outs(n) for n in program.statements) else OF_ROUNDS
+    if not error <= bound:
+        text = "; ".join(f"{left} {mode} {right}" for left, mode, right in told)
+        raise NumericError(f"what is to be printed of '{t.name}' is off by {error:.0e}: {text}")
+    return error
 
 
 class _Trees:
@@ -110,9 +126,16 @@ class _Trees:
         return None
 
     def _agrees(self, t: Tensor, tree: Node) -> bool:
+        return differs(t, tree, self._values()) <= BOUND
+
+    def _values(self) -> list:
         if self.drawn is None:
-            self.drawn = draws(self.program, self.sample)
-        return differs(t, tree, self.drawn) <= BOUND
+            self.drawn = drawn_once(self.program, self.sample)
+        return self.drawn
+
+    def check_lines(self, t: Tensor, inside: index_form.Inside) -> None:
+        """NumericError where the lines of a tensor, read again, do not say what it is."""
+        checked(self.program, t, self._values(), inside)
 
 
 def _nodes(node: Node) -> Iterable[Node]:

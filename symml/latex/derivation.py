@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from symml.ir.program import Dim, Program, Tensor, read_once
+from symml.ir.program import Dim, Program, Tensor, read_once, renamed
 from symml.latex import index_form
-from symml.latex.compared import BOUND, Sample, differs, draws
-from symml.latex.definitions import by_tensor, definitions, read_by
+from symml.latex.compared import BOUND, Sample, differs, drawn_once, draws
+from symml.latex.definitions import by_tensor, checked, definitions, read_by
+from symml.latex.distinct import others
 from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import is_own, shared
@@ -54,6 +55,8 @@ def formula(
     is; given: the names that formulas beside it gave to what they repeat, which grows; without it nothing gets a name.
     Never one that was not compared with its statement."""
     program = index_form.with_numbers(program, t)
+    table = others(program)
+    program, t = renamed(program, table), table.get(t, t)
     if form == "matrix":
         try:
             return _matrix(program, t, sample, named, given)
@@ -205,8 +208,9 @@ def disagreement(
 
 
 def _index(program: Program, t: Tensor, sample: Sample) -> Formula:
-    """Index form is the statement itself, so it needs no recognition."""
+    """Index form is the statement itself: it needs no recognition, but its text is read again."""
     inside = read_once(program, ())
+    error = checked(program, t, drawn_once(program, sample), inside)
     where = tuple(definitions(program, read_by(program, t, inside), sample))
     latex, text = (index_form.write(program, t, style, inside) for style in (LATEX, TEXT))
-    return Formula(t.name, latex, text, where, "index", len(text), 0.0)
+    return Formula(t.name, latex, text, where, "index", len(text), error)

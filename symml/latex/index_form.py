@@ -6,7 +6,7 @@ to_sympy(program, d_w)      ->  Eq(d_w[j], Sum(X[i, j]*d_t1[i], (i, 0, n - 1)) +
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ from sympy import Expr
 from sympy.printing.latex import LatexPrinter
 
 from symml import names
-from symml.ir.functions import BY_CLASS, FUNCTIONS
+from symml.ir.functions import BY_CLASS, FUNCTIONS, equal, less, less_equal
 from symml.ir.ops import OPS
 from symml.ir.program import (
     Access,
@@ -28,6 +28,7 @@ from symml.ir.program import (
     Statement,
     Tensor,
     accesses,
+    indices,
     mapped,
     outs,
     reads,
@@ -78,11 +79,13 @@ class _Latex(LatexPrinter):
         """A sum that is written where it is read stands behind all other factors."""
         sums = [f for f in sympy.Mul.make_args(e) if isinstance(f, Access) and f.tensor in self.inside]
         rest = e / sums[0] if len(sums) == 1 else e
-        if rest is e or sums[0] in rest.free_symbols or rest.is_Add:
+        if rest is e or sums[0] in rest.free_symbols or rest.is_Add or not _is_one(sums[0], self.inside):
             return super()._print_Mul(e)
         minus = rest.could_extract_minus_sign()
         front = "" if rest in (1, -1) else self._print(-rest if minus else rest) + " "
-        return "- " * minus + front + _inner(self, sums[0], LATEX)
+        inner = _inner(self, sums[0], LATEX)
+        turned = inner.startswith("-")
+        return "- " * (minus is not turned) + front + inner[turned:].lstrip()
 
     def _print_Function(self, e: Expr, exp: str | None = None) -> str:
         row = FUNCTIONS[BY_CLASS[e.func]]
@@ -119,6 +122,10 @@ class _Text(BodyPrinter):
         for t in sorted(e.args, key=lambda t: (t.could_extract_minus_sign(), bool(t.is_number), str(t))):
             minus = t.could_extract_minus_sign()
             body = self._print(-t if minus else t)
+            if body.startswith("(−sum[") and isinstance(t, Access) and t.tensor in self.inside:
+                minus, body = True, f"({body[2:]}"
+            elif body.startswith("−"):
+                minus, body = not minus, body[1:]
             text += f" {'−' if minus else '+'} {body}" if text else ("−" if minus else "") + body
         return text
 
@@ -129,6 +136,8 @@ class _Text(BodyPrinter):
         behind = ""
         if parts[-1][0] == LAST and under.is_Atom | under.is_Mul:  # a sum behind all else needs no brackets
             behind = parts.pop()[2][1:-1]
+            minus = minus is not behind.startswith("−")
+            behind = behind.removeprefix("−")
         alone = len(parts) == 1 and under == 1 and not minus and not behind
         text = " ".join(f"({p})" if added and not alone else p for *_, added, p in parts) or ("1" if under != 1 else "")
         if under != 1:
@@ -139,7 +148,7 @@ class _Text(BodyPrinter):
     def _factor(self, f: Expr) -> tuple[int, bool, str]:
         """A factor with its place: numbers, sizes and hyper-parameters, other scalars, entries, functions, sums."""
         base = f.base if f.is_Pow else f
-        if isinstance(f, Access) and f.tensor in self.inside:
+        if isinstance(f, Access) and f.tensor in self.inside and _is_one(f, self.inside):
             place = LAST
         elif isinstance(base, Access):
             place = 3 if base.idx else 1 if base.tensor.kind == "hyper" else 2
@@ -152,6 +161,12 @@ class _Text(BodyPrinter):
             return f"({_inner(self, e, TEXT)})"
         inner = ", ".join(self._print(k) for k in e.idx)
         return f"{tensor_name(e.tensor, TEXT)}[{inner}]" if inner else tensor_name(e.tensor, TEXT)
+
+
+def _is_one(a: Access, inside: Inside) -> bool:
+    """Is what stands for an element one sum, which needs no brackets behind other factors?"""
+    s = inside[a.tensor]
+    return bool(s.reduced) or (isinstance(s.body, Access) and s.body.tensor in inside and _is_one(s.body, inside))
 
 
 def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str:
@@ -167,16 +182,63 @@ def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str:
 
 def _reduction(printer: _Latex | _Text, s: Statement, body: Expr, style: Style) -> str:
     """The right side of a statement: its body below the sum, or whatever it is, over its reduced loops."""
-    text = _unbracketed(printer, body)
-    if s.guard is not None:
-        text += (r"\; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
     if s.reduce == "none" or not s.reduced:
+        text = _unbracketed(printer, body)
+        if s.guard is not None:
+            text += (r"\; \text{where } " if style is LATEX else " where ") + condition(printer, s.guard, style)
         return text
-    over = ", ".join(printer.doprint(k) for k in s.reduced)
-    mark = REDUCERS[s.reduce]
+    minus = s.reduce == "sum" and not body.is_Add and body.could_extract_minus_sign()
+    single = isinstance(body, Access) and body.tensor in printer.inside and _is_one(body, printer.inside)
+    text = _inner(printer, body, style) if single else printer.doprint(-body if minus else body)
     if body.is_Add:
         text = rf"\left({text}\right)" if style is LATEX else f"({text})"
-    return rf"{mark.latex}_{{{over}}} {text}" if style is LATEX else f"{mark.text}[{over}] {text}"
+    return style.minus * minus + over(printer, s, style) + " " + text
+
+
+def over(printer: _Latex | _Text, s: Statement, style: Style) -> str:
+    """sum[i, j where seen[i, j] = 1]: the sign of a reduction, with the letters it runs over."""
+    mark, letters_ = REDUCERS[s.reduce], ", ".join(_range(printer, s, k, style) for k in s.reduced)
+    if s.guard is not None:
+        letters_ += (r" \,:\, " if style is LATEX else " where ") + condition(printer, s.guard, style)
+    return rf"{mark.latex}_{{{letters_}}}" if style is LATEX else f"{mark.text}[{letters_}]"
+
+
+def _range(printer: _Latex | _Text, s: Statement, k: Index, style: Style) -> str:
+    """The letter of a reduction, with its range where that is not the whole of an axis that it is an index of."""
+    letter = printer.doprint(k)
+    if _is_told(k, s, printer.inside):
+        return letter
+    last = printer.doprint(k.size - 1)
+    return rf"{letter} = 0, \ldots, {last}" if style is LATEX else f"{letter} in 0..{last}"
+
+
+def _is_told(k: Index, s: Statement, inside: Inside) -> bool:
+    """Does what a statement reads say how far an index runs?"""
+    return any(k.size == n for n in _ends(k, (*s.lhs, s.body, s.guard), inside))
+
+
+def _ends(k: Index, read: Iterable[Expr | None], inside: Inside) -> Iterator[Expr]:
+    """How far an index may run at most, by each axis it is an index of."""
+    for a in (a for e in read if e is not None for a in accesses(e)):
+        if a.tensor in inside:
+            s = inside[a.tensor]
+            body = substitute(s.body, dict(zip(s.lhs, a.idx, strict=True)))
+            yield from _ends(k, (body,), inside)
+            continue
+        for e, n in zip(a.idx, a.tensor.shape, strict=True):
+            if e.has(k) and (e - k).is_Integer:
+                yield n - (e - k)
+
+
+def condition(printer: _Latex | _Text, guard: Expr, style: Style) -> str:
+    """A test without its brackets, several joined by `and`."""
+    found = []
+    for test in sympy.Mul.make_args(guard):
+        text = printer.doprint(test)
+        bare = isinstance(test, less | less_equal | equal)
+        begin, end = (r"\left[", r"\right]") if style is LATEX else "[]"
+        found.append(text.removeprefix(begin).removesuffix(end) if bare else text)
+    return (r",\; " if style is LATEX else " and ").join(found)
 
 
 def _unbracketed(printer: _Latex | _Text, body: Expr) -> str:
@@ -198,8 +260,14 @@ def _places(program: Program, t: Tensor) -> list[tuple[Statement | Library, Scan
     return found
 
 
+def _in_order(s: Statement, around: Scan | Iterate | None) -> list[Index]:
+    """The indices of a statement, those of the left side first: what is added to it has the same letters there."""
+    steps = [around.step] if isinstance(around, Scan) else []
+    return list(dict.fromkeys((*steps, *(k for k in s.lhs if k in s.loops), *s.loops)))
+
+
 def _printer(s: Statement, around: Scan | Iterate | None, style: Style, inside: Inside = NOTHING) -> _Latex | _Text:
-    chosen = letters((*([around.step] if isinstance(around, Scan) else []), *s.loops))
+    chosen = letters(_in_order(s, around))
     return _Latex(chosen, inside) if style is LATEX else _Text(chosen, inside)
 
 
@@ -213,17 +281,26 @@ def contribution(
     return _reduction(_printer(s, around, style, inside), s, s.body, style)
 
 
-def _steps(around: Scan | Iterate | None, style: Style) -> str:
-    """For which steps, in their order, a line of a recurrence holds."""
-    if around is None:
-        return ""
+def _steps(s: Statement, around: Scan | Iterate | None, style: Style, inside: Inside) -> str:
+    """For which steps, in their order, a line holds: of a recurrence, or of indices that leave out a part of an axis."""
     if isinstance(around, Iterate):
         return r" \quad \text{at the fixed point}" if style is LATEX else "   at the fixed point"
-    last = (_Latex({}) if style is LATEX else _Text({})).doprint(around.step.size - 1)
-    ends = ("0", last)[:: -1 if around.reverse else 1]
-    if style is LATEX:
-        return rf" \quad {around.step.name} = {ends[0]}, \ldots, {ends[1]}"
-    return f"   for {around.step.name} = {ends[0]}..{ends[1]}"
+    ranges = [(around.step, around.reverse)] if around is not None else []
+    plain = dict(zip(s.lhs, s.out.shape, strict=True))
+    for k in (k for k in s.loops if any(k in indices(e) for e in s.lhs)):
+        if plain[k] != k.size if k in plain else not _is_told(k, s, inside):
+            ranges.append((k, False))
+    if not ranges:
+        return ""
+    printer = _printer(s, around, style)
+    told = []
+    for k, reverse in ranges:
+        letter, last = printer.doprint(k), printer.doprint(k.size - 1)
+        ends = ("0", last)[:: -1 if reverse else 1]
+        told.append(
+            rf"{letter} = {ends[0]}, \ldots, {ends[1]}" if style is LATEX else f"{letter} = {ends[0]}..{ends[1]}"
+        )
+    return r" \quad " + r",\; ".join(told) if style is LATEX else "   for " + ", ".join(told)
 
 
 def at_once(node: Iterate, new: Tensor) -> Statement | None:
@@ -239,7 +316,7 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
         for new in (new for x, _, new in around.states if x is t):
             s = at_once(around, new)
             if s is None:
-                found.append((tensor_name(t, style), "=", tensor_name(new, style) + _steps(around, style)))
+                found.append((tensor_name(t, style), "=", tensor_name(new, style) + FIXED[style is LATEX]))
                 continue
             left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
             found.append((left, "=", contribution(s, style, around) + FIXED[style is LATEX]))
@@ -260,7 +337,7 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
             continue
         left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
         mode = "=" if _apart((s, around), [p for p in places if p[0] is not s]) else s.mode
-        found.append((left, mode, contribution(s, style, around, inside) + _steps(around, style)))
+        found.append((left, mode, contribution(s, style, around, inside) + _steps(s, around, style, inside)))
     return found
 
 
@@ -329,9 +406,15 @@ def lines(program: Program, t: Tensor, inside: Inside = NOTHING) -> list[tuple[s
     return list(zip(latex, text, strict=True))
 
 
-def sides(program: Program, t: Tensor) -> list[tuple[tuple[str, str], str, tuple[str, str]]]:
+def letters_of(program: Program, t: Tensor) -> frozenset[str]:
+    """The letters on the left sides of a tensor's lines."""
+    found = [letters(_in_order(s, around)).values() for s, around in _places(program, t) if isinstance(s, Statement)]
+    return frozenset(x for own in found for x in own)
+
+
+def sides(program: Program, t: Tensor, inside: Inside = NOTHING) -> list[tuple[tuple[str, str], str, tuple[str, str]]]:
     """The definition of a tensor as (left, = or +=, right), both sides as (LaTeX, text)."""
-    pairs = zip(_sides(program, t, LATEX), _sides(program, t, TEXT), strict=True)
+    pairs = zip(_sides(program, t, LATEX, inside), _sides(program, t, TEXT, inside), strict=True)
     return [((a[0], b[0]), b[1], (a[2], b[2])) for a, b in pairs]
 
 

@@ -12,7 +12,6 @@ from collections import Counter
 import sympy
 
 from symml.ir.program import Access, Index, Program, Statement, Tensor, flat, indices, outs, reads, reindex
-from symml.ir.reducers import REDUCERS
 from symml.ir.show import LETTERS
 from symml.latex import index_form
 from symml.latex.compared import BOUND, Sample
@@ -207,15 +206,12 @@ def _right(
     bound = (*outer, *letters.values())
     printer = _Latex(definitions, keep, bound) if style is LATEX else _Text(definitions, keep, bound)
     body = printer.doprint(s.body)
-    if s.guard is not None:
-        body += (r"\; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
     if s.reduce == "none" or not s.reduced:
-        return body
-    over = ", ".join(printer.doprint(k) for k in s.reduced)
+        where = r"\; \text{where } " if style is LATEX else " where "
+        return body if s.guard is None else body + where + index_form.condition(printer, s.guard, style)
     if s.body.is_Add:
         body = rf"\left({body}\right)" if style is LATEX else f"({body})"
-    mark = REDUCERS[s.reduce]
-    return rf"{mark.latex}_{{{over}}} {body}" if style is LATEX else f"{mark.text}[{over}] {body}"
+    return f"{index_form.over(printer, s, style)} {body}"
 
 
 def _stands_inside(t: Tensor, definitions: dict[Tensor, Statement], keep: frozenset[Tensor]) -> bool:

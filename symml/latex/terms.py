@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import sympy
 from sympy import Expr
 
-from symml.ir.program import Access, Index, Statement, indices
+from symml.ir.program import Access, Index, Statement, accesses, indices
 from symml.ir.show import LETTERS
 from symml.latex import index_form
 from symml.latex.printing import LATEX, TEXT, Style
@@ -30,18 +30,25 @@ class Line:
     mode: str
     left: Both
     right: Both
+    at: tuple[str, ...] = ()  # the indices of the left side, as text
 
 
 def lines(terms: Sequence[Statement], sides: Callable[[tuple[str, ...]], Both]) -> list[Line]:
     """The terms as lines; `sides` makes the left side of the indices as text."""
-    return [_line(s, "=" if k == 0 else "+=", sides) for k, s in enumerate(terms)]
+    return [_line(s, "=" if k == 0 and not any(map(accesses, s.lhs)) else "+=", sides) for k, s in enumerate(terms)]
+
+
+def letters_of(terms: Sequence[Statement]) -> frozenset[str]:
+    """The letters of the lines."""
+    return frozenset(letter for s in terms for letter in _letters(s).values())
 
 
 def _line(s: Statement, mode: str, sides: Callable[[tuple[str, ...]], Both]) -> Line:
     chosen = _letters(s)
     latex, text = _Latex(chosen), _Text(chosen)
-    left = (sides(tuple(map(latex.doprint, s.lhs)))[0], sides(tuple(map(text.doprint, s.lhs)))[1])
-    return Line(mode, left, (_right(s, latex, LATEX), _right(s, text, TEXT)))
+    at = tuple(map(text.doprint, s.lhs))
+    left = (sides(tuple(map(latex.doprint, s.lhs)))[0], sides(at)[1])
+    return Line(mode, left, (_right(s, latex, LATEX), _right(s, text, TEXT)), at)
 
 
 def _letters(s: Statement) -> dict[Index, str]:
@@ -67,8 +74,7 @@ def _right(s: Statement, printer: _Latex | _Text, style: Style) -> str:
     outer = -outer if sign else outer
     parts = [] if outer == 1 and inner else [_coefficient(outer, printer, style)]
     if s.reduced:
-        over = ", ".join(printer.doprint(k) for k in s.reduced)
-        parts.append(rf"\sum_{{{over}}}" if style is LATEX else f"sum[{over}]")
+        parts.append(index_form.over(printer, s, style))
     over, under = _fraction(inner)
     parts.append(_product(over, printer, style, bool(parts)) if over or not under else "1")
     if under:
@@ -77,8 +83,9 @@ def _right(s: Statement, printer: _Latex | _Text, style: Style) -> str:
         text = parts.pop()
         parts.append(style.fraction(text, below if style is LATEX else f"({below})" if several else below))
     text = sign + " ".join(p for p in parts if p)
-    if s.guard is not None:
-        text += (r" \; \text{where } " if style is LATEX else " where ") + printer.doprint(s.guard)
+    if s.guard is not None and not s.reduced:
+        where = r" \; \text{where } " if style is LATEX else " where "
+        text += where + index_form.condition(printer, s.guard, style)
     return text
 
 

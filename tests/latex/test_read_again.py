@@ -1,0 +1,73 @@
+"""Lines in index form are read again and computed; what does not say what the program computes is not shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from check import page
+
+from symml import pipeline
+from symml.errors import NumericError
+from symml.latex import index_form
+from symml.latex.read_again import Scope, off
+
+rng = np.random.default_rng(3)
+n, m = 4, 3
+A, x, y = rng.normal(size=(n, m)), rng.normal(size=n), np.array([2, 0, 1, 2])
+SCOPE = Scope({"A": A, "x": x, "y": y, "n": np.asarray(n), "k": np.asarray(7), "λ": np.asarray(0.3)}, frozenset("ij"))
+LAGS = """dims T
+data x[T]
+param w[2], b
+minimize sum[t in 2..T-1] (b + w[0] x[t-1] + w[1] x[t-2] - x[t])^4"""
+
+
+@pytest.mark.parametrize(
+    "lines, truth",
+    [
+        ([("r[i]", "=", "−2 sum[j] A[i, j]²/(n + 1) − λ x[i]")], -2 * (A**2).sum(1) / (n + 1) - 0.3 * x),
+        ([("r[j]", "=", "sum[i] x[i] (A[i, j] − 1)")], x @ (A - 1)),
+        ([("r[y[i]]", "+=", "x[i]")], np.bincount(y, x)),
+        ([("r[i]", "=", "0"), ("r[i + 1]", "+=", "x[i]   for i = 0..n − 2")], np.r_[0, x[:-1]]),
+        ([("r", "=", "sum[i where x[i] < 0 and y[i] = 2] x[i]")], np.asarray(sum(x[(x < 0) & (y == 2)]))),
+        ([("r", "=", "logsumexp[i in 0..n − 2] x[i] sum[j] A[i + 1, j]")], np.log(np.exp(x[:-1] * A[1:].sum(1)).sum())),
+        ([("r[i]", "=", "√(σ(x[i])) exp(−x[i])^(3/2)")], (1 / (1 + np.exp(-x))) ** 0.5 * np.exp(-1.5 * x)),
+    ],
+)
+def test_lines_are_computed(lines, truth):
+    assert off(lines, truth, SCOPE) < 1e-14
+    assert off([(left, mode, f"{right.partition('   ')[0]} + 1") for left, mode, right in lines], truth, SCOPE) > 1e-3
+
+
+@pytest.mark.parametrize("right", ["sum[l] λ", "sum[i] x[i", "B[i]", "x[i, i]", "x ! 2"])
+def test_what_cannot_be_read_is_wrong(right):
+    """An open range, an open bracket, an unknown name, too many indices, an unknown sign."""
+    assert off([("r", "=", right)], np.asarray(1.0), SCOPE) == float("inf")
+
+
+def derived(product: str) -> list[dict]:
+    return pipeline.derivations(page(LAGS), False, None, "matrix", {}, product=product, argument="2")
+
+
+@pytest.mark.parametrize("product", ["gradient", "steps", "order"])
+def test_a_line_without_its_brackets_is_told(product, monkeypatch):
+    """Negative control: every line is read, so a printer that loses brackets around a sum is found out."""
+    assert derived(product)
+    monkeypatch.setattr(index_form._Text, "_print_Add", _as_written)
+    monkeypatch.setattr(index_form._Text, "_print_Mul", lambda self, e: " ".join(map(self._print, e.args)))
+    with pytest.raises(NumericError, match="is off by"):
+        derived(product)
+
+
+def _as_written(self, e, order=None):
+    return " − ".join(map(self._print, e.args))
+
+
+def test_a_captured_letter_is_told(monkeypatch):
+    """Negative control: terms that are added up must have one letter for one index."""
+    body = "dims n, d\ndata X[n, d], y[n]\nparam w[d]\n"
+    body += "r[i] = y[i] - sum[k] X[i, k] w[k] + sum[i in n] y[i]\nminimize sum[i] r[i]^4"
+    assert pipeline.derivations(page(body), False, None, "index", {})
+    right = index_form.letters
+    monkeypatch.setattr(index_form, "letters", lambda loops: {k: "i" for k in right(loops)})
+    with pytest.raises(NumericError, match="is off by"):
+        pipeline.derivations(page(body), False, None, "index", {})
