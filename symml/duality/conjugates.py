@@ -18,6 +18,7 @@ from sympy import Expr
 from symml.ir.expand import expand
 from symml.ir.functions import absolute, relu, signum, softplus
 from symml.ir.program import Access
+from symml.methods.signs import nonnegative, positive, weight
 from symml.methods.terms import NoClosedForm
 
 
@@ -88,18 +89,17 @@ def minimised(pieces: list[Piece], a: Expr) -> Minimum:
 
 def _together(pieces: list[Piece]) -> list[Piece]:
     """What differs in its factor alone, as one."""
-    found: dict[tuple, Piece] = {}
+    alike: dict[tuple[str, Expr, Expr], list[Piece]] = {}
     for p in pieces:
-        key = (p.kind, p.b, p.c)
-        found[key] = replace(p, w=found[key].w + p.w) if key in found else p
-    return list(found.values())
+        alike.setdefault((p.kind, p.b, p.c), []).append(p)
+    return [p[0] if len(p) == 1 else replace(p[0], w=weight(q.w for q in p)) for p in alike.values()]
 
 
 def _positive(e: Expr, what: str) -> tuple[tuple[Expr, str], ...]:
     """Nothing more where a factor is positive; where it may be 0 (a multiplier) that it is not."""
-    if e.is_positive:
+    if positive(e):
         return ()
-    if e.is_nonnegative:
+    if nonnegative(e):
         return ((e, "above"),)
     raise NoClosedForm(f"{what}, whose factor {e} is not known to be positive")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import sympy
 from sympy import Expr
 
 from symml.latex.tree import ONE, Leaf, Node, Ones, Product, Scale, Transpose, count, leaves
@@ -16,7 +17,25 @@ def split(node: Node) -> tuple[Expr, Node | None]:
 
 def negative(node: Node) -> bool:
     """Does a term begin with a minus?"""
-    return split(node)[0].could_extract_minus_sign()
+    return minus(split(node)[0])
+
+
+def minus(e: Expr) -> bool:
+    """Is a scalar written behind a minus? Not a product with a difference, which is turned for it: (1 - r) a, not -(r - 1) a."""
+    return e.could_extract_minus_sign() and _difference(e) is None
+
+
+def upright(e: Expr) -> Expr:
+    """A scalar with the minus in front of a difference taken into it."""
+    number, rest = e.as_coeff_Mul()
+    f = _difference(rest) if number.is_negative else None
+    return e if f is None else -number * (rest / f) * -f
+
+
+def _difference(e: Expr) -> Expr | None:
+    """The first factor that adds terms of both signs."""
+    sums = (f for f in sympy.Mul.make_args(e) if f.is_Add)
+    return next((f for f in sums if len({t.as_coeff_Mul()[0].is_negative for t in f.args}) == 2), None)
 
 
 def ordered(terms: Iterable[Node]) -> tuple[Node, ...]:

@@ -16,7 +16,8 @@ from symml.ir.functions import FUNCTIONS
 from symml.ir.ops import OPS
 from symml.ir.program import Access, Dim, Tensor
 from symml.latex import index_form
-from symml.latex.shorten import negative, scale
+from symml.latex.order import minus, negative, upright
+from symml.latex.shorten import scale
 from symml.latex.style import LATEX, TEXT, Style, tensor_name
 from symml.latex.tree import (
     ONE,
@@ -46,7 +47,7 @@ from symml.latex.tree import (
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 _LETTER = "[A-Za-zα-ωΑ-Ω]"
 _WORD_AT_END = re.compile(rf"{_LETTER}{{2,}}[{_SUBSCRIPTS}]*$|_\w+$")
-_WORD_AT_START = re.compile(rf"{_LETTER}{{2,}}|{_LETTER}_\w")
+_WORD_AT_START = re.compile(rf"{_LETTER}{{2,}}|{_LETTER}\d*_\w")
 _EXPONENT_AT_END = re.compile(r"\^⊙-?\d+$")
 _UPRIGHT_AT_END = re.compile(r"\\mathrm{\w+}(_\S+)?$")
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
@@ -87,7 +88,7 @@ class _Writer:
 
     def coefficient(self, e: Expr) -> str:
         """A scalar factor such as 2/n or λ/2, without its sign."""
-        over, under = sympy.fraction(sympy.together(e))
+        over, under = sympy.fraction(sympy.together(upright(e)))
         top = self.scalars(over)
         if under == 1:
             return top
@@ -151,7 +152,7 @@ def _add(w: _Writer, n: Add) -> tuple[str, int]:
 
 
 def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
-    sign = w.style.minus if n.factor.could_extract_minus_sign() else ""
+    sign = w.style.minus if minus(n.factor) else ""
     factor = -n.factor if sign else n.factor
     if n.arg is None and n.factor.is_Add:
         return w.scalar_sum(n.factor), SUM

@@ -16,6 +16,7 @@ from sympy import Expr, Symbol
 
 from symml.ir.functions import absolute
 from symml.ir.program import Access, Index, Program, Statement, Tensor, direct_accesses
+from symml.methods import signs
 from symml.methods.epigraph import has_kinks
 from symml.methods.likelihood import flat_objective, terms
 from symml.names import Names
@@ -54,9 +55,13 @@ def split(program: Program, output: str, wrt: tuple[Tensor, ...]) -> Split:
             rest += term
             continue
         t, kind, weight = p
-        if t in found or not weight.is_nonnegative:
-            return Split(None, reason=f"'{t.name}' has two penalties, or one whose weight may be negative")
-        found[t] = (kind, weight)
+        known, before = found.get(t, (kind, sympy.Integer(0)))
+        found[t] = (kind, weight if before == 0 else signs.weight((before, weight)))
+        if known != kind:
+            return Split(None, reason=f"'{t.name}' has two penalties")
+    wrong = next((t for t, (_, weight) in found.items() if not signs.nonnegative(weight)), None)
+    if wrong is not None:
+        return Split(None, reason=f"'{wrong.name}' has a penalty whose weight may be negative")
     if not found:
         return Split(None, reason="no term is a sum of absolute values or of norms of a parameter")
     names, statements, table = Names(t.name for t in program.tensors()), list(program.statements), {}

@@ -16,6 +16,7 @@ from sympy import Expr, Symbol
 
 from symml.ir.program import Program, Statement, Tensor, direct_accesses, outs, reads, refresh
 from symml.methods.likelihood import flat_objective, terms
+from symml.methods.signs import gathered, nonnegative
 from symml.names import Names
 from symml.rewrite.dead import prune
 
@@ -45,7 +46,8 @@ def read(program: Program, output: str, wrt: tuple[Tensor, ...], plain: bool = F
         if isinstance(s, Statement):
             definitions.setdefault(s.out, []).append(s)
     names, made, constant = Names(t.name for t in program.tensors()), [], False
-    for term in terms(flat_objective(program.outputs[output][()], definitions, atoms)):
+    parts = terms(flat_objective(program.outputs[output][()], definitions, atoms))
+    for term in gathered(parts, lambda f: not (f.free_symbols & set(atoms) or _depends(f, atoms, set(wrt), sources))):
         if not _depends(term, atoms, set(wrt), sources):
             constant = True
             continue
@@ -128,6 +130,6 @@ def _root(part: Expr, wrt: set[Tensor], sources: Mapping) -> tuple[Expr, Expr] |
             moving *= f.base ** (f.exp / 2)
         else:
             return "a term is no square"
-    if not fixed.is_nonnegative:
+    if not nonnegative(fixed):
         return "the factor of a square may be negative"
     return fixed, moving

@@ -24,7 +24,7 @@ import sympy
 from hmmlearn.hmm import CategoricalHMM
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import LinearOperator, eigsh
-from sklearn import cluster, covariance, decomposition, exceptions, linear_model, neural_network
+from sklearn import cluster, covariance, decomposition, exceptions, linear_model, neural_network, preprocessing
 from sklearn import svm as support
 from sympy.parsing import sympy_parser as parsing
 
@@ -144,6 +144,19 @@ def lasso(fit: Fit) -> float:
 def elastic_net(fit: Fit) -> float:
     """scikit-learn's ElasticNet: the objective."""
     return shrunk(fit, 0.5)
+
+
+def interactions(fit: Fit) -> float:
+    """scikit-learn's Lasso on its polynomial features: the relative difference of the objectives, and of what is predicted."""
+    values, w, V = table("diabetes"), fit.params["w"], fit.params["V"]
+    X, y = standardised(values[:, :-1]), values[:, -1] - values[:, -1].mean()
+    F = preprocessing.PolynomialFeatures(2, include_bias=False).fit_transform(X)
+    F = F - F.mean(axis=0)
+    peer = linear_model.Lasso(alpha=3, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(F, y)
+    ours = np.concatenate([w, V[np.triu_indices(10)]])
+    theirs = ((F @ peer.coef_ - y) ** 2).sum() / (2 * len(y)) + 3 * np.abs(peer.coef_).sum()
+    apart = largest((F @ ours, F @ peer.coef_)) / np.abs(y).max() + np.abs(V[np.tril_indices(10, -1)]).max()
+    return abs(fit.loss / theirs - 1) + apart
 
 
 def rosenbrock(fit: Fit) -> float:

@@ -59,6 +59,13 @@ DUALS = {
         "maximise over α   −(1/2 (1/λ ‖relu(abs(Xᵀα) − λ)‖² + ‖α‖²) + αᵀy)", None,
         "w = −1/λ sign(Xᵀα) ⊙ relu(abs(Xᵀα) − λ)",
     ),
+    "elastic net by its share": (
+        REGRESSION.format(more="", goal="1/2 ||X w - y||^2 + lam r ||w||_1 + lam (1 - r)/2 ||w||^2").replace(
+            "hyper lam > 0", "hyper r in (0, 1), lam > 0"
+        ),
+        "maximise over α   −(1/(2λ(1 − r)) ‖relu(abs(Xᵀα) − λr)‖² + αᵀy + 1/2 ‖α‖²)", None,
+        "w = −1/(λ(1 − r)) sign(Xᵀα) ⊙ relu(abs(Xᵀα) − λr)",
+    ),
     "logistic": (
         REGRESSION.format(more=", b", goal="sum[i] (log(1 + exp(X[i]' w + b)) - y[i] (X[i]' w + b)) + lam/2 ||w||^2"),
         "maximise over α   log(1 − α)ᵀα − 1/(2λ) ‖Xᵀ(α − y)‖² − log(α)ᵀα − 1ᵀlog(1 − α)",
