@@ -87,7 +87,8 @@ def _matrix(program: Program, t: Tensor, sample: Sample, named: bool, given: dic
         if count(finished(main)) > found.length:
             main, new = found.main, {u: finished(tree) for u, tree in found.defined.items()}
     main, lines = finished(main), {u: finished(tree) for u, tree in lines.items()}
-    error = max(disagreement(program, u, tree, sample, new) for u, tree in {t: main, **lines}.items())
+    drawn = draws(program, sample)
+    error = max(differs(u, tree, drawn, new) for u, tree in {t: main, **lines}.items())
     if not error <= BOUND:
         raise NoForm(t.name)
     if new:

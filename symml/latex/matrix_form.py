@@ -96,6 +96,8 @@ class Recogniser:
                 self.definitions.setdefault(node.out, []).append(node)
         self.keep = keep
         self.known: dict[Tensor, Node] = {}
+        self.formless: set[Tensor] = set()
+        self.own_transposes: dict[Tensor, bool] = {}
 
     def node(self, t: Tensor, top: bool = False) -> Node:
         """The tree of a tensor; its name where it is an input or kept."""
@@ -111,6 +113,8 @@ class Recogniser:
             )
         if top:
             return self._defined(t)
+        if t in self.formless:
+            raise NoForm(t.name)
         if t not in self.known:
             try:
                 self.known[t] = self._defined(t)
@@ -118,6 +122,7 @@ class Recogniser:
                     raise NoForm(t.name)
             except NoForm:
                 if len(t.shape) > 2 or t.integer or not self.as_names:
+                    self.formless |= {t} - self.known.keys()  # what reads it need not try again
                     raise
                 self.opaque |= {t}
                 self.known[t] = Scale(SCALAR, Access(t, ()), None) if not t.shape else Leaf(matrix_shape(t.shape), t)
@@ -125,6 +130,11 @@ class Recogniser:
 
     def _is_symmetric(self, t: Tensor) -> bool:
         """Is a tensor that stands as a name defined as its own transpose, such as S = L L'?"""
+        if t not in self.own_transposes:
+            self.own_transposes[t] = self._equals_transpose(t)
+        return self.own_transposes[t]
+
+    def _equals_transpose(self, t: Tensor) -> bool:
         if t not in self.definitions or len(t.shape) != 2:
             return False
         try:

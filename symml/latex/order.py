@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import sympy
 from sympy import Expr
@@ -58,6 +59,7 @@ def _spread(term: Node) -> bool:
     )
 
 
+@lru_cache(maxsize=65536)
 def key(node: Node) -> str:
     """A text that orders nodes of one size: names, never numbers of identity."""
     return " ".join(t.name for t in leaves(node)) + f" {type(node).__name__}"

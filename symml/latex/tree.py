@@ -204,6 +204,22 @@ CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
 }
 
 
+def _hashed_once(cls: type) -> None:
+    """Trees are frozen and asked for in many tables: each node keeps its hash, and its own is made of those below."""
+    fields = cls.__hash__
+
+    def kept(self: Node) -> int:
+        if "hashed" not in self.__dict__:
+            self.__dict__["hashed"] = fields(self)
+        return self.__dict__["hashed"]
+
+    cls.__hash__ = kept
+
+
+for _cls in CHILDREN:
+    _hashed_once(_cls)
+
+
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below."""
     return CHILDREN[type(node)](node)
@@ -255,19 +271,22 @@ def weight(e: Expr) -> int:
 
 def leaves(node: Node) -> dict[Tensor, None]:
     """The tensors that a tree names, in order."""
+    return dict.fromkeys(_leaves(node))
+
+
+@lru_cache(maxsize=65536)
+def _leaves(node: Node) -> tuple[Tensor, ...]:
     if isinstance(node, Leaf):
-        return {node.tensor: None}
+        return (node.tensor,)
     if isinstance(node, OneHot):
-        return {node.labels: None}
+        return (node.labels,)
     if isinstance(node, Stated):
         within = {s.out for s in node.inside}
-        return {t: None for s in (*node.inside, node.statement) for t in reads(s) if t not in within}
-    found: dict[Tensor, None] = {}
-    for child in children(node):
-        found.update(leaves(child))
+        return tuple(dict.fromkeys(t for s in (*node.inside, node.statement) for t in reads(s) if t not in within))
+    found = [t for child in children(node) for t in _leaves(child)]
     number = node.factor if isinstance(node, Scale) else node.exponent if isinstance(node, Power) else ONE
-    found.update({a.tensor: None for a in sorted(number.atoms(Access), key=lambda a: a.name)})
-    return found
+    found += [a.tensor for a in sorted(number.atoms(Access), key=lambda a: a.name)]
+    return tuple(dict.fromkeys(found))
 
 
 def evaluate(node: Node, values: Mapping[Tensor, np.ndarray], dims: Mapping[Dim, int]) -> np.ndarray:
