@@ -219,7 +219,11 @@ class _Body:
             for a in accesses(k):
                 if self.moves(a):
                     return _unknown(f"an element chosen by {a.tensor.name}, which depends on the unknowns")
-        return self.facts[e.tensor]
+        fact = self.facts[e.tensor]
+        if fact.kind is not None and (found := spectral.end(e, fact.kind)) is not None:
+            interval = NONNEGATIVE if fact.kind[0] == spectral.SINGULAR else EVERYTHING
+            return Fact(found[0], interval, ((False, found[1]),))
+        return fact
 
     def _added(self, e: Expr) -> Fact:
         """Terms of one moving factor are collected first: y*f + f - y*f has no sign, f*(1 - y) may have one."""

@@ -103,7 +103,7 @@ def _outermost(program: Program, output: str, conditions: Mapping[str, bool], wr
     outputs = {**program.outputs, **{s.out.name: s.out for s in made}}
     whole = Program((*program.inputs, *unknowns), (*statements, *made), outputs, program.requires)
     whole = prune(whole, output, *conditions, *(s.out.name for s in made))
-    if not _rises(whole, output, conditions, tuple(unknowns)):
+    if not rises(whole, output, conditions, tuple(unknowns)):
         return Smooth(None, reason="the objective does not rise with each of its kinks")
     return Smooth(whole, tuple(unknowns), tuple(s.out.name for s in made), tuple(dict.fromkeys(what)))
 
@@ -193,7 +193,7 @@ def _same(node: Statement, t: Tensor, sign: int) -> Statement:
     return Statement(node.out, k, "=", "none", k, sign * Access(t, k), span=node.span)
 
 
-def _rises(program: Program, output: str, conditions: Mapping[str, bool], unknowns: tuple[Tensor, ...]) -> bool:
+def rises(program: Program, output: str, conditions: Mapping[str, bool], unknowns: tuple[Tensor, ...]) -> bool:
     """Is the derivative of the objective plus multipliers >= 0 times conditions nowhere negative in the new unknowns?"""
     names = Names(t.name for t in program.tensors())
     out, loss = Tensor(names.fresh("rising")), program.outputs[output]

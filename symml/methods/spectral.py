@@ -56,6 +56,17 @@ def atom(s: Statement, kinds: Mapping[Tensor, Kind], moves: Callable[[Expr], boo
     return _inverse(s, a, rest) if kind == INVERSE else _between(s, a, rest, by)
 
 
+def end(a: Access, kind: Kind) -> tuple[str, str] | None:
+    """The curvature and the name of the first or the last of such values: eigenvalues rise, singular values fall."""
+    if len(a.idx) != 1 or kind[0] not in (EIGENVALUES, SINGULAR):
+        return None
+    (k,) = a.idx
+    if k == 0:
+        return REDUCED[kind[0], "min" if kind[0] == EIGENVALUES else "max"]
+    last = kind[0] == EIGENVALUES and sympy.expand(k - a.tensor.shape[0] + 1) == 0
+    return REDUCED[EIGENVALUES, "max"] if last else None
+
+
 def _values(s: Statement, a: Access, rest: list[Expr], kind: str) -> Atom | None:
     (k,) = a.idx
     factor = sympy.Mul(*rest)

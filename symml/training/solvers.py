@@ -25,6 +25,7 @@ from symml.proof.samples import sample, sizes
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.source import Span
+from symml.training import extremes
 from symml.training.blocks import Turns, in_turn, update_function
 from symml.training.bounded import Boxes, augmented, bounds, residuals
 from symml.training.compose import executable
@@ -78,7 +79,8 @@ class Problem:
     """What is minimised: `forward` has the output `loss`, `derivative` also d_NAME; `whole` (under constraints only) has the
     loss and the residual of each condition, equalities first. `sets`: the kind of set that each block lies in, None where a
     condition ties blocks to one another; `cones`: matrices that `whole` reads as half their sum with their transpose;
-    `boxes`: the bounds of parameters among the conditions; `regions`: the sets among them that have a projection."""
+    `boxes`: the bounds of parameters among the conditions; `regions`: the sets among them that have a projection; `numbers`:
+    unknowns beside the parameters that are no matrices."""
 
     forward: Program
     derivative: Program
@@ -89,6 +91,7 @@ class Problem:
     cones: tuple[Cone, ...] = ()
     boxes: Boxes | None = None
     regions: Regions | None = None
+    numbers: tuple[Tensor, ...] = ()
 
     @property
     def only_bounds(self) -> bool:
@@ -123,7 +126,7 @@ def by_form(p: Problem, large: bool = False, inside: bool = False) -> Solver:
         return found
     if p.whole is not None:
         return _constrained(p, large)
-    if lifted(p.forward) is not None:
+    if _lifted(p) is not None:
         return _interior_point(p, "")
     if squared is not None and squared.program is not None:
         return _least_squares(squared, p, "")
@@ -146,6 +149,8 @@ def by_gradient(p: Problem) -> Solver:
 def _constrained(p: Problem, large: bool) -> Solver:
     """Bounds alone need no barrier, unless an end is never taken; what is large has no room for dense matrices, and a
     projection, where all conditions have one, asks for less than multipliers do."""
+    if _lifted(p) is not None:
+        return _interior_point(p, "")
     kinks = epigraph.has_kinks(p.whole or p.forward, p.wrt)
     if p.whole is not None and p.only_bounds and not kinks and (large or not any(map(any, p.boxes.open.values()))):
         return _between(p, "lbfgs_b" if large else "trust_region")
@@ -249,7 +254,7 @@ class _Smoothed:
 def _smoothed(p: Problem, takes_kinks: bool) -> _Smoothed:
     """Conditions as they are; kinks become conditions on new unknowns where that is possible."""
     program, conditions = p.whole or p.forward, p.conditions
-    unknowns = tuple(c.matrix for c in p.cones if c.matrix not in p.wrt)
+    unknowns = (*p.numbers, *(c.matrix for c in p.cones if c.matrix not in p.wrt))
     wrt = (*p.wrt, *unknowns)
     what = ["constraints"] * (p.whole is not None)
     if takes_kinks and epigraph.has_kinks(program, wrt):
@@ -265,7 +270,7 @@ def _smoothed(p: Problem, takes_kinks: bool) -> _Smoothed:
 
 def _interior_point(p: Problem, method: str) -> Solver:
     """Second derivatives of the Lagrangian."""
-    p = _without_nuclear_norms(p) or p
+    p = _lifted(p) or p
     s = _smoothed(p, takes_kinks=method != "newton")
     found = functions(s.program, s.wrt, s.conditions)
     own = not (s.unknowns or p.cones)
@@ -284,14 +289,24 @@ def _interior_point(p: Problem, method: str) -> Solver:
     return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, s.unknowns)
 
 
-def _without_nuclear_norms(p: Problem) -> Problem | None:
-    """The problem with a semidefinite matrix for each nuclear norm; None where the objective has none."""
+def _lifted(p: Problem) -> Problem | None:
+    """The problem with a semidefinite matrix for each nuclear norm and extreme value; None where there is none."""
     found = lifted(p.whole or p.forward)
-    if found is None:
-        return None
-    cones = tuple(Cone(z, z.name, "the nuclear norm") for z in found.matrices)
-    conditions = tuple(Condition(k, True) for k in found.conditions)
-    return replace(p, whole=found.program, conditions=(*p.conditions, *conditions), cones=(*p.cones, *cones))
+    if found is not None:
+        p = _with_cones(p, found.program, found.matrices, found.conditions, "the nuclear norm")
+    ends = extremes.of(p.whole or p.forward, {c.output: c.equal for c in p.conditions}, p.wrt)
+    if ends is not None:
+        p = _with_cones(p, ends.program, ends.matrices, ends.conditions, ends.told)
+        return replace(p, numbers=ends.numbers)
+    return p if found is not None else None
+
+
+def _with_cones(
+    p: Problem, program: Program, matrices: tuple[Tensor, ...], keys: tuple[str, ...], text: str
+) -> Problem:
+    cones = tuple(Cone(z, z.name, text) for z in matrices)
+    conditions = tuple(Condition(k, True) for k in keys)
+    return replace(p, whole=program, conditions=(*p.conditions, *conditions), cones=(*p.cones, *cones))
 
 
 def _augmented(p: Problem, place: Span | None) -> Solver:
