@@ -20,7 +20,7 @@ import sympy
 from sympy import Expr, Function, Integer
 
 from symml.ir import special
-from symml.ir.special import digamma, erf, lgamma, polygamma, trigamma
+from symml.ir.special import digamma, erf, erfc, lgamma, polygamma, trigamma
 
 
 class sigmoid(Function):
@@ -158,6 +158,16 @@ class select(Function):
         return Integer(0) if slopes == (0, 0) else select(test, *slopes)
 
 
+class lost(Function):
+    """What a + b leaves out: (a + b) less its value in floats, itself a float. 0 as a number. Knuth, TAOCP 2, 4.2.2"""
+
+    nargs = 2
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return Integer(0)
+
+
 class there(Function):
     """1, said of accesses: a count leaves out what they lack. rewrite/present.py makes a number of it."""
 
@@ -215,6 +225,13 @@ def _absolute(u: np.ndarray) -> np.ndarray:
     return np.where(np.real(u) >= 0, u, -u)
 
 
+def _lost(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = np.real(a), np.real(b)
+    total = a + b
+    moved = total - a
+    return (a - (total - moved)) + (b - moved)
+
+
 def _as_number(test: np.ndarray) -> np.ndarray:
     return np.asarray(test, dtype=float)
 
@@ -268,6 +285,9 @@ FUNCTIONS: Mapping[str, Row] = MappingProxyType(
         "arctan": Row(sympy.atan, np.arctan, mpmath.atan, r"\arctan", "arctan", ("unknown", "increasing")),
         "erf": Row(
             erf, special.erf_values, mpmath.erf, r"\operatorname{erf}", "erf", ("unknown", "increasing"), sympy.erf
+        ),
+        "erfc": Row(
+            erfc, special.erfc_values, mpmath.erfc, r"\operatorname{erfc}", "erfc", ("unknown", "none"), sympy.erfc
         ),
         "lgamma": Row(
             lgamma,
@@ -414,6 +434,9 @@ FUNCTIONS: Mapping[str, Row] = MappingProxyType(
             "select",
             elementary=lambda test, a, b: sympy.Piecewise((a, sympy.Ne(test, 0)), (b, True)),
         ),
+        "lost": Row(
+            lost, _lost, lambda a, b: mpmath.mpf(0), r"\operatorname{lost}", "lost", elementary=lambda a, b: Integer(0)
+        ),
         "stop": Row(  # a complex step ends here, as the derivative does
             stop, np.real, lambda u: u, r"\operatorname{stop}", "stop", elementary=lambda u: u
         ),
@@ -424,7 +447,7 @@ BY_CLASS: Mapping[type, str] = MappingProxyType(
     {row.symbol: name for name, row in FUNCTIONS.items() if isinstance(row.symbol, type)}
 )
 PIECEWISE_CONSTANT = (step, floor, signum, less, less_equal, equal)
-NO_SLOPE = (*PIECEWISE_CONSTANT, stop)
+NO_SLOPE = (*PIECEWISE_CONSTANT, stop, lost)
 KINKED = (relu, absolute, maximum, minimum)
 
 

@@ -35,6 +35,17 @@ class erf(Function):
         return 2 * sympy.exp(-(self.args[0] ** 2)) / sympy.sqrt(sympy.pi)
 
 
+class erfc(Function):
+    """1 - erf(u), with all bits where it is small."""
+
+    nargs = 1
+    is_real = True
+    is_positive = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return -2 * sympy.exp(-(self.args[0] ** 2)) / sympy.sqrt(sympy.pi)
+
+
 class lgamma(Function):
     """log |gamma(u)|."""
 
@@ -80,6 +91,13 @@ def erf_values(u: np.ndarray) -> np.ndarray:
     from scipy.special import erf as values
 
     return values(u)
+
+
+def erfc_values(u: np.ndarray) -> np.ndarray:
+    """1 - erf(u): libm's on real numbers, of which scipy's lacks up to 8 bits."""
+    from scipy.special import erfc as values
+
+    return values(u) if np.iscomplexobj(u) else np.vectorize(math.erfc, otypes=[float])(u)
 
 
 def lgamma_values(u: np.ndarray) -> np.ndarray:

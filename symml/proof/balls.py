@@ -230,6 +230,17 @@ def _erf(x: Ball) -> Ball:
     return _smooth(libmp.mpf_erf, lambda size: 1)(x) if Ball.bits <= MOST_BITS_OF_ERF else Ball(libmp.fnan, UNKNOWN)
 
 
+def _erfc(x: Ball) -> Ball:
+    """Of log erfc the slope is at most 2 |x| + 2, so that the error is a part of the value, however small that is."""
+    if _no_number(x):
+        return x
+    steep = max(_size(x.value), 0) + 3 + x.error
+    if steep > -2:
+        return Ball(libmp.fnan, UNKNOWN)
+    found = libmp.mpf_erfc(x.value, Ball.bits + 10)
+    return _rounded(found, _size(found) + steep + 1)
+
+
 _LESS, _LESS_EQUAL = _chosen(lambda s: s < 0), _chosen(lambda s: s <= 0)
 FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
     {
@@ -246,6 +257,7 @@ FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
         "tanh": _smooth(libmp.mpf_tanh, lambda size: 0),
         "arctan": _smooth(libmp.mpf_atan, lambda size: 0),
         "erf": _erf,
+        "erfc": _erfc,
         "sigmoid": _sigmoid,
         "softplus": lambda x: log(_one() + exp(x)),
         "relu": lambda x: _select(_LESS(Ball(libmp.fzero), x), x, Ball(libmp.fzero)),
@@ -260,6 +272,7 @@ FUNCTIONS: Mapping[str, Callable[..., Ball]] = MappingProxyType(
         "equal": _chosen(lambda s: s == 0),
         "select": _select,
         "stop": lambda x: x,
+        "lost": lambda a, b: Ball(libmp.fzero),
     }
 )
 

@@ -8,6 +8,7 @@ magnitudes of inputs are log-uniform.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sympy import Expr
 
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Dim, Domain, Index, Program, Statement, Tensor, direct_accesses, indices
+from symml.ir.special import erf, erfc
 from symml.proof.balls import sensitivity, settled
 from symml.proof.high_precision import ulps
 
@@ -118,7 +120,22 @@ def values_of(body: Body, at: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def exact_values(body: Body, at: Mapping[str, np.ndarray]) -> np.ndarray:
     """The true values: mpf, NaN where there is none (a pole, a root or logarithm of a negative number)."""
-    return settled(body.program, _given(body, at), {SAMPLES: _count(at)})
+    return settled(_with_tails(body.program), _given(body, at), {SAMPLES: _count(at)})
+
+
+def _with_tails(program: Program) -> Program:
+    """1 + erf(u) as erfc(-u): far from 0 no number of digits would tell it from 0."""
+
+    def tails(e: Expr) -> Expr:
+        for s, t in itertools.permutations(e.args, 2):
+            for f in sympy.Mul.make_args(t):
+                if isinstance(f, erf) and abs(s * f / t) == 1:
+                    return sympy.Add(
+                        s * erfc(-t / s / f * f.args[0]), *(v for v in e.args if v is not s and v is not t)
+                    )
+        return e
+
+    return program.mapped(lambda s: s.with_body(s.body.replace(lambda e: e.is_Add, tails)))
 
 
 def _given(body: Body, at: Mapping[str, np.ndarray]) -> dict[Tensor, np.ndarray]:
@@ -130,7 +147,7 @@ def conditions(body: Body, at: Mapping[str, np.ndarray]) -> np.ndarray:
     total, given = np.zeros(_count(at)), _given(body, at)
     for t in body.inputs.values():
         if not (t.integer or t.domain.values):
-            total += sensitivity(body.program, given, {SAMPLES: _count(at)}, t)
+            total += sensitivity(_with_tails(body.program), given, {SAMPLES: _count(at)}, t)
     return total
 
 

@@ -48,7 +48,7 @@ def scalar(body: sympy.Expr, guard: sympy.Expr | None = None) -> Program:
 ONE_ARGUMENT = [
     name
     for name, row in FUNCTIONS.items()
-    if name not in ("max", "min", "less", "less_equal", "equal", "select", "polygamma")
+    if name not in ("max", "min", "less", "less_equal", "equal", "select", "polygamma", "lost")
 ]
 
 

@@ -1,13 +1,16 @@
-"""Numeric forms against mpmath: formulas that lose digits as one writes them, over magnitudes of both signs.
+"""Numeric forms against the truth: formulas that lose digits as one writes them, over magnitudes of both signs.
 
-The bar of each: no value that is no number where the truth is one, an error of at most 8 units in the last place and 4
-times the condition number's share, and nowhere worse than the formula as written.
+The bar of each sample: no value that is no number where the truth is one; an error of at most 8 units in the last place
+(ULP) and 4 times the condition number's share; and not worse than the formula as written, which is: no more than 8 ULP
+above its error there, or above twice its largest error among 24 inputs near by (2^-16 of each). What meets the truth
+at one float by chance and is off at the next is no better: of two forms alike, each errs less at half of all samples.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import mpmath
@@ -136,14 +139,66 @@ FORMULAS = (
     "1/tanh(x) - 1/x",
     "(x^y - 1)/y",
     "exp(-x)/(1 + exp(-x))^2",
+    # Cross-entropies, divergences, deviances, links and distances, as papers write them.
+    "-y log(1/(1 + exp(-x))) - (1 - y) log(1 - 1/(1 + exp(-x))) where y in {0, 1}",
+    "-y log(1/(1 + exp(-x))) - (1 - y) log(1 - 1/(1 + exp(-x))) where y in (0, 1)",
+    "(1 - (1 + x)^(-y))/x",
+    "x log(x/y) + (1 - x) log((1 - x)/(1 - y)) where x in (0, 1); y in (0, 1)",
+    "log(1 + erf(x))",
+    "log(1 - erf(x))",
+    "1 - erf(x)",
+    "x (1 + erf(x/sqrt(2)))/2",
+    "log((1 + erf(x/sqrt(2)))/2)",
+    "(x - a)^2/2 - (x - b)^2/2",
+    "log(b/a) + (a^2 + (x - y)^2)/(2 b^2) - 1/2 where a > 0; b > 0",
+    "(exp(x) + y^2 - 1 - x)/2",
+    "a^2 (sqrt(1 + (x/a)^2) - 1)",
+    "x/sqrt(x^2 + y^2)",
+    "(a x + 1)^(1/a)",
+    "log(1 + exp(x)) - log(1 + exp(y))",
+    "log(exp(x) + exp(y)) - x",
+    "x - log(exp(x) + exp(y) + exp(z))",
+    "1 - exp(-exp(x))",
+    "log(1 - exp(-exp(x)))",
+    "log(-log(1 - x))",
+    "log(1 + exp(x)) - x exp(x)/(1 + exp(x))",
+    "x log(2 x/(x + y)) + y log(2 y/(x + y)) where x > 0; y > 0",
+    "1 - cos(x)",
+    "1 - (a x + b y)/(sqrt(a^2 + b^2) sqrt(x^2 + y^2))",
+    "1/(1 + exp(-x)) - 1/2",
+    "2/(1 + exp(-x)) - 1",
+    "(1 - exp(-a x))/a",
+    "exp(x)/(exp(x) + exp(y) + exp(z))",
+    "x - log(exp(x) - 1)",
+    "(exp(x) - exp(y))/(x - y)",
+    "(x - y)/(log(x) - log(y))",
+    "x^2/(x^2 + a^2)",
+    "(sqrt(x) - sqrt(y))^2",
+    "log(x + y) - log(x)",
+    "(y - x)/x - log(y/x)",
+    "(x^2 + y^2)/2 - ((x + y)/2)^2",
+    "exp(-(x^2 + y^2 - 2 x y)/2)",
+    "(y + 1)/2 log(1 + x^2/y)",
+    "-log(-log(x))",
+    "log(1 - x) - log(1 + x)",
+    "1/(1 + exp(-x)) + x exp(-x)/(1 + exp(-x))^2",
+    "x tanh(log(1 + exp(x)))",
+    "-(1 - 1/(1 + exp(-x)))^y log(1/(1 + exp(-x))) where y > 0",
+    "x + y - 2 sqrt(x y)",
+    "1/(1 + exp(-x)) - y where y in {0, 1}",
 )
 MOST = 8.0  # units in the last place
+RANGES = ((-12, 4), (-100, 100))  # powers of ten
+NEIGHBOURS = 24
 
 
 def programs(formula: str) -> tuple[Program, Program]:
     """A formula over the entries of vectors as it is written, and as it is executed."""
+    formula, _, domains = formula.partition(" where ")
     text = "".join(f"{c}[i]" if c in LETTERS and _alone(formula, k) else c for k, c in enumerate(formula))
-    page = f"model m\ndims n\ndata {', '.join(f'{c}[n]' for c in LETTERS)}\nparam w\nf[i] = {text}\nminimize w^2\npredict f"
+    declared = {d[0]: d[1:] for d in domains.split("; ") if d}
+    data = "\n  ".join(f"{c}[n]{declared.get(c, '')}" for c in LETTERS)
+    page = f"model m\ndims n\ndata {data}\nparam w\nf[i] = {text}\nminimize w^2\npredict f"
     _, program = pipeline.load(Source("page.symml", page))
     raw = prune(program, "predict")
     final = numeric(simplify(stabilise(raw)))
@@ -166,15 +221,49 @@ def _only(program: Program) -> Statement:
     return s
 
 
-def judged(naive, other, at):
-    """(which samples have a float as truth, errors of both forms, the bar of each sample)"""
+@dataclass(frozen=True)
+class Verdict:
+    """What samples say of the naive and the numeric form: which have a float as truth, errors in ULP, which miss the bar."""
+
+    known: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    bar: np.ndarray
+    worse: np.ndarray
+
+    @property
+    def missed(self) -> np.ndarray:
+        return self.known & (~(self.after <= self.bar) | self.worse)
+
+
+def judged(naive, other, at) -> Verdict:
+    """Both forms at the samples."""
     exact = exact_values(naive, at)
     known = is_float(exact)
     before, after = (ulps(values_of(b, at), exact) for b in (naive, other))
     bar, over = np.full(len(exact), MOST), np.flatnonzero(known & (after > MOST))
-    if len(over):  # where no condition number is needed, none is computed
-        bar[over] += 2.0 * conditions(naive, {name: v[over] for name, v in at.items()})
-    return known, before, after, bar
+    worse = np.zeros(len(exact), bool)
+    if len(over):  # where neither condition numbers nor neighbours are needed, none are computed
+        there = {name: v[over] for name, v in at.items()}
+        bar[over] += 2.0 * conditions(naive, there)
+        worse[over] = ~(after[over] <= before[over] + MOST)
+    if worse.any():
+        around = _largest_nearby(naive, {name: v[worse] for name, v in at.items()})
+        worse[worse] = ~(after[worse] <= 2 * around + MOST)
+    return Verdict(known, before, after, bar, worse)
+
+
+def _largest_nearby(naive, at) -> np.ndarray:
+    """The naive form's largest error over inputs within 2^-16 of each sample's."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(NEIGHBOURS):
+        moved = {
+            name: v if naive.inputs[name].domain.values else v * (1 + rng.uniform(-1, 1, len(v)) * 2.0**-16)
+            for name, v in at.items()
+        }
+        exact = exact_values(naive, moved)
+        found.append(np.where(is_float(exact), ulps(values_of(naive, moved), exact), 0.0))
+    return np.max(found, axis=0)
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -184,20 +273,21 @@ def test_the_bar(formula):
 
 def check_bar(formula, samples):
     naive, final = forms(formula)
-    for powers in ((-12, 4), (-100, 100)):
+    for powers in RANGES:
         at = draw(naive, samples, np.random.default_rng(5), powers)
-        known, before, after, bar = judged(naive, final, at)
-        assert known.any()
-        missed = known & ~(after <= bar)
-        assert not missed.any(), _worst(at, before, after, bar, missed)
-        assert bits(after[known]).mean() <= bits(before[known]).mean() + 0.5, "worse than naive"
+        found = judged(naive, final, at)
+        assert found.known.any()
+        assert not found.missed.any(), worst(at, found)
 
 
-def _worst(at, before, after, bar, missed) -> str:
+def worst(at, found: Verdict) -> str:
     """The sample that misses the bar most, and how many do."""
-    k = np.flatnonzero(missed)[np.argmax((after / bar)[missed])]
+    missed = np.flatnonzero(found.missed)
+    k = missed[np.argmax((found.after / found.bar)[missed])]
     point = {name: float(v[k]) for name, v in at.items()}
-    return f"{missed.sum()} miss the bar; worst {point}: naive {before[k]:.3g}, ours {after[k]:.3g}, bar {bar[k]:.3g}"
+    before, after, bar = (f"{v[k]:.3g}" for v in (found.before, found.after, found.bar))
+    count, worse = len(missed), found.worse[missed].sum()
+    return f"{count} miss the bar, {worse} worse than naive; worst {point}: naive {before}, ours {after}, bar {bar}"
 
 
 @pytest.mark.full
@@ -211,16 +301,22 @@ def test_the_bar_can_fail():
     missed = 0
     for formula in FORMULAS[:16]:
         naive, _ = forms(formula)
-        known, before, _, bar = judged(naive, naive, draw(naive, 40, np.random.default_rng(5)))
-        missed += not (before <= bar)[known].all()
+        missed += judged(naive, naive, draw(naive, 40, np.random.default_rng(5))).missed.any()
     assert missed >= 14
 
 
 def test_a_wrong_form_is_seen():
     raw, final = programs("exp(x) - 1")
     naive, wrong = bodies(_only(raw).body, _only(final).body * (1 + sympy.Float(1e-14)))
-    known, _, after, bar = judged(naive, wrong, draw(naive, 60, np.random.default_rng(5)))
-    assert not (after <= bar)[known].all()
+    assert judged(naive, wrong, draw(naive, 60, np.random.default_rng(5))).missed.any()
+
+
+def test_worse_than_naive_is_seen():
+    """exp(y log x) is within the condition number's share, and worse than x^y."""
+    body = _only(programs("x^y")[0]).body
+    naive, other = bodies(body, sympy.exp(body.exp * sympy.log(body.base)))
+    found = judged(naive, other, draw(naive, 400, np.random.default_rng(5)))
+    assert (found.after <= found.bar)[found.known].all() and found.worse.sum() > 3
 
 
 def test_what_does_not_cancel_stays():
@@ -270,7 +366,7 @@ def table(formulas, points: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "formulas", [FORMULAS[::5], pytest.param(FORMULAS, marks=pytest.mark.full)], ids=["some", "all"]
+    "formulas", [FORMULAS[::7], pytest.param(FORMULAS, marks=pytest.mark.full)], ids=["some", "all"]
 )
 def test_compiled_code_meets_the_bar(formulas):
     """Formulas compiled, at samples of both signs: the bar again."""

@@ -76,5 +76,5 @@ def test_a_name_that_is_no_function():
 def test_the_numerics_of_an_error_function_are_told_in_time():
     """erf far from 0 has thousands of terms at the bits that other functions ask for; so those bits are not asked of it."""
     (row,) = pipeline.numerics(Source("e", "log(1 + erf(b))"), True)
-    assert row["rewritten"] == "log1p(erf(b))"
-    assert row["bits"]["rewritten"]["mean"] < row["bits"]["naive"]["mean"]
+    assert "log(erfc(-b))" in row["rewritten"]
+    assert row["bits"]["rewritten"]["largest"] < 4 < row["bits"]["naive"]["mean"]

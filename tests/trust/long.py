@@ -2,13 +2,16 @@
 
     python tests/trust/long.py pages FILE [FIRST LAST]    verdicts on generated pages of full length
     python tests/trust/long.py faults FILE [WORD ...]     verdicts on the faults whose key holds one of the words
+    python tests/trust/long.py numeric FILE [WORD ...]    verdicts on formulas of tests/rewrite/test_numeric.py
 
-FILE holds a JSON list a line, [seed, kind, text] or [key, verdict, seconds]; a fault that was not seen is tried again, and
-the last line counts. tests/trust/README.md has the figures of the last run.
+FILE holds a JSON list a line, [seed, kind, text], [key, verdict, seconds] or [formula, verdict, [form, samples, seconds]]; a
+fault that was not seen is tried again, and a formula that missed its bar or has another form now. The last line counts.
+tests/trust/README.md has the figures of the last run.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -19,11 +22,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
+from rewrite import test_numeric
 from sympy.core.cache import clear_cache
 from trust import equivalent, faults, oracle, trial
 from trust.test_faults import SEEDS
 from trust.test_generated import ALL_PAGES
 
+from symml.ir.program import flat
+from symml.proof.numerics import draw
+
+MANY = 100_000  # samples of a range
 PAGES_A_CACHE = 100  # sympy's cache holds every expression it ever saw
 
 
@@ -44,13 +53,37 @@ def seeded(todo: Iterable[faults.Fault]) -> Iterator[list]:
         yield [fault.key, prepared.tried(fault), round(time.monotonic() - start, 2)]
 
 
+def formulas(todo: Iterable[str]) -> Iterator[list]:
+    """Both ranges of a formula: "held", or the worst sample of each range that misses the bar."""
+    for formula in todo:
+        start, verdicts, known = time.monotonic(), [], 0
+        naive, final = test_numeric.forms(formula)
+        for powers in test_numeric.RANGES:
+            at = draw(naive, MANY, np.random.default_rng(5), powers)
+            found = test_numeric.judged(naive, final, at)
+            known += int(found.known.sum())
+            if found.missed.any():
+                verdicts.append(f"missed ({powers}: {test_numeric.worst(at, found)})")
+        yield [formula, "; ".join(verdicts) or "held", [_form(formula), known, round(time.monotonic() - start, 2)]]
+
+
+def _form(formula: str) -> str:
+    """The numeric form, shortened."""
+    (body,) = (s.body for s in flat(test_numeric.programs(formula)[1].statements))
+    return hashlib.sha256(str(body).encode()).hexdigest()[:12]
+
+
 def main(kind: str, file: str, *rest: str) -> None:
     path = Path(file)
     lines = map(json.loads, path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
-    found = {key: verdict for key, verdict, _ in lines}
+    facts = {key: (verdict, fact) for key, verdict, fact in lines}
+    found = {key: verdict for key, (verdict, _) in facts.items()}
     if kind == "pages":
         first, last = map(int, rest or (0, ALL_PAGES))
         verdicts = pages(seed for seed in range(first, last) if seed not in found)
+    elif kind == "numeric":
+        every = [f for f in test_numeric.FORMULAS if not rest or any(word in f for word in rest)]
+        verdicts = formulas(f for f in every if found.get(f) != "held" or facts[f][1][0] != _form(f))
     else:
         every = [f for f in faults.faults() if not equivalent.reason(f) and not found.get(f.key)]
         verdicts = seeded([f for f in every if not rest or any(word in f.key for word in rest)])

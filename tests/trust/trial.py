@@ -184,7 +184,7 @@ POINTS = (-1.3, -0.4, 0.0, 0.3, 0.4, 1.7)
 POSITIVE = ("log", "sqrt", "lgamma", "digamma", "trigamma")
 ORDERED = ("polygamma",)  # the first argument is a whole number, by which there is no derivative
 ARGUMENTS = {
-    **dict.fromkeys(("max", "min", "less", "less_equal", "equal"), (POINTS, POINTS)),
+    **dict.fromkeys(("max", "min", "less", "less_equal", "equal", "lost"), (POINTS, POINTS)),
     "select": ((0.0, 1.0), POINTS, POINTS),
     **dict.fromkeys(ORDERED, ((2.0, 3.0), (1.3, 1.7))),
 }

@@ -15,10 +15,11 @@ from types import MappingProxyType
 import sympy
 from sympy import Add, Expr, Integer, Pow, Rational, cos, cosh, exp, log, sin, sinh, sqrt, tan, tanh
 
-from symml.ir.functions import absolute, equal, expm1, less, log1p, maximum, select, sigmoid, signum, softplus
+from symml.ir.functions import absolute, equal, expm1, less, log1p, maximum, minimum, select, sigmoid, signum, softplus
 from symml.rewrite.numeric.shapes import (
     HALF,
     TWO,
+    exact_sum,
     exp_times,
     expanded,
     gap,
@@ -26,7 +27,6 @@ from symml.rewrite.numeric.shapes import (
     log_quotient,
     power,
     split,
-    terms,
 )
 
 Inner = Callable[[Expr], Expr]
@@ -53,35 +53,62 @@ def _atans(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     return sympy.atan(d / across) + select(less(across, 0), sympy.pi * signum(d), Integer(0))
 
 
+def _sine(e: Expr, inner: Inner) -> Expr:
+    """sin of a sum, which is taken exactly where its terms are known exactly."""
+    found = exact_sum(e)
+    if found is None or found[1] == 0:
+        return sin(inner(e))
+    s, lost = found
+    return sin(s) * cos(lost) + cos(s) * sin(lost)
+
+
+def _cosine(e: Expr, inner: Inner) -> Expr:
+    """cos of a sum in the same way."""
+    found = exact_sum(e)
+    if found is None or found[1] == 0:
+        return cos(inner(e))
+    s, lost = found
+    return cos(s) * cos(lost) - sin(s) * sin(lost)
+
+
+def _are_exact(*sums: Expr) -> bool:
+    return all(exact_sum(e) is not None for e in sums)
+
+
 def _sines(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """sin a - sin b = 2 sin((a - b)/2) cos((a + b)/2), where the rounding of the sum costs less than that of a and b"""
-    a, b, d, half = inner(a), inner(b), inner(d), inner(expanded(a + b)) * HALF
-    wide = TWO * sin(d * HALF)
-    lost = absolute(wide * sin(half) * half)
-    return _better(d, lost, wide * cos(half), a, absolute(a * cos(a)), sin(a), sin(b))
+    half, apart = expanded((a + b) * HALF), expanded(d * HALF)
+    near = TWO * _sine(apart, inner) * _cosine(half, inner)
+    if d.is_number or _are_exact(half, apart):
+        return near
+    a, half = inner(a), inner(half)
+    lost = absolute(TWO * sin(inner(apart)) * sin(half) * half)
+    return _better(lost, near, absolute(a * cos(a)), sin(a), sin(inner(b)))
 
 
 def _cosines(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """cos a - cos b = -2 sin((a + b)/2) sin((a - b)/2)"""
-    if b == 0:
-        return -TWO * sin(inner(a) * HALF) ** 2
-    a, b, d, half = inner(a), inner(b), inner(d), inner(expanded(a + b)) * HALF
-    wide = -TWO * sin(d * HALF)
-    lost = absolute(wide * cos(half) * half)
-    return _better(d, lost, wide * sin(half), a, absolute(a * sin(a)), cos(a), cos(b))
+    half, apart = expanded((a + b) * HALF), expanded(d * HALF)
+    near = -TWO * _sine(apart, inner) * _sine(half, inner)
+    if b == 0 or d.is_number or _are_exact(half, apart):
+        return near
+    a, half = inner(a), inner(half)
+    lost = absolute(TWO * sin(inner(apart)) * cos(half) * half)
+    return _better(lost, near, absolute(a * sin(a)), cos(a), cos(inner(b)))
 
 
 def _tangents(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """tan a - tan b = sin(a - b)/(cos a cos b)"""
-    a, b, d = inner(a), inner(b), inner(d)
-    lost = absolute((tan(a) - tan(b)) * (absolute(a * tan(a)) + absolute(b * tan(b))))
-    return _better(d, lost, sin(d) / cos(a) / cos(b), a, absolute(a) * (1 + tan(a) ** 2), tan(a), tan(b))
-
-
-def _better(d: Expr, lost: Expr, near: Expr, a: Expr, moved: Expr, f: Expr, g: Expr) -> Expr:
-    """`near`, whose rounding is about `lost` beside that of its size, or f - g, which lose their own and what moves with a."""
-    if d.is_number:
+    near = _sine(d, inner) / _cosine(a, inner) / _cosine(b, inner)
+    if d.is_number or _are_exact(d, a, b):
         return near
+    a, b = inner(a), inner(b)
+    lost = absolute((tan(a) - tan(b)) * (absolute(a * tan(a)) + absolute(b * tan(b))))
+    return _better(lost, near, absolute(a) * (1 + tan(a) ** 2), tan(a), tan(b))
+
+
+def _better(lost: Expr, near: Expr, moved: Expr, f: Expr, g: Expr) -> Expr:
+    """`near`, whose rounding is about `lost` beside that of its size, or f - g, which lose their own and what moves with a."""
     return select(less(lost, moved + absolute(f) + absolute(g)), near, f - g)
 
 
@@ -95,8 +122,19 @@ def _coshs(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     return TWO * sinh(expanded(a + b) * HALF) * sinh(inner(d) * HALF)
 
 
+def _softpluses(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
+    """softplus a - softplus b = log1p(sigmoid(b) (exp(a - b) - 1)) where a is near b, else with the larger parts apart"""
+    a, b, d = inner(a), inner(b), inner(d)
+    up, down = log1p(sigmoid(b) * expm1(d)), -log1p(sigmoid(a) * expm1(-d))
+    large = select(less(0, minimum(a, b)), d, maximum(a, 0) - maximum(b, 0))
+    apart = large + (softplus(-absolute(a)) - softplus(-absolute(b)))
+    return select(less(absolute(d), 1), select(less(0, d), down, up), apart)
+
+
 def _sigmoids(a: Expr, b: Expr, d: Expr, inner: Inner) -> Expr:
     """sigmoid a - sigmoid b = sigmoid(a) sigmoid(-b) (1 - exp(b - a))"""
+    if b == 0:
+        return tanh(inner(a) * HALF) * HALF
     a, b, d = inner(a), inner(b), inner(d)
     return select(less(0, d), -sigmoid(a) * sigmoid(-b) * expm1(-d), sigmoid(b) * sigmoid(-a) * expm1(d))
 
@@ -118,10 +156,11 @@ PAIRS: Mapping[type, Callable[[Expr, Expr, Expr, Inner], Expr]] = MappingProxyTy
         sinh: _sinhs,
         cosh: _coshs,
         sigmoid: _sigmoids,
+        softplus: _softpluses,
         tanh: _tanhs,
     }
 )
-ONE_AT_ZERO = (exp, cos, cosh)
+AT_ZERO: Mapping[type, Expr] = MappingProxyType(dict.fromkeys((exp, cos, cosh), Integer(1)) | {sigmoid: HALF})
 
 
 def _argument(f: Expr) -> Expr:
@@ -134,8 +173,8 @@ def _pair(s: Expr, t: Expr, inner: Inner) -> Expr | None:
         if c == -e and (f.func is g.func or {f.func, g.func} == {log, log1p}):
             return _weighted(c, f, _argument(f), _argument(g), inner)
     for one, other in ((s, t), (t, s)):
-        for c, f in split(one, ONE_AT_ZERO):
-            if other == -c:
+        for c, f in split(one, tuple(AT_ZERO)):
+            if other == -c * AT_ZERO[f.func]:
                 return _weighted(c, f, f.args[0], Integer(0), inner)
     return _powers(s, t, inner)
 
@@ -239,22 +278,4 @@ def mirrored(e: Expr, inner: Inner) -> Expr | None:
     return None
 
 
-def log_sum(e: Expr, inner: Inner) -> Expr | None:
-    """c u + c softplus(v - u) = c max(u, v) + c softplus(-|u - v|), which is log(exp(u) + exp(v))"""
-    if not e.is_Add:
-        return None
-    for s in e.args:
-        for c, f in split(s, softplus):
-            w = f.args[0]
-            for t in (t for t in e.args if t is not s):
-                u = t / c
-                v = expanded(u + w)
-                if not terms(v) < terms(expanded(u)) + terms(expanded(w)) or u.has(softplus):
-                    continue
-                found = softplus(-inner(w)) if v == 0 else maximum(inner(u), inner(v)) + softplus(-absolute(inner(w)))
-                rest = Add(*(x for x in e.args if x is not s and x is not t))
-                return inner(c) * found + (inner(rest) if rest != 0 else 0)
-    return None
-
-
-RULES = (log_sum, saturated, tangent_less_sine, around_a_mean, pairs, mirrored)
+RULES = (saturated, tangent_less_sine, around_a_mean, pairs, mirrored)

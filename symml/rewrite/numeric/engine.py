@@ -12,14 +12,16 @@ from sympy import Expr
 
 from symml.ir.functions import canonical
 from symml.ir.program import Program
-from symml.rewrite.numeric import differences, entropies, functions, products, series, sums
+from symml.rewrite.numeric import differences, entropies, functions, logistic, products, series, sums, tails
 from symml.rewrite.numeric.statements import across
 
 MOST_OPERATIONS = 120  # of a body that is looked at: longer ones would take long, and cancel in other ways
 Inner = Callable[[Expr], Expr]
 Rule = Callable[[Expr, Inner], Expr | None]
 
-RULES: tuple[Rule, ...] = (*sums.RULES, *entropies.RULES, *differences.RULES, *products.RULES, *functions.RULES)
+RULES: tuple[Rule, ...] = tuple(
+    rule for family in (tails, sums, entropies, logistic, differences, products, functions) for rule in family.RULES
+)
 
 
 def numeric(program: Program) -> Program:

@@ -15,7 +15,17 @@ from sympy import Add, Expr, Integer, Pow, Symbol, log
 from symml.ir.functions import absolute, expm1, less, log1p, select, softplus
 from symml.rewrite.numeric.functions import log_of_hyperbolic
 from symml.rewrite.numeric.series import near_zero
-from symml.rewrite.numeric.shapes import HALF, TWO, expanded, gap, log_quotient, split, terms
+from symml.rewrite.numeric.shapes import (
+    HALF,
+    TWO,
+    as_terms,
+    expanded,
+    gap,
+    log_quotient,
+    one_plus_to,
+    split,
+    square_root_of,
+)
 
 Inner = Callable[[Expr], Expr]
 MOST_TERMS = 8
@@ -36,22 +46,31 @@ def divergence(e: Expr, inner: Inner) -> Expr | None:
     logs = [(t, *found[0]) for t in e.args if len(found := split(t, (log, log1p))) == 1 and _whole(found[0][0])]
     for count in range(min(len(logs), 3), 0, -1):
         for chosen in itertools.combinations(logs, count):
-            for turned in itertools.product((True, False), repeat=count):
-                parts = [_tangent(c, f, turn) for (_, c, f), turn in zip(chosen, turned, strict=True)]
+            for ways in itertools.product(WAYS if count == 1 else WAYS[:2], repeat=count):
+                parts = [_tangent(c, f, *way) for (_, c, f), way in zip(chosen, ways, strict=True)]
                 if None not in parts and (found := _without_tangents(e, chosen, parts, inner)) is not None:
                     return found
     return None
+
+
+WAYS = (
+    (True, 1),
+    (False, 1),
+    (True, 2),
+    (False, 2),
+)  # which of a, b the tangent is taken at, and of which power of both
 
 
 def _whole(c: Expr) -> bool:
     return not c.has(log, log1p)
 
 
-def _tangent(c: Expr, f: Expr, turn: bool) -> tuple[Expr, Expr] | None:
+def _tangent(c: Expr, f: Expr, turn: bool, power: int) -> tuple[Expr, Expr] | None:
     """(g, w) with c log(...) = -g log(1 + w); w = (b - a)/a of log(a/b) where it is turned, else (a - b)/b."""
-    a, b = (1 + f.args[0] if isinstance(f, log1p) else f.args[0]).as_numer_denom()
+    a, b = ((1 + f.args[0] if isinstance(f, log1p) else f.args[0]) ** power).as_numer_denom()
     if a.is_number and b.is_number:
         return None
+    c = c / power
     return (c, expanded(b - a) / a) if turn else (-c, expanded(a - b) / b)
 
 
@@ -60,16 +79,22 @@ def _without_tangents(e: Expr, chosen: tuple, parts: list[tuple[Expr, Expr]], in
     slopes = [expanded(g * w) for g, w in parts]
     rest = [t for t in e.args if all(t is not s for s, _, _ in chosen)]
     wanted = expanded(Add(*slopes))
-    if wanted.has(log, log1p) or terms(wanted) > len(rest):
-        return None
-    taken = Add.make_args(wanted) if wanted != 0 else ()
-    if (wanted == 0 and len(chosen) == 1) or any(t not in rest for t in taken):
+    taken = as_terms(wanted)
+    if any(t not in rest for t in taken):  # products of sums, one level
+        rest = [t for u in rest for t in Add.make_args(sympy.expand_mul(u, deep=False))]
+    if wanted.has(log, log1p) or (wanted == 0 and len(chosen) == 1) or any(t not in rest for t in taken):
         return None
     left = Add(*(t for t in rest if t not in taken))
-    if left.free_symbols & Add(*(w for _, w in parts)).free_symbols:
+    if left.free_symbols & Add(*(w for _, w in parts)).free_symbols and not _adds_up(left, parts):
         return None  # what is left may cancel with the sum
     found = Add(*(_part(g, w, t, inner) for (g, w), (t, _, _) in zip(parts, chosen, strict=True)))
     return found + inner(left) if left != 0 else found
+
+
+def _adds_up(left: Expr, parts: list[tuple[Expr, Expr]]) -> bool:
+    """Are what is left and every g of g h(w) never negative? h is not."""
+    squares = all(square_root_of(t) is not None for t in as_terms(left))
+    return squares and all(g.is_number and g.is_positive for g, _ in parts)
 
 
 def _part(g: Expr, w: Expr, term: Expr, inner: Inner) -> Expr:
@@ -115,7 +140,7 @@ def log_of_mean(e: Expr, inner: Inner) -> Expr | None:
 
 
 def power_less_one(e: Expr, inner: Inner) -> Expr | None:
-    """c b^y - c = c expm1(y log b), b = 1 + u near 1"""
+    """c b^y - c = c expm1(y log b) where b^y is near 1"""
     if not e.is_Add or len(e.args) > MOST_TERMS:
         return None
     for s in e.args:
@@ -125,7 +150,8 @@ def power_less_one(e: Expr, inner: Inner) -> Expr | None:
             one, u = f.base.as_coeff_Add()
             base, y = inner(f.base), inner(f.exp)
             near = select(less(TWO * absolute(inner(u)), 1), log1p(inner(u)), log(base)) if one == 1 else log(base)
-            found = inner(c) * select(less(0, base), expm1(y * near), Pow(base, y) - 1)
+            whole = one_plus_to(inner(u), y) if one == 1 else Pow(base, y)
+            found = inner(c) * select(less(absolute(y * near), HALF), expm1(y * near), whole - 1)
             rest = Add(*(t for t in e.args if t is not s and t != -c))
             return found + inner(rest) if rest != 0 else found
     return None

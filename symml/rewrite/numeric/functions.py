@@ -7,10 +7,21 @@ from collections.abc import Callable
 from sympy import Expr, Float, Function, Integer, Mul, Rational, cosh, exp, log, sinh, sqrt
 
 from symml.ir.functions import absolute, expm1, less, log1p, select, signum
-from symml.rewrite.numeric.shapes import HALF, TWO, expanded, gap, hypot, log_quotient, power, square_root_of
+from symml.rewrite.numeric.shapes import (
+    HALF,
+    TWO,
+    expanded,
+    gap,
+    hypot,
+    log_quotient,
+    one_plus_to,
+    power,
+    square_root_of,
+)
 
 Inner = Callable[[Expr], Expr]
 LOG_2 = log(2)
+NONE_LEFT = Integer(-40)  # an exponent; exp(-40) is nothing beside 40
 FAR = Float(1e150)  # its square is a float
 
 
@@ -19,13 +30,22 @@ def _log1mexp(u: Expr) -> Expr:
     return select(less(-LOG_2, u), log(-expm1(u)), log1p(-exp(u)))
 
 
+def log_less_exp(u: Expr, inner: Inner) -> Expr:
+    """log(1 - exp(u)); of u = -exp(v) it is v where exp(v) leaves the floats"""
+    c, f = u.as_coeff_Mul()
+    if c == -1 and isinstance(f, exp):
+        v = inner(f.args[0])
+        return select(less(v, NONE_LEFT), v, _log1mexp(-exp(v)))
+    return _log1mexp(inner(u))
+
+
 def log_of_exponentials(e: Expr, inner: Inner) -> Expr | None:
     """log(exp(u) - exp(v)) = u + log(1 - exp(v - u)), log(1 - exp(u)), log(exp(u) - 1) = u + log(1 - exp(-u)), and their forms
     with expm1 and log1p"""
     if isinstance(e, log1p):
         c, f = e.args[0].as_coeff_Mul()
         if c == -1 and isinstance(f, exp):
-            return _log1mexp(inner(f.args[0]))
+            return log_less_exp(f.args[0], inner)
         one, u = f.base.as_coeff_Add() if c == -1 and f.is_Pow and not f.exp.is_number else (0, 0)
         if one == 1:
             u, y = inner(u), inner(f.exp)
@@ -36,13 +56,15 @@ def log_of_exponentials(e: Expr, inner: Inner) -> Expr | None:
     inside = e.args[0]
     c, f = inside.as_coeff_Mul()
     if isinstance(f, expm1) and abs(c) == 1:
+        if c == -1:
+            return log_less_exp(f.args[0], inner)
         u = inner(f.args[0])
-        return _log1mexp(u) if c == -1 else select(less(u, 1), log(expm1(u)), u + log1p(-exp(-u)))
+        return select(less(u, 1), log(expm1(u)), u + log1p(-exp(-u)))
     if inside.is_Add and len(inside.args) == 2:
         for s, t in (inside.args, inside.args[::-1]):
             c, f = t.as_coeff_Mul()
             if s == 1 and c == -1 and isinstance(f, exp):
-                return _log1mexp(inner(f.args[0]))
+                return log_less_exp(f.args[0], inner)
             if s == -1 and c == 1 and isinstance(f, exp):
                 u = inner(f.args[0])
                 return select(less(u, 1), log(expm1(u)), u + log1p(-exp(-u)))
@@ -125,14 +147,13 @@ def root_of_difference(e: Expr, inner: Inner) -> Expr | None:
 
 
 def power_near_one(e: Expr, inner: Inner) -> Expr | None:
-    """(1 + u)^y = exp(y log1p(u))"""
+    """(1 + u)^y, whose sum loses digits of a small u"""
     if not (e.is_Pow and e.base.is_Add and not e.exp.is_number and not isinstance(e, exp)):
         return None
     one, u = e.base.as_coeff_Add()
     if one != 1:
         return None
-    u, y = inner(u), inner(e.exp)
-    return select(less(-HALF, u), exp(y * log1p(u)), (1 + u) ** y)
+    return one_plus_to(inner(u), inner(e.exp))
 
 
 def inexact_power(e: Expr, inner: Inner) -> Expr | None:

@@ -8,7 +8,7 @@ from sympy import Add, Expr, Integer, Mul, Pow, exp, log, tanh
 
 from symml.ir.functions import equal, expm1, less, log1p, select, sigmoid
 from symml.ir.program import Access
-from symml.rewrite.numeric.shapes import HALF, LARGE, exp_times, expanded
+from symml.rewrite.numeric.shapes import HALF, LARGE, as_terms, exp_times, expanded
 
 Inner = Callable[[Expr], Expr]
 
@@ -76,13 +76,37 @@ def tanh_of_half(e: Expr, inner: Inner) -> Expr | None:
 
 
 def overflowing(e: Expr, inner: Inner) -> Expr | None:
-    """(e^u - 1)/v where e^u leaves the floats and the quotient does not"""
+    """(e^u - 1)/v and (e^a - e^b)/v where an exponential leaves the floats and the quotient does not"""
     if not e.is_Mul or not any(f.is_Pow and f.exp.is_negative and not f.base.is_number for f in e.args):
         return None
     for f in e.args:
+        found = _two_exponentials(f)
+        if found is None or found[0] != -found[2]:
+            continue
+        (c, a, _, b), rest = found, Mul(*(inner(x) for x in e.args if x is not f))
         if isinstance(f, expm1):
-            u, rest = inner(f.args[0]), Mul(*(inner(x) for x in e.args if x is not f))
+            u = inner(a)
             return select(less(LARGE, u), exp_times(u, rest), expm1(u) * rest)
+        d = inner(expanded(a - b))
+        a, b, rest = inner(a), inner(b), inner(c) * rest
+        return select(less(0, d), -exp_times(a, expm1(-d) * rest), exp_times(b, expm1(d) * rest))
+    return None
+
+
+def overflowing_power(e: Expr, inner: Inner) -> Expr | None:
+    """(b^y - c)/v where b^y leaves the floats and the quotient does not"""
+    if not e.is_Mul or not any(f.is_Pow and f.exp.is_negative and not f.base.is_number for f in e.args):
+        return None
+    for f in e.args:
+        powers = [
+            g for t in as_terms(f) for g in Mul.make_args(t) if g.is_Pow and not (g.exp.is_number or g.base.is_number)
+        ]
+        powers = [g for g in powers if not isinstance(g, exp)] if f.is_Add else []
+        if len(powers) == 1 and len(f.args) == 2:
+            (g,) = powers
+            c = f.coeff(g)
+            u, rest = inner(g.exp) * log(inner(g.base)), Mul(*(inner(x) for x in e.args if x is not f))
+            return select(less(LARGE, u), exp_times(u, inner(c) * rest), inner(f) * rest)
     return None
 
 
@@ -136,4 +160,4 @@ def _may_vanish(f: Expr) -> bool:
     return not inside.is_positive
 
 
-RULES = (quotients, tanh_of_half, sigmoids, overflowing, vanishing, zero_times_log)
+RULES = (quotients, tanh_of_half, sigmoids, overflowing, overflowing_power, vanishing, zero_times_log)

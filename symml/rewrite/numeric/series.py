@@ -35,8 +35,23 @@ def near_zero(e: Expr) -> Expr:
     found = _series(e)
     if found is not None:
         return found
+    if e.is_Add and (found := _of_one_symbol(e)) is not None:
+        return found
     args = [near_zero(a) for a in e.args]
     return e if all(a is b for a, b in zip(args, e.args, strict=True)) else e.func(*args)
+
+
+def _of_one_symbol(e: Expr) -> Expr | None:
+    """A sum whose terms in one symbol, with its number, need a series: exp(x) - 1 - x beside y^2."""
+    number, *_ = e.as_coeff_Add()
+    for x in sorted(e.free_symbols, key=str):
+        mine = [t for t in e.args if t.free_symbols == {x}]
+        others = [t for t in e.args if x not in t.free_symbols and t != number]
+        if mine and others and len(mine) + len(others) + (number != 0) == len(e.args):
+            found = _series(sympy.Add(number, *mine))
+            if found is not None:
+                return found + near_zero(sympy.Add(*others))
+    return None
 
 
 def _series(e: Expr) -> Expr | None:

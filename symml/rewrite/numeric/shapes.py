@@ -6,7 +6,7 @@ import sympy
 from sympy import Add, Expr, Float, Integer, Mul
 
 from symml.ir.expand import expand_sums
-from symml.ir.functions import absolute, less, log1p, maximum, minimum, select
+from symml.ir.functions import absolute, less, log1p, lost, maximum, minimum, select
 
 MOST_EXPANDED = 60  # operations of what is multiplied out
 TWO = Integer(2)
@@ -24,6 +24,37 @@ def expanded(e: Expr) -> Expr:
 def terms(e: Expr) -> int:
     """How many terms a sum has; 0 has none."""
     return 0 if e == 0 else len(Add.make_args(e))
+
+
+def as_terms(e: Expr) -> tuple[Expr, ...]:
+    """The terms of a sum; 0 has none."""
+    return () if e == 0 else Add.make_args(e)
+
+
+def without(e: Expr, *gone: Expr) -> list[Expr]:
+    """The terms of a sum but for those."""
+    return [t for t in e.args if all(t is not g for g in gone)]
+
+
+def is_exact(term: Expr) -> bool:
+    """Is a term read, or such times a power of two, so that its value has no rounding?"""
+    c, f = term.as_coeff_Mul()
+    if f == 1:
+        return c.is_Rational and c == sympy.Rational(float(c))
+    return f.is_Symbol and c.is_Rational and abs(c.p * c.q) & (abs(c.p * c.q) - 1) == 0
+
+
+def exact_sum(e: Expr) -> tuple[Expr, Expr] | None:
+    """(e, what its rounding leaves out) of at most two terms that are known without an error; None of any other sum."""
+    found = as_terms(e)
+    if len(found) > 2 or not all(map(is_exact, found)):
+        return None
+    return e, lost(*found) if len(found) == 2 else Integer(0)
+
+
+def either(test: Expr, a: Expr, b: Expr) -> Expr:
+    """A select, where the two differ."""
+    return a if a == b else select(test, a, b)
 
 
 def gap(a: Expr, b: Expr) -> tuple[Expr, bool]:
@@ -68,8 +99,9 @@ def hypot(a: Expr, b: Expr) -> Expr:
 
 def exp_times(u: Expr, small: Expr) -> Expr:
     """exp(u) times a number that may bring it back into the range of floats."""
-    high = less(LARGE, u)
-    return sympy.exp(u - select(high, SHIFT, Integer(0))) * small * select(high, sympy.exp(SHIFT), Integer(1))
+    high = less(LARGE, u)  # what is selected is multiplied first: factors of one product are taken in any order
+    part = select(high, sympy.exp(u - SHIFT) * small, sympy.exp(u) * small)
+    return part * select(high, sympy.exp(SHIFT), Integer(1))
 
 
 def log_quotient(a: Expr, b: Expr, d: Expr, signs_matter: bool) -> Expr:
@@ -89,3 +121,11 @@ def power(x: Expr, r: Expr) -> Expr:
     if left_out == 0:
         return x**r
     return select(less(0, x), x**r * (1 + sympy.Float(left_out) * sympy.log(x)), x**r)
+
+
+def one_plus_to(u: Expr, y: Expr) -> Expr:
+    """(1 + u)^y; where u is small, what the sum leaves out is put back."""
+    whole = 1 + u
+    left_out = y * lost(Integer(1), u) / whole
+    small = select(less(absolute(left_out), 1), whole**y * sympy.exp(left_out), sympy.exp(y * log1p(u)))
+    return select(less(absolute(u), HALF), small, whole**y)

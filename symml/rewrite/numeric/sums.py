@@ -9,7 +9,7 @@ import sympy
 from sympy import Add, Expr, Float, Integer, Pow, sqrt
 
 from symml.ir.functions import absolute, less, select
-from symml.rewrite.numeric.shapes import HALF, expanded, split, square_root_of, terms
+from symml.rewrite.numeric.shapes import HALF, TWO, exact_sum, expanded, split, square_root_of, terms
 
 Inner = Callable[[Expr], Expr]
 MOST_TERMS = 8
@@ -27,15 +27,47 @@ def conjugate(e: Expr, inner: Inner) -> Expr | None:
     t, inside = expanded(t), root.base
     square, under = expanded(t**2), expanded(inside)
     q = expanded(square - under)
-    if not terms(q) < terms(square) + terms(under) - 1 or (t.is_number and t.is_nonnegative):
+    fewer = terms(q) < terms(square) + terms(under) - 1 or _perfect_square(q) is not None
+    if not fewer or (t.is_number and t.is_nonnegative):
         return None
-    root_of_q, sign = (square_root_of(q), 1) if square_root_of(q) is not None else (square_root_of(-q), -1)
+    q, root_of_q, sign = _as_square(q)
     q, t, r, c = inner(q), inner(t), _root(inside, inner), inner(c)
-    other = q / (t - r)
+    both = (
+        absolute(t) + r
+    )  # r - t, where t is negative; a function of its own, which is not taken for the pattern again
+    other = -q / both
     if root_of_q is not None and not root_of_q.is_number:  # its square may leave the floats
         s = inner(root_of_q)
-        other = sign * s * select(less(t, r), s / (t - r), Integer(0))
+        other = -sign * s * select(less(0, both), s / both, Integer(0))
     return c * (other if t.is_number else select(less(t, 0), other, t + r))
+
+
+def _as_square(q: Expr) -> tuple[Expr, Expr | None, int]:
+    """(q, p, sign) with q = sign p^2; p is None where q is no square."""
+    if (square := _perfect_square(q)) is not None:
+        q = square[0] * square[1] ** 2
+    for sign in (1, -1):
+        if (p := square_root_of(sign * q)) is not None:
+            return q, p, sign
+    return q, None, 1
+
+
+def less_a_cosine(e: Expr, inner: Inner) -> Expr | None:
+    """c - c n/sqrt(d) = c (d - n^2)/(sqrt(d) (sqrt(d) + n)) for n > 0, where d - n^2 is a square, as Lagrange's identity has"""
+    if not e.is_Add or len(e.args) != 2:
+        return None
+    for c, t in (e.args, e.args[::-1]):
+        roots = [f for f in sympy.Mul.make_args(t / c) if f.is_Pow and f.exp == -HALF]
+        n = -t / c / sympy.Mul(*roots)
+        if not roots or not c.is_number or n.as_numer_denom()[1] != 1:
+            continue
+        _, p, sign = _as_square(expanded(sympy.Mul(*(f.base for f in roots)) - n**2))
+        if p is None or p.is_number or sign < 0:
+            continue
+        root, p, n = sympy.Mul(*(inner(sqrt(f.base)) for f in roots)), inner(p), inner(n)
+        parts = select(less(0, root), p / root, Integer(0)), select(less(0, n), p / (root + n), Integer(0))
+        return inner(c) * select(less(0, n), parts[0] * parts[1], 1 - n / root)
+    return None
 
 
 def _root(inside: Expr, inner: Inner) -> Expr:
@@ -75,25 +107,29 @@ def polynomial(e: Expr, inner: Inner) -> Expr | None:
     """(x + 1)^3 - x^3 = 3 x^2 + 3 x + 1: multiplied out where terms cancel and none of what is left has another sign"""
     if not e.is_Add or len(e.args) > MOST_TERMS or not _is_polynomial(e):
         return None
-    if not any(f.is_Pow and f.base.is_Add for f in e.atoms(Pow)):
-        return _perfect_square(e)
     flat = expanded(e)
+    if (square := _perfect_square(flat)) is not None:
+        c, d = square
+        found = exact_sum(d)
+        return c * (d**2 if found is None else d**2 + TWO * d * found[1])
+    if not any(f.is_Pow and f.base.is_Add for f in e.atoms(Pow)):
+        return None
     signs = {t.as_coeff_Mul()[0].is_negative for t in Add.make_args(flat)}
     if flat == 0 or len(signs) != 1 or sum(terms(expanded(t)) for t in e.args) - terms(flat) < 2:
         return None
     return sympy.factor_terms(flat)
 
 
-def _perfect_square(e: Expr) -> Expr | None:
-    """c a^2 - 2 c a b + c b^2 = c (a - b)^2"""
-    if len(e.args) != 3:
+def _perfect_square(e: Expr) -> tuple[Expr, Expr] | None:
+    """(c, a - b) of c a^2 - 2 c a b + c b^2 = c (a - b)^2"""
+    if not e.is_Add or len(e.args) != 3:
         return None
     for u in e.args:
         s, t = (v for v in e.args if v is not u)
-        sign = -1 if s.as_coeff_Mul()[0].is_negative else 1
-        a, b = square_root_of(sign * s), square_root_of(sign * t)
-        if a is not None and b is not None and expanded(sign * u + 2 * a * b) == 0:
-            return sign * (a - b) ** 2
+        c = s.as_coeff_Mul()[0]
+        a, b = square_root_of(s / c), square_root_of(t / c)
+        if a is not None and b is not None and expanded(u / c + 2 * a * b) == 0:
+            return c, a - b
     return None
 
 
@@ -117,4 +153,4 @@ def fractions(e: Expr, inner: Inner) -> Expr | None:
     return sympy.factor_terms(top) / bottom
 
 
-RULES = (conjugate, fractions, squares, polynomial)
+RULES = (conjugate, less_a_cosine, fractions, squares, polynomial)

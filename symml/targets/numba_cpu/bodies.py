@@ -17,8 +17,8 @@ from symml.ir.functions import BY_CLASS, select
 from symml.ir.program import Access, Dim, Index, Tensor, indices
 from symml.targets.numba_cpu.config import Config
 
-SPECIAL = ("erf", "lgamma", "digamma", "trigamma", "polygamma")  # by loops: they do not vectorise
-PRIMITIVES = ("exp", "log", "log1p", "expm1", "tanh", "sigmoid", "softplus", "relu", "step", *SPECIAL)
+SPECIAL = ("erf", "erfc", "lgamma", "digamma", "trigamma", "polygamma")  # by loops: they do not vectorise
+PRIMITIVES = ("exp", "log", "log1p", "expm1", "tanh", "sigmoid", "softplus", "relu", "step", "lost", *SPECIAL)
 RENAMED: Mapping[str, str] = MappingProxyType({"abs": "absolute", "sign": "sign", "max": "maximum", "min": "minimum"})
 NUMPY = ("sin", "cos", "tan", "sinh", "cosh", "arctan", "floor")
 TESTS: Mapping[str, str] = MappingProxyType({"less": "<", "less_equal": "<=", "equal": "=="})

@@ -225,6 +225,14 @@ def minimum_f64(a, b):
     return y if a == a else a
 
 
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def lost_f64(a, b):
+    """What a + b leaves out."""
+    total = a + b
+    moved = total - a
+    return (a - (total - moved)) + (b - moved)
+
+
 # float32
 
 F = np.float32
@@ -385,3 +393,11 @@ def minimum_f32(a, b):
     """The smaller; NaN if either is."""
     y = a if a <= b else b
     return y if a == a else a
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def lost_f32(a, b):
+    """What a + b leaves out."""
+    total = a + b
+    moved = total - a
+    return (a - (total - moved)) + (b - moved)

@@ -51,6 +51,12 @@ def erf_f64(u):
 
 
 @njit(error_model="numpy")
+def erfc_f64(u):
+    """1 - erf(u)"""
+    return math.erfc(u)
+
+
+@njit(error_model="numpy")
 def lgamma_f64(u):
     """log |gamma(u)|"""
     if u > 0.5 and u < 2.5:
@@ -112,6 +118,12 @@ def trigamma_f64(u):
 def erf_f32(u):
     """erf(u)"""
     return F(erf_f64(float(u)))
+
+
+@njit(error_model="numpy")
+def erfc_f32(u):
+    """1 - erf(u)"""
+    return F(erfc_f64(float(u)))
 
 
 @njit(error_model="numpy")

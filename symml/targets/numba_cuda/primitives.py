@@ -54,6 +54,20 @@ def step_f32(u):
     return F(1.0) if u > F(0.0) else F(0.0)
 
 
+def lost_f64(a, b):
+    """What a + b leaves out."""
+    total = a + b
+    moved = total - a
+    return (a - (total - moved)) + (b - moved)
+
+
+def lost_f32(a, b):
+    """What a + b leaves out."""
+    total = a + b
+    moved = total - a
+    return (a - (total - moved)) + (b - moved)
+
+
 def absolute_f64(u):
     """|u|"""
     return abs(u)
