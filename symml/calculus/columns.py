@@ -210,22 +210,12 @@ def _statement(s: Statement, p: _Pass) -> tuple[Statement, ...]:
     if not linear or any(p.moves(b.tensor) for _, c in parts for b in direct_accesses(c)):
         raise UnsupportedError("this is not linear in the direction", s.span)
     made = [_part(s, a, c, p) for a, c in parts]
-    if s.mode == "=":
-        whole = [k for k, m in enumerate(made) if _writes_all(m, s) and (m.guard is None or s.reduce == "sum")]
+    if s.mode == "=" and s.covers:
+        whole = [k for k, m in enumerate(made) if m.covers and (m.guard is None or s.reduce == "sum")]
         if whole:  # one that writes every element of the columns goes first, and assigns
             first = made.pop(whole[0])
             made.insert(0, replace(first, mode="="))
     return tuple(made)
-
-
-def _writes_all(made: Statement, s: Statement) -> bool:
-    """Does a statement write each column of the elements that the old one wrote?"""
-    if s.covers:
-        return made.covers
-    added = made.lhs[len(s.lhs) :]
-    sizes = made.out.shape[len(s.lhs) :]
-    plain = all(isinstance(k, Index) and k.size == n for k, n in zip(added, sizes, strict=True))
-    return plain and len(set(added)) == len(added) and not any(k in e.free_symbols for k in added for e in s.lhs)
 
 
 def _part(s: Statement, a: Access, c: Expr, p: _Pass) -> Statement:

@@ -98,7 +98,11 @@ def _nodes(nodes: Iterable[Node], defined: set[Tensor]) -> None:
                 _statement(s, (node.step,), text)
         elif isinstance(node, Library):
             assert node.op in OPS, f"the operation is of the table:\n  {text}"
-            assert len(node.args) == len(OPS[node.op].takes), f"as many arguments as it takes:\n  {text}"
+            op = OPS[node.op]
+            assert len(node.args) == len(op.takes), f"as many arguments as it takes:\n  {text}"
+            assert all(t.shape == op.shape(*(a.shape for a in node.args)) for t in node.outs), (
+                f"results have the operation's shape:\n  {text}"
+            )
         else:
             inside = defined | {x for x, _, _ in node.states}
             _nodes(node.statements, inside)

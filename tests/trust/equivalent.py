@@ -33,6 +33,26 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         ),
     ),
     (
+        "a square matrix is as high as it is wide, and equality is symmetric",
+        frozenset(
+            (
+                "op_rules._det: 0 -> 1",
+                "op_rules._logdet: 0 -> 1",
+                "op_rules._chol: equal(i, j) -> equal(j, i)",
+                "columns._inverse: equal(i, j) -> equal(j, i)",
+            )
+        ),
+    ),
+    (
+        "what is linear in the direction was added up by sums alone; a count is never negative",
+        frozenset(
+            (
+                "columns._statement: s.reduce in ('none', 'sum') and rest == 0 -> rest == 0",
+                "columns._tie: 1 -> 2",
+            )
+        ),
+    ),
+    (
         "a sum that begins with a minus sign is the same sum",
         frozenset(("bodies._Writer._sum: a.could_extract_minus_sign() and text -> a.could_extract_minus_sign()",)),
     ),

@@ -85,6 +85,15 @@ NODES = (
     (4, "dims S, A\ndata P[S, A, S], R[S, A], target[S]\nparam c[S, A]\n"
      "solve for V: V[s] = logsumexp[a] (R[s, a] + c[s, a] + 1/9 sum[z] tanh(P[s, a, z]) V[z])\n"
      "minimize sum[s] (V[s] - target[s])^2 + ||c||^2"),
+    (3, "dims d\ndata u[d]\nparam A[d, d]\nv = eigvecs(A) u\n"
+     "minimize sum[i] exp(eigvals(A)[i]/4) + sum[i] u[i] v[i]^2 + ||A||^2"),
+    (5, "dims n, d = 3\ndata X[n, d], u[d]\nparam B[n, d]\n"
+     "minimize nuclear(B) + sum[i, j] X[i, j] svdu(B)[i, j] + sum[i, j in d] u[i] svdv(B)[i, j]^2 u[j] + ||B||^2"),
+    (5, "dims n, d = 3\nparam B[n, d]\nminimize nuclear(B) + ||B||^2"),
+    (4, "dims n, d = 2\nparam A[n, d, d], W[n, d], V[n, d, d]\nZ = solve_each(A, W)\nY = solve_each(A, V)\n"
+     "minimize sum[i, j] Z[i, j]^2 + sum[i, j, k] Y[i, j, k]^3"),
+    (4, "dims d, k = 2\ndata y[d]\nparam A[d, d], B[d, k]\nS[i, j] = sum[k in d] A[i, k] A[j, k] + [i = j]\n"
+     "minimize ||solve(S, B)||^2 + log |det(A)| + ||solve(A, y)||^2 + sum[i, j] y[i] chol(S)[i, j]^3"),
 )  # fmt: skip
 
 # At points where only the stable form is right: the page, and the entries of w in turn.

@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import sympy
 from sympy.core.cache import clear_cache
-from trust import compiled, oracle
+from trust import compiled, oracle, second_order
 from trust.fault_pages import EXTREME, KINKS, NODES, PAGES
 from trust.faults import Fault, tried
 from trust.generator import text
@@ -37,6 +37,8 @@ from symml.source import Source
 
 EXTREME_DIGITS = 1_600  # exp(-1800) beside 1 needs 782 of them, and a difference of two such as many again
 TINY = 1e-300
+SECOND = frozenset(f"symml.calculus.{name}" for name in ("second", "columns", "tangent"))
+LIBRARY = "symml.calculus.op_rules"  # some of its rules are reached by second derivatives alone
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Trial:
 
     def __init__(self, seeds: range) -> None:
         self.prepared = list(_hand_written())
+        self.second = second_order.prepared()
         self.saw: dict[str, Counter[str]] = {}
         for seed in seeds:
             try:
@@ -84,6 +87,8 @@ class Trial:
         if module.startswith("symml.model."):
             text = misread()
             return f"numpy's statement on {text}" if text else ""
+        if module in SECOND:
+            return second_order.disagreeing(self.second)
         if row := disagreeing_row():
             return f"table of functions on {row}"
         saw = self.saw.get(module, Counter())
@@ -91,7 +96,7 @@ class Trial:
             found = seen(p)
             if found:
                 return f"{found} on {p.name}"
-        return ""
+        return second_order.disagreeing(self.second) if module == LIBRARY else ""
 
     def tried(self, fault: Fault) -> str:
         """What the child with the fault saw."""
