@@ -15,7 +15,7 @@ import sympy
 from sympy import Expr, Symbol
 
 from symml.calculus.reverse import Sent
-from symml.ir.functions import BY_CLASS, NO_SLOPE
+from symml.ir.functions import BY_CLASS, NO_SLOPE, select
 from symml.ir.program import Access, Index, Iterate, Library, Statement, Tensor, accesses, indices
 from symml.latex.index_form import formula_text
 
@@ -150,6 +150,8 @@ def _of_factors(others: list[Expr], a: Access, node: Statement, active: frozense
 
 def chain(e: Expr) -> Both:
     """The chain rule through a function, with the function's derivative."""
+    if isinstance(e, select):
+        return plain("each case by itself")
     if len(e.args) != 1:
         return (
             rf"\text{{chain rule through }} {formula_text(e.func)[0]}",

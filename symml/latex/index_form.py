@@ -15,7 +15,7 @@ from sympy import Expr
 from sympy.printing.latex import LatexPrinter
 
 from symml import names
-from symml.ir.functions import BY_CLASS, FUNCTIONS, equal, less, less_equal
+from symml.ir.functions import BY_CLASS, FUNCTIONS, equal, less, less_equal, select
 from symml.ir.ops import OPS
 from symml.ir.program import (
     Access,
@@ -37,7 +37,7 @@ from symml.ir.program import (
 )
 from symml.ir.reducers import REDUCERS
 from symml.ir.show import LETTERS, BodyPrinter, letters
-from symml.latex.style import LATEX, TEXT, Style, tensor_name
+from symml.latex.style import LATEX, TEXT, Style, cases, tensor_name
 
 Inside = Mapping[Tensor, Statement]  # what is written where it is read
 NOTHING: Inside = MappingProxyType({})
@@ -88,6 +88,8 @@ class _Latex(LatexPrinter):
         return "- " * (minus is not turned) + front + inner[turned:].lstrip()
 
     def _print_Function(self, e: Expr, exp: str | None = None) -> str:
+        if isinstance(e, select):
+            return _cases(self, e, LATEX) if exp is None else rf"{_cases(self, e, LATEX)}^{{{exp}}}"
         row = FUNCTIONS[BY_CLASS[e.func]]
         args = [self._print(a) for a in e.args]
         if row.text in ("<", "≤", "="):
@@ -105,6 +107,9 @@ class _Text(BodyPrinter):
 
     def _print_Dim(self, e: Expr) -> str:
         return TEXT.name(e.name)
+
+    def _print_Function(self, e: Expr) -> str:
+        return _cases(self, e, TEXT) if isinstance(e, select) else super()._print_Function(e)
 
     def _print_Pow(self, e: Expr, rational: bool = False) -> str:
         if e.exp == sympy.Rational(1, 2):
@@ -161,6 +166,15 @@ class _Text(BodyPrinter):
             return f"({_inner(self, e, TEXT)})"
         inner = ", ".join(self._print(k) for k in e.idx)
         return f"{tensor_name(e.tensor, TEXT)}[{inner}]" if inner else tensor_name(e.tensor, TEXT)
+
+
+def _cases(printer: _Latex | _Text, e: Expr, style: Style) -> str:
+    """A choice by tests, and the choices that are made where they fail."""
+    found = []
+    while isinstance(e, select):
+        test, value, e = e.args
+        found.append((printer.doprint(value), condition(printer, test, style)))
+    return cases(found, printer.doprint(e), style)
 
 
 def _is_one(a: Access, inside: Inside) -> bool:

@@ -37,6 +37,7 @@ from symml.latex.shorten import (
     SCALAR,
     diagonal,
     diagonal_of,
+    entrywise,
     hadamard,
     identity,
     inverse,
@@ -238,7 +239,7 @@ class Recogniser:
         if isinstance(e, equal) and _says_itself(*e.args):
             return self.entries(e.args[0], axes)
         if e.func in BY_CLASS and not any(a.is_Symbol and isinstance(a, Index) for a in e.args):
-            return Map(
+            return entrywise(
                 matrix_shape([k.size for k in axes]), BY_CLASS[e.func], tuple(self.entries(a, axes) for a in e.args)
             )
         raise NoForm(str(e))

@@ -15,6 +15,7 @@ from symml.ir.program import Domain, Tensor
 from symml.latex.shorten import (
     NEGATIVE,
     diagonal,
+    entrywise,
     hadamard,
     is_identity,
     key,
@@ -293,5 +294,6 @@ _BUILD: Mapping[type, Callable[[Node, list[Node]], Node]] = {
     Quotient: lambda n, p: hadamard((p[0], power(p[1], sympy.Integer(-1)))),
     Power: lambda n, p: hadamard((power(p[0], n.exponent),)),
     Transpose: lambda n, p: transpose(p[0]),
+    Map: lambda n, p: entrywise(n.shape, n.function, tuple(p)),
     Diagonal: lambda n, p: diagonal(p[0]),
 }

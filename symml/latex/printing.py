@@ -18,7 +18,7 @@ from symml.ir.program import Access, Dim, Tensor
 from symml.latex import index_form
 from symml.latex.order import minus, negative, upright
 from symml.latex.shorten import scale
-from symml.latex.style import LATEX, TEXT, Style, tensor_name
+from symml.latex.style import LATEX, TEXT, Style, cases, tensor_name
 from symml.latex.tree import (
     ONE,
     Add,
@@ -51,6 +51,7 @@ _WORD_AT_START = re.compile(rf"{_LETTER}{{2,}}|{_LETTER}\d*_\w")
 _EXPONENT_AT_END = re.compile(r"\^⊙-?\d+$")
 _UPRIGHT_AT_END = re.compile(r"\\mathrm{\w+}(_\S+)?$")
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
+TESTS = ("less", "less_equal", "equal")
 MIRRORED = {"less": (">", ">"), "less_equal": ("≥", r"\ge")}  # a test with a number on its left, as (text, LaTeX)
 
 
@@ -244,22 +245,38 @@ def _matrix_power(w: _Writer, n: MatrixPower) -> tuple[str, int]:
 
 
 def _map(w: _Writer, n: Map) -> tuple[str, int]:
-    if n.function in ("less", "less_equal", "equal"):
+    if n.function in TESTS:
         return _test(w, n), ATOM
+    if n.function == "select":
+        return _cases(w, n), ATOM
     inner = ", ".join(w.at(a, SUM) for a in n.args)
     if n.function == "sqrt":
         return w.style.root(inner), ATOM
     return w.style.function(n.function) + inner.join(w.style.brackets), ATOM
 
 
+def _cases(w: _Writer, n: Node) -> str:
+    """A choice by tests, and the choices that are made where they fail."""
+    found = []
+    while isinstance(n, Map) and n.function == "select":
+        test, value, n = n.args
+        bare = isinstance(test, Map) and test.function in TESTS
+        found.append((w.at(value, SUM), _compared(w, test) if bare else w.at(test, SUM)))
+    return cases(found, w.at(n, SUM), w.style)
+
+
 def _test(w: _Writer, n: Map) -> str:
     """A comparison in square brackets: 1 where it holds."""
+    return _compared(w, n).join(w.style.tests)
+
+
+def _compared(w: _Writer, n: Map) -> str:
     left, right = (w.at(a, SUM) for a in n.args)
     row = FUNCTIONS[n.function]
     mark = row.latex if w.style is LATEX else row.text
     if n.function in MIRRORED and isinstance(n.args[0], Scale) and n.args[0].arg is None:
         left, right, mark = right, left, MIRRORED[n.function][w.style is LATEX]
-    return f"{left} {mark} {right}".join(w.style.tests)
+    return f"{left} {mark} {right}"
 
 
 def _transpose(w: _Writer, n: Transpose) -> tuple[str, int]:

@@ -226,10 +226,26 @@ class _Reader:
             found = self.test()
             self.take("]")
             return found
+        if self.token == "{":
+            return self.cases()
         if self.token == "√":
             self.next()
             return Part("power", None, (self.atom(), Part("number", 0.5)))
         raise Unread(self.rest)
+
+    def cases(self) -> Part:
+        """{a if x < 0; b otherwise}"""
+        self.take("{")
+        found: list[Part] = []
+        while True:
+            value = self.sum()
+            if self.token == "otherwise":
+                self.next()
+                self.take("}")
+                return Part("cases", None, (*found, value))
+            self.take("if")
+            found += [value, Part("all", None, tuple(self.joined()))]
+            self.take(";")
 
     def test(self, bare: bool = False) -> Part:
         left = self.sum()
@@ -253,6 +269,10 @@ class _Reader:
     def tests(self) -> list[Part]:
         """where a < b and c = d"""
         self.take("where")
+        return self.joined()
+
+    def joined(self) -> list[Part]:
+        """a < b and c = d"""
         found = [self.test(bare=True)]
         while self.token == "and":
             self.next()
@@ -323,6 +343,13 @@ def _all(tests: Sequence[Part], scope: Scope) -> np.ndarray:
     return found
 
 
+def _cases(part: Part, scope: Scope) -> np.ndarray:
+    *pairs, found = (value(p, scope) for p in part.parts)
+    for k in reversed(range(0, len(pairs), 2)):
+        found = np.where(pairs[k + 1], pairs[k], found)
+    return found
+
+
 def _over(part: Part, scope: Scope) -> np.ndarray:
     kind, letters = part.name
     inner = scope.over((x, _run(x, ends, part.parts, scope)) for x, ends in letters)
@@ -365,6 +392,8 @@ _VALUES: Mapping[str, Callable[[Part, Scope], np.ndarray]] = MappingProxyType(
         "number": lambda p, s: np.float64(p.name),
         "at": _at,
         "over": _over,
+        "cases": _cases,
+        "all": lambda p, s: _all(p.parts, s),
         "where": lambda p, s: np.where(_all(p.parts[1:], s), value(p.parts[0], s), 0.0),
         "call": lambda p, s: CALLED[p.name](*(value(x, s) for x in p.parts)),
         "test": lambda p, s: COMPARED[p.name](*(value(x, s) for x in p.parts)).astype(float),

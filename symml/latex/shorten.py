@@ -362,6 +362,17 @@ def _plain_transpose(node: Node) -> Node:
 
 # entrywise
 
+EVEN, ODD = ("abs", "cos", "cosh"), ("sign", "sin", "tan", "sinh", "tanh", "arctan", "erf")
+
+
+def entrywise(shape: Shape, function: str, args: tuple[Node, ...]) -> Node:
+    """A function of each entry; a sign in its argument is lost, or goes in front."""
+    factor, rest = split(args[0])
+    if function in (*EVEN, *ODD) and rest is not None and factor.could_extract_minus_sign():
+        found = Map(shape, function, (scale(NEGATIVE, args[0]),))
+        return found if function in EVEN else scale(NEGATIVE, found)
+    return Map(shape, function, args)
+
 
 def hadamard(factors: Iterable[Node]) -> Node:
     """An entrywise product: coefficients and scalars in front, equal factors as a power, quotients as one."""

@@ -6,7 +6,7 @@ tensor_name(the adjoint of b1, TEXT)  ->  "b̄₁"
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from symml import names
@@ -89,6 +89,14 @@ LATEX = Style(
     ),
     lambda a: rf"\sqrt{{{a}}}",
 )
+
+
+def cases(found: Sequence[tuple[str, str]], otherwise: str, style: Style) -> str:
+    """Values with their conditions, tried in order, and what holds else: {a if x < 0; b otherwise}."""
+    if style is LATEX:
+        lines = [rf"{value} & \text{{if }} {test}" for value, test in found]
+        return r"\begin{cases} " + r" \\ ".join([*lines, rf"{otherwise} & \text{{otherwise}}"]) + r" \end{cases}"
+    return "{" + "; ".join([*(f"{value} if {test}" for value, test in found), f"{otherwise} otherwise"]) + "}"
 
 
 def tensor_name(t: Tensor, style: Style) -> str:

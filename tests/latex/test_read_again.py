@@ -71,3 +71,30 @@ def test_a_captured_letter_is_told(monkeypatch):
     monkeypatch.setattr(index_form, "letters", lambda loops: {k: "i" for k in right(loops)})
     with pytest.raises(NumericError, match="is off by"):
         pipeline.derivations(page(body), False, None, "index", {})
+
+
+CASES = """dims n, d
+data X[n, d], y[n]
+param w[d]
+define huber(r) = cases
+  1/2 r^2  if |r| <= 1
+  |r| - 1/2  otherwise
+minimize sum[i] huber(y[i] - sum[j] X[i, j] w[j])"""
+
+
+@pytest.mark.parametrize("form", ["matrix", "index"])
+def test_cases_are_written_as_cases(form):
+    loss, gradient = pipeline.derivations(page(CASES), False, None, form, {})
+    for row in (loss, gradient):
+        whole = " ".join((row["text"], row["latex"], *(part for where in row["where"] for part in where)))
+        assert "select" not in whole and " otherwise}" in whole and " if " in whole
+        assert whole.count(r"\begin{cases}") == whole.count(r"\end{cases}") > 0
+    if form == "matrix":
+        assert loss["text"] == "1ᵀ{1/2 s^⊙2 if abs(s) ≤ 1; abs(s) − 1/2 otherwise}"
+
+
+def test_cases_are_read_again():
+    line = ("r[i]", "=", "{x[i]²/2 if x[i] < 0 and y[i] = 2; 1 if x[i] < 0; −x[i] otherwise}")
+    truth = np.where((x < 0) & (y == 2), x**2 / 2, np.where(x < 0, 1.0, -x))
+    assert off([line], truth, SCOPE) < 1e-15
+    assert off([(*line[:2], line[2].replace("1 if x[i] < 0; ", ""))], truth, SCOPE) > 0.1
