@@ -135,6 +135,10 @@ class Model:
         """The divergence of a quantity of the page that has the shape of the parameter."""
         return self._sections("divergence", quantity, wrt)
 
+    def total(self, quantity: str, wrt: str | None = None) -> Sections:
+        """The total derivative of a quantity of the page, by the chain rule over the quantities that it is made of."""
+        return self._sections("total", quantity, wrt)
+
     def taylor(self, order: int, wrt: str | None = None) -> Sections:
         """The terms of the objective's Taylor series along a vector v, up to an order."""
         return self._sections("taylor", str(order), wrt)

@@ -113,6 +113,9 @@ Jvp = Annotated[str | None, typer.Option(help="The Jacobian of a quantity times 
 Vjp = Annotated[str | None, typer.Option(help="Its transpose times a vector.", show_default=False)]
 Directional = Annotated[bool, typer.Option("--directional", help="The derivative along a vector.")]
 Divergence = Annotated[str | None, typer.Option(help="The divergence of a quantity.", show_default=False)]
+Total = Annotated[
+    str | None, typer.Option(help="The total derivative of a quantity, by the chain rule.", show_default=False)
+]
 Taylor = Annotated[int | None, typer.Option(help="The Taylor series up to this order.", show_default=False)]
 
 
@@ -141,6 +144,7 @@ def derive(
     vjp: Vjp = None,
     directional: Directional = False,
     divergence: Divergence = None,
+    total: Total = None,
     taylor: Taylor = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -164,6 +168,7 @@ def derive(
             "vjp": vjp,
             "directional": directional,
             "divergence": divergence,
+            "total": total,
             "taylor": taylor,
         }
     )

@@ -42,16 +42,16 @@ def by_parameters(group: Sequence[Tensor]) -> Left:
     return Left((rf"\frac{{\partial^{{{n}}} \ell}}{{{under}}}", f"∂{raised}/{text}"), entry)
 
 
-def of_quantity(key: str, shape: Sequence[object], t: Tensor) -> Left:
-    """The derivative of a quantity by a parameter."""
-    rank = len(shape)
+def of_quantity(key: str, shape: Sequence[object], t: Tensor, mark: Both = (r"\partial", "∂")) -> Left:
+    """The derivative of a quantity by a parameter; mark: the letter of a partial derivative, or of a total one."""
+    rank, (d, d_text) = len(shape), mark
 
     def entry(idx: tuple[str, ...]) -> Both:
         over, under = _entry(key, idx[:rank]), _entry(t.name, idx[rank:])
-        return rf"\frac{{\partial {over[0]}}}{{\partial {under[0]}}}", f"∂{over[1]}/∂{under[1]}"
+        return rf"\frac{{{d} {over[0]}}}{{{d} {under[0]}}}", f"{d_text}{over[1]}/{d_text}{under[1]}"
 
     x, y = (names.latex(key), names.latex(t.name)), (names.unicode(key), names.unicode(t.name))
-    return Left((rf"\frac{{\partial {x[0]}}}{{\partial {x[1]}}}", f"∂{y[0]}/∂{y[1]}"), entry)
+    return Left((rf"\frac{{{d} {x[0]}}}{{{d} {x[1]}}}", f"{d_text}{y[0]}/{d_text}{y[1]}"), entry)
 
 
 def written(whole: Both) -> Left:

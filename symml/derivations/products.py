@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from symml.analysis import Analysis, analyse, differentiate
-from symml.derivations import convexity, dual, gradients, kkt, second_order, stationary, steps, updates
+from symml.derivations import convexity, dual, gradients, kkt, second_order, stationary, steps, total, updates
 from symml.derivations.request import Request
 from symml.errors import SpecError
 from symml.ir.program import Program
@@ -38,6 +38,7 @@ PRODUCTS: Mapping[str, Callable[[Request], list[dict]]] = MappingProxyType(
         "vjp": second_order.vjp,
         "directional": second_order.directional,
         "divergence": second_order.divergence,
+        "total": total.product,
         "taylor": second_order.taylor,
     }
 )

@@ -63,7 +63,7 @@ class Asked:
         return tuple(t for t in self.request.analysis.model.over if t.name in self.request.chosen)
 
 
-def _guarded(make: Callable[[Request], Iterator[dict]]) -> Callable[[Request], list[dict]]:
+def guarded(make: Callable[[Request], Iterator[dict]]) -> Callable[[Request], list[dict]]:
     """A product that evaluates at random inputs, where what is not finite is reported, not warned of."""
 
     def call(request: Request) -> list[dict]:
@@ -74,7 +74,7 @@ def _guarded(make: Callable[[Request], Iterator[dict]]) -> Callable[[Request], l
     return call
 
 
-@_guarded
+@guarded
 def order(request: Request) -> Iterator[dict]:
     """`--order N`: a block for each pair, triple ... of the chosen parameters; those that differ in the order are one."""
     n = _whole(request.argument, 1, MOST_ORDER)
@@ -84,7 +84,7 @@ def order(request: Request) -> Iterator[dict]:
     yield from _blocks(request, combinations_with_replacement(chosen, n))
 
 
-@_guarded
+@guarded
 def block(request: Request) -> Iterator[dict]:
     """One block of a derivative of higher order; the argument names its parameters, as in "w b"."""
     known = {t.name: t for t in request.analysis.model.over}
@@ -104,7 +104,7 @@ def _blocks(request: Request, groups: Iterable[Sequence[Tensor]]) -> Iterator[di
         section = f"{what} in {', '.join(t.name for t in group)}"
         (key,) = found.program.outputs
         more = verified.entries(Claim(request.analysis.raw, "loss", found.program, key), tuple(group))
-        yield from _block(request, section, by_parameters(group), found, _told(request, [proof], more), names_)
+        yield from lines(request, section, by_parameters(group), found, _told(request, [proof], more), names_)
 
 
 def _derivative(derivative: Program, group: Sequence[Tensor]) -> tuple[Columns, Proof]:
@@ -119,17 +119,17 @@ def _derivative(derivative: Program, group: Sequence[Tensor]) -> tuple[Columns, 
     return found, check_jacobian(before, key, found.program, last, found_key)
 
 
-@_guarded
+@guarded
 def jacobians(request: Request) -> Iterator[dict]:
     """`--jacobian NAME`."""
-    q = _quantity(request)
+    q = quantity(request)
     names_ = naming(q.forward)
     for t in q.wrt:
         found = jacobian(q.forward, q.key, t)
         proof = check_jacobian(q.forward, q.key, found.program, t)
         left = of_quantity(q.key, q.forward.outputs[q.key].shape, t)
         more = _of_jacobian(q, found, t)
-        yield from _block(
+        yield from lines(
             request, f"Jacobian of {q.key} in {t.name}", left, found, _told(request, [proof], more), names_
         )
 
@@ -139,7 +139,7 @@ def _of_jacobian(q: Asked, j: Columns, t: Tensor) -> Iterator[Proof | None]:
     yield verified.at_kinks(q.raw, q.key, j, t)
 
 
-@_guarded
+@guarded
 def hvp(request: Request) -> Iterator[dict]:
     """`--hvp`: the Hessian times v, without the Hessian."""
     a = request.analysis
@@ -161,10 +161,10 @@ def hvp(request: Request) -> Iterator[dict]:
         )
 
 
-@_guarded
+@guarded
 def jvp(request: Request) -> Iterator[dict]:
     """`--jvp NAME`: J v."""
-    q = _quantity(request)
+    q = quantity(request)
     for t in q.wrt:
         program, (v,) = tangent(q.forward, (q.key,), (t,))
         program, v = _called(program, v, "v")
@@ -176,10 +176,10 @@ def jvp(request: Request) -> Iterator[dict]:
         yield from _row(request, f"Jacobian of {q.key} in {t.name} times v", ("J v", "J v"), program, key, told)
 
 
-@_guarded
+@guarded
 def vjp(request: Request) -> Iterator[dict]:
     """`--vjp NAME`: J' u."""
-    q = _quantity(request)
+    q = quantity(request)
     for t in q.wrt:
         program, u = transposed_times(q.forward, q.key, (t,))
         program, u = _called(program, u, "u")
@@ -202,7 +202,7 @@ def _of_transposed(q: Asked, program: Program, j: Columns, t: Tensor, u: Tensor)
     yield verified.at_kinks(q.raw, q.key, j, t)
 
 
-@_guarded
+@guarded
 def directional(request: Request) -> Iterator[dict]:
     """`--directional`: the derivative of the objective along v."""
     a = request.analysis
@@ -214,7 +214,7 @@ def directional(request: Request) -> Iterator[dict]:
         yield from _row(request, f"derivative along v in {t.name}", _along_v(t), term.program, "slope", told)
 
 
-@_guarded
+@guarded
 def taylor(request: Request) -> Iterator[dict]:
     """`--taylor N`: the terms 1/k! D^k f(x) [v, ..., v] of f(x + v)."""
     n = _whole(request.argument, 1, MOST_ORDER)
@@ -234,10 +234,10 @@ def taylor(request: Request) -> Iterator[dict]:
         yield from _row(request, f"term of order {k} in {t.name}", left, whole, "slope", told)
 
 
-@_guarded
+@guarded
 def divergence(request: Request) -> Iterator[dict]:
     """`--divergence NAME`: the trace of the Jacobian of a field of the shape of its argument."""
-    q = _quantity(request)
+    q = quantity(request)
     for t in q.wrt:
         j = jacobian(q.forward, q.key, t)
         y = q.forward.outputs[q.key]
@@ -275,7 +275,7 @@ def _as_written(a: Analysis) -> Analysis:
     return replace(a, forward=forward, derivative=simplify(gradient(forward, "loss", a.model.over)))
 
 
-def _quantity(request: Request) -> Asked:
+def quantity(request: Request) -> Asked:
     """The quantity of the page that the argument names; an expression is its own."""
     a = request.analysis
     if request.is_expression:
@@ -392,7 +392,7 @@ def _row(request: Request, section: str, left: Both, program: Program, key: str,
     return rows(section, shown(program, key, naming(program), written(left), "index"), proof)
 
 
-def _block(request: Request, section: str, left: Left, block: Columns, told: str, names_: Naming) -> list[dict]:
+def lines(request: Request, section: str, left: Left, block: Columns, told: str, names_: Naming) -> list[dict]:
     """A Jacobian or a block of a Hessian: in matrix form, by what it stores, or term by term."""
     if block.diagonal and block.rank == 2 and request.form == "matrix" and block.stored in block.program.tensors():
         f = formula(block.program, block.stored, sample)

@@ -250,6 +250,21 @@ def taylor(fit: Fit) -> float:
     return worst
 
 
+def total(fit: Fit) -> float:
+    """mpmath: the total derivative as printed, at three times, and the root of it that is the warmest time."""
+    source = pipeline.read(EXAMPLES / "total.symml")
+    rows = pipeline.derivations(source, False, None, "matrix", {}, product="total", argument="T")
+    printed = _read(rows[-1]["text"].split(" = ")[1])
+
+    def warmth(t: mpmath.mpf) -> mpmath.mpf:
+        x, y = 2 * mpmath.cos(t), mpmath.sin(t)
+        return 20 - (x - 1) ** 2 - 3 * y**2 + x * y + t / 4
+
+    pairs = [(printed.subs({"t": t}).evalf(30), mpmath.diff(warmth, t)) for t in (0.3, 1.1, 2.5)]
+    root = mpmath.findroot(lambda t: mpmath.diff(warmth, t), 0.5)
+    return max(*(abs(float(a - b)) for a, b in pairs), abs(float(root - float(fit.params["t"]))))
+
+
 def _read(text: str) -> sympy.Expr:
     """A printed formula of numbers as sympy reads it."""
     powers = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹−", "0123456789-")

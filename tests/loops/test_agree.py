@@ -31,6 +31,7 @@ DATA = {
     "newton": {"X": X, "y": np.floor(20 + 5 * X[:, 0] + 3 * X[:, 1])},
     "implicit": {},
     "taylor": {},
+    "total": {},
     "gauss_newton": {"income": 400 + 100 * np.abs(X[:, 0]), "food": 300 + 50 * np.abs(X[:, 0]) + 5 * X[:, 1]},
     "graphical_lasso": {"X": X[:20, :3]},
     "conv1d": {"x": X[:40, 0]},
