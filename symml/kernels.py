@@ -19,7 +19,7 @@ from symml.source import Source
 
 if TYPE_CHECKING:
     from symml.loops.plan import Plan
-    from symml.model.model import Train
+    from symml.model.model import Model
     from symml.pipeline import Options
     from symml.runtime.launch import Kernel
 
@@ -43,23 +43,23 @@ def assembled(source: Source, options: Options) -> tuple[str, dict, Plan]:
     a = analyse(source)
     plans = {"errors": errors_plan, "sandwich": sandwich_plan, "curvature": curvature_plan}
     plan_, more = plans[options.purpose](a) if options.purpose in plans else (plan(a, options), {})
-    text, functions = _module_source(plan_, options, a.model.train)
+    text, functions = _module_source(plan_, options, a.model)
     rows = gradients.formulas(a) if options.purpose == "fit" else []
     return text, {**manifest(a, plan_, functions, rows, options), **more}, plan_
 
 
-def _module_source(plan_: Plan, options: Options, train: Train | None) -> tuple[str, dict]:
+def _module_source(plan_: Plan, options: Options, model: Model) -> tuple[str, dict]:
     """The module of a target: source and manifest of its functions."""
     if options.target == "cuda":
         from symml.targets.numba_cuda.config import Config as CudaConfig
         from symml.targets.numba_cuda.wrap import module_source as cuda_source
 
-        pairs = int(train.options.get("memory", 0)) if train else 0
+        pairs = int(model.train.options.get("memory", 0)) if model.train else 0
         return cuda_source(plan_, CudaConfig(options.dtype, scratch=max(CudaConfig.scratch, pairs)))
     from symml.targets.numba_cpu.config import Config
     from symml.targets.numba_cpu.wrap import module_source
 
-    return module_source(plan_, Config(options.dtype, options.boundscheck, options.chunks))
+    return module_source(plan_, Config(options.dtype, options.boundscheck, options.chunks, model.sizes))
 
 
 def entry(source: Source, options: Options) -> Path:

@@ -6,16 +6,21 @@ stricter flags. `error_model="numpy"` keeps divisions free of branches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from symml.ir.program import Dim
 
 
 @dataclass(frozen=True)
 class Config:
-    """dtype: float64 or float32; `boundscheck` is for tests; `chunks`: passes over rows are cut for threads."""
+    """dtype: float64 or float32; `boundscheck` is for tests; `chunks`: passes over rows are cut for threads; `sizes`: those
+    that the page itself says."""
 
     dtype: str = "float64"
     boundscheck: bool = False
     chunks: bool = False
+    sizes: Mapping[Dim, int] = field(default_factory=dict)
 
     @property
     def suffix(self) -> str:

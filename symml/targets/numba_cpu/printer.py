@@ -12,6 +12,7 @@ import sympy
 
 from symml.ir.evaluate import GROWTH
 from symml.ir.program import Access, Dim, Index, Library, Statement, Tensor, accesses, reads
+from symml.loops.jam import pays
 from symml.loops.program import Call, Gemm, Item, LoopProgram, Nest, Region, Rounds, Steps, statements_of
 from symml.loops.schedule import stride
 from symml.names import Names
@@ -165,7 +166,7 @@ class Printer:
     def accumulate(self, s: Statement, loops: tuple[Index, ...]) -> list[str]:
         """A sum whose lane is an output axis, so that there are two loops: rows are added into memory, JAM of them a sweep."""
         lines = self._clear(s) if s.mode == "=" else []
-        if loops[-2] in s.reduced and s.guard is None:
+        if loops[-2] in s.reduced and s.guard is None and pays(s, loops, self.config.sizes):
             return lines + self._jammed(s, loops, self._row_sum)
         return lines + self._row_sum(s, loops, [self._letters(loops)])
 
@@ -178,6 +179,7 @@ class Printer:
             and len(s.reduced) == 1
             and inner >= 1
             and not self._fresh(s, loops[-2])
+            and pays(s, loops, self.config.sizes)
         )
         if reusable and any(
             stride(a, loops[inner - 1]) == "invariant" and stride(a, loops[-1]) == "unit" for a in _touched(s)

@@ -6,7 +6,10 @@ a GPU and, at small sizes, without one. Block and warp sizes are powers of two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from symml.ir.program import Dim
 
 DEVICE = "@cuda.jit(device=True)"
 KERNEL = "@cuda.jit"
@@ -15,12 +18,13 @@ KERNEL = "@cuda.jit"
 @dataclass(frozen=True)
 class Config:
     """dtype: float64 or float32. threads of the block; rows of one tile of a streaming region; scratch: the most numbers
-    that the algorithm keeps in an array of its own (the pairs of L-BFGS)."""
+    that the algorithm keeps in an array of its own (the pairs of L-BFGS); sizes that the page itself says."""
 
     dtype: str = "float64"
     threads: int = 256
     tile: int = 1024
     scratch: int = 64
+    sizes: Mapping[Dim, int] = field(default_factory=dict)
 
     @property
     def suffix(self) -> str:
