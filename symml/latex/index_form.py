@@ -344,7 +344,7 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
             continue
         first = places[0][0]
         added = bool(found) and around is None and places[0][1] is None and isinstance(first, Statement)
-        if added and s.mode == "+=" and s.covers and first.covers:
+        if added and s.mode == "+=" and all(x.covers and (x.guard is None or x.reduced) for x in (s, first)):
             s = reindex(s, dict(zip(s.lhs, first.lhs, strict=True)))
             left, mode, right = found[0]
             found[0] = (left, mode, _added(right, contribution(s, style, inside=inside), style))

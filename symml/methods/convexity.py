@@ -36,7 +36,7 @@ from symml.ir.program import (
     reads,
 )
 from symml.ir.show import BodyPrinter, letters
-from symml.methods import intervals, spectral
+from symml.methods import definite, intervals, spectral
 from symml.methods.intervals import EVERYTHING, NONNEGATIVE, Interval
 
 FLIP = MappingProxyType({"convex": "concave", "concave": "convex"})
@@ -106,10 +106,12 @@ def facts_of(program: Program, wrt: tuple[Tensor, ...]) -> dict[Tensor, Fact]:
     for t in program.inputs:
         interval = intervals.of_domain(t.domain)
         facts[t] = Fact("affine", interval, ((False, LINEAR),)) if t in wrt else _constant(interval)
+    made: dict[Tensor, list[Statement]] = {}
     for s in program.statements:
         if not isinstance(s, Statement):
-            facts.update(_whole(s, facts))
+            facts.update(_whole(s, facts, made))
             continue
+        made.setdefault(s.out, []).append(s)
         fact = _statement(s, facts)
         if s.out in facts:
             fact = replace(_sum([facts[s.out], fact]), kind=None)
@@ -130,7 +132,7 @@ def curvature_of(facts: Mapping[Tensor, Fact], e: Expr) -> str:
     return _Body(facts, BodyPrinter({}))(e).curvature
 
 
-def _whole(node: Node, facts: Mapping[Tensor, Fact]) -> dict[Tensor, Fact]:
+def _whole(node: Node, facts: Mapping[Tensor, Fact], made: Mapping[Tensor, list[Statement]]) -> dict[Tensor, Fact]:
     """A recurrence, a fixed point or an operation on whole tensors: constant where all it reads is, else unknown."""
     own = set(outs(node))
     moving = [t.name for t in (*reads(node), *own) if t in facts and facts[t].curvature != "constant"]
@@ -138,15 +140,20 @@ def _whole(node: Node, facts: Mapping[Tensor, Fact]) -> dict[Tensor, Fact]:
         return dict.fromkeys(own, _constant(EVERYTHING))
     if isinstance(node, Library) and node.op == "logdet" and facts[node.args[0]].curvature == "affine":
         (t,) = node.args
-        if t.domain.kind == "psd":
+        if _definite(t, facts, made):
             return dict.fromkeys(own, Fact("concave", EVERYTHING, ((False, "log det of an affine map"),)))
         return dict.fromkeys(own, replace(_unknown(f"logdet {t.name}"), hint=f"declare {t.name} in psd"))
     if isinstance(node, Library) and node.op in spectral.KINDS and facts[node.args[0]].curvature == "affine":
         kind = (spectral.KINDS[node.op], None)
-        if node.op != "inv" or node.args[0].domain.kind == "psd":
+        if node.op != "inv" or _definite(node.args[0], facts, made):
             return dict.fromkeys(own, replace(_unknown(f"{node.op} {moving[0]}"), kind=kind))
     what = "a recurrence in" if isinstance(node, Scan) else "a fixed point in"
     return dict.fromkeys(own, _unknown(f"{node.op if isinstance(node, Library) else what} {moving[0]}"))
+
+
+def _definite(t: Tensor, facts: Mapping[Tensor, Fact], made: Mapping[Tensor, list[Statement]]) -> bool:
+    body = _Body(facts, BodyPrinter({}))
+    return definite.semidefinite(t, made, lambda e: body(e).interval[0] >= 0)
 
 
 def _statement(s: Statement, facts: Mapping[Tensor, Fact]) -> Fact:

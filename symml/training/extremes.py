@@ -15,22 +15,11 @@ import sympy
 from sympy import Expr
 
 from symml.ir.functions import equal, less
-from symml.ir.program import (
-    Access,
-    Domain,
-    Index,
-    Library,
-    Program,
-    Statement,
-    Tensor,
-    direct_accesses,
-    fresh_indices,
-    outs,
-    reads,
-)
+from symml.ir.program import Access, Domain, Index, Library, Program, Statement, Tensor, direct_accesses, fresh_indices
 from symml.methods.epigraph import rises
 from symml.names import Names
 from symml.rewrite.dead import prune
+from symml.training.nuclear import depends
 
 TOLD = {"svdvals": "a largest singular value", "eigvals": "an extreme eigenvalue"}
 
@@ -57,7 +46,7 @@ class _Use:
 
 def of(program: Program, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]) -> Extremes | None:
     """None where there is no such value of what is optimised; conditions: outputs, whether they are equalities."""
-    moving = _moving(program, wrt)
+    moving = depends(program, wrt)
     made = {n.outs[0]: n for n in program.statements if isinstance(n, Library) and n.op in TOLD and n.args[0] in moving}
     found = dict.fromkeys(u for s in program.statements if isinstance(s, Statement) for u in _uses(s, made))
     if not found:
@@ -80,14 +69,6 @@ def of(program: Program, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]
     keys = tuple(k for k in outputs if k not in program.outputs)
     told = " and ".join(dict.fromkeys(TOLD[u.node.op] for u in found))
     return Extremes(whole, unknowns, tuple(matrices), keys, told)
-
-
-def _moving(program: Program, wrt: tuple[Tensor, ...]) -> set[Tensor]:
-    found = set(wrt)
-    for node in program.statements:
-        if found.intersection(reads(node)):
-            found.update(outs(node))
-    return found
 
 
 def _domain(u: _Use) -> Domain:

@@ -2,20 +2,20 @@
 
     ||M||_* = min tr(Z)/2 over Z = [[W, M], [M', V]] in psd        Fazel, Hindi & Boyd (2001)
 
-A sum of all singular values that the objective rises with becomes half a trace, and a corner of Z is set equal to M.
+A sum of all singular values that objective and bounds rise with becomes half a trace, and a corner of Z is set equal to M.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import sympy
-from sympy import Expr, Symbol
 
-from symml.ir.program import Access, Index, Library, Program, Statement, Tensor, direct_accesses, fresh_indices
-from symml.methods.likelihood import flat_objective, terms
+from symml.ir.program import Access, Domain, Index, Library, Program, Statement, Tensor, fresh_indices, outs, reads
+from symml.methods.epigraph import rises
 from symml.names import Names
+from symml.rewrite.dead import prune
 
 OPERATION = "svdvals"
 
@@ -29,14 +29,20 @@ class Lifted:
     conditions: tuple[str, ...]
 
 
-def lifted(program: Program) -> Lifted | None:
-    """None where the objective has no nuclear norm with a positive factor."""
-    made = {node.outs[0]: node for node in program.statements if isinstance(node, Library) and node.op == OPERATION}
-    found = dict(_norms(program, made))
-    if not found:
+def lifted(program: Program, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]) -> Lifted | None:
+    """None where there is no nuclear norm of what is optimised that the objective, and conditions r <= 0, rise with;
+    conditions: outputs, whether they are equalities."""
+    moving = depends(program, wrt)
+    made = {
+        node.outs[0]: node
+        for node in program.statements
+        if isinstance(node, Library) and node.op == OPERATION and node.args[0] in moving
+    }
+    found = {s: made[s.body.tensor] for s in program.statements if isinstance(s, Statement) and _is_sum(s, made)}
+    if not found or not _rise(program, conditions, tuple(found)):
         return None
     names, outputs = Names(t.name for t in program.tensors()), dict(program.outputs)
-    statements, matrices, conditions = [], [], []
+    statements, matrices, keys = [], [], []
     for node in program.statements:
         if node not in found:
             statements.append(node)
@@ -49,30 +55,35 @@ def lifted(program: Program) -> Lifted | None:
         key = f"constraint {gap.name}"
         outputs[key] = gap
         matrices.append(z)
-        conditions.append(key)
+        keys.append(key)
     program = replace(program, inputs=(*program.inputs, *matrices), statements=tuple(statements), outputs=outputs)
-    return Lifted(program, tuple(matrices), tuple(conditions))
+    return Lifted(program, tuple(matrices), tuple(keys))
 
 
-def _norms(program: Program, made: dict[Tensor, Library]) -> Iterator[tuple[Statement, Library]]:
-    """The statements that add up all singular values of a matrix, where the objective rises with them."""
-    definitions: dict[Tensor, list[Statement]] = {}
-    for s in (s for s in program.statements if isinstance(s, Statement)):
-        definitions.setdefault(s.out, []).append(s)
-    atoms: dict[Symbol, Statement] = {}
-    for term in terms(flat_objective(program.outputs["loss"][()], definitions, atoms)) if made else ():
-        held = term.free_symbols & set(atoms)
-        if len(held) == 1 and _is_sum(s := atoms[next(iter(held))], made) and _positive(term / next(iter(held))):
-            yield s, made[s.body.tensor]
+def _rise(program: Program, conditions: Mapping[str, bool], norms: tuple[Statement, ...]) -> bool:
+    """Do the objective and the conditions rise with each of the norms?"""
+    names = Names(t.name for t in program.tensors())
+    numbers = {s: Tensor(names.fresh("t"), (), "param", Domain("interval", lower=0.0)) for s in norms}
+    statements = (
+        replace(s, reduce="none", loops=(), body=numbers[s][()]) if s in numbers else s for s in program.statements
+    )
+    inputs = (*program.inputs, *numbers.values())
+    whole = prune(replace(program, inputs=inputs, statements=tuple(statements)), "loss", *conditions)
+    return rises(whole, "loss", conditions, tuple(numbers.values()))
 
 
-def _is_sum(s: Statement, made: dict[Tensor, Library]) -> bool:
+def depends(program: Program, wrt: tuple[Tensor, ...]) -> set[Tensor]:
+    """The unknowns and what depends on them."""
+    found = set(wrt)
+    for node in program.statements:
+        if found.intersection(reads(node)):
+            found.update(outs(node))
+    return found
+
+
+def _is_sum(s: Statement, made: Mapping[Tensor, Library]) -> bool:
     whole = isinstance(s.body, Access) and s.body.tensor in made and s.body.idx == s.loops
     return whole and s.reduce == "sum" and s.guard is None and not s.lhs
-
-
-def _positive(weight: Expr) -> bool:
-    return bool(weight.is_nonnegative) and all(a.tensor.kind == "hyper" for a in direct_accesses(weight))
 
 
 def _corner(m: Tensor, names: Names) -> tuple[Tensor, Tensor, list[Statement]]:

@@ -291,7 +291,7 @@ def _interior_point(p: Problem, method: str) -> Solver:
 
 def _lifted(p: Problem) -> Problem | None:
     """The problem with a semidefinite matrix for each nuclear norm and extreme value; None where there is none."""
-    found = lifted(p.whole or p.forward)
+    found = lifted(p.whole or p.forward, {c.output: c.equal for c in p.conditions}, p.wrt)
     if found is not None:
         p = _with_cones(p, found.program, found.matrices, found.conditions, "the nuclear norm")
     ends = extremes.of(p.whole or p.forward, {c.output: c.equal for c in p.conditions}, p.wrt)

@@ -37,6 +37,11 @@ PAGES = {
         cp.Variable(),
         lambda x: (cp.lambda_max(C + x * D) - cp.lambda_min(C + x * D), []),
     ),
+    "a nuclear bound": (
+        "param W[m, n]\nminimize over W  ||W - Y||^2  subject to  nuclear(W) <= 1",
+        cp.Variable((2, 3)),
+        lambda W: (cp.sum_squares(W - Y), [cp.normNuc(W) <= 1]),
+    ),
     "a bound, and another norm": (
         "param W[m, n]\nminimize over W  1/2 ||W - Y||^2 + nuclear(W)/4  subject to  spectral(W) <= 1/2",
         cp.Variable((2, 3)),

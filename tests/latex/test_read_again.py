@@ -98,3 +98,10 @@ def test_cases_are_read_again():
     truth = np.where((x < 0) & (y == 2), x**2 / 2, np.where(x < 0, 1.0, -x))
     assert off([line], truth, SCOPE) < 1e-15
     assert off([(*line[:2], line[2].replace("1 if x[i] < 0; ", ""))], truth, SCOPE) > 0.1
+
+
+def test_a_test_of_one_of_two_terms_stands_behind_it_alone():
+    text = "dims m, n, k\ndata C[m, n], A[m, k], B[n, k]\nparam M[m, n]\n"
+    text += "minimize 1/2 sum[i, j where i != j] (M[i, j] - C[i, j])^2"
+    row = pipeline.derivations(page(f"{text} + sum[i, j, k] A[i, k] B[j, k] M[i, j]"), False, None, "index", {})[1]
+    assert row["text"] == "sum[k] A[i, k] B[j, k]; M̄[i, j] += M[i, j] − C[i, j] where 1 − [i = j]"

@@ -19,6 +19,11 @@ CONVEX = {
     "largest singular value": "dims n, d\nparam M[n, d]\nminimize svdvals(M)[0]",
     "trace of the inverse": "dims d\nparam P[d, d] in psd\nminimize tr(inv(P))",
     "form in the inverse": "dims d\ndata v[d]\nparam P[d, d] in psd\nminimize v' inv(P) v",
+    "a design, by its determinant": "dims n, d\ndata X[n, d]\nparam w[n] > 0\nminimize -logdet(X' diag(w) X)",
+    "a design, by its inverse": "dims n, d\ndata X[n, d]\nparam w[n] > 0, s > 0\n"
+    "A = X' diag(w) X + s eye(d)\nminimize tr(inv(A))",
+    "weighted outer products": "dims n, d\ndata X[n, d], c[n] > 0\nparam w[n] > 0\n"
+    "A[j, k] = sum[i] c[i] w[i] X[i, j] X[i, k]\nminimize -2 logdet(A)",
     "log cosh": "dims d\nparam x[d]\nminimize sum[j] log(cosh(x[j]))",
     "a wave on a bowl": "param x\nminimize x^2 + sin(x)",
 }
@@ -29,6 +34,9 @@ CONCAVE = {
 NEITHER = {
     "smallest of two eigenvalues": "dims d\nparam S[d, d] in symmetric\nminimize eigvals(S)[1] - eigvals(S)[0]",
     "an eigenvalue inside": "dims d = 3\nparam S[d, d] in symmetric\nminimize eigvals(S)[1]",
+    "a design of any sign": "dims n, d\ndata X[n, d]\nparam w[n]\nminimize -logdet(X' diag(w) X)",
+    "a design less the identity": "dims n, d\ndata X[n, d]\nparam w[n] > 0\nminimize -logdet(X' diag(w) X - 3 eye(d))",
+    "rows of two matrices": "dims n, d\ndata X[n, d], Z[n, d]\nparam w[n] > 0\nminimize -logdet(X' diag(w) Z)",
     "squares of singular values": "dims n, d\nparam M[n, d]\nminimize sum[k] (svdvals(M)[k] - 1)^2",
     "form between two vectors": "dims d\ndata v[d], u[d]\nparam P[d, d] in psd\nminimize u' inv(P) v",
     "a quotient's log": "param p in (0, 1)\nminimize log(p/(1 - p))",
