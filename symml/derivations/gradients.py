@@ -14,7 +14,7 @@ from symml.derivations.rows import row
 from symml.errors import NumericError
 from symml.ir.program import Tensor
 from symml.latex.derivation import BOUND, formula
-from symml.latex.index_form import to_sympy
+from symml.latex.native import to_sympy
 from symml.latex.tree import Leaf, Node
 from symml.proof.complex_step import Proof, check_gradient
 from symml.proof.kinks import check_kinks, coincide

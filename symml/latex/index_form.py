@@ -1,7 +1,6 @@
-"""Statements in index form, as LaTeX, as text and as native sympy.
+"""Statements in index form as LaTeX and as text.
 
 write(program, d_w, LATEX)  ->  "\\sum_{i} X_{i j} \\bar{t}_{i} + \\lambda w_{j}"
-to_sympy(program, d_w)      ->  Eq(d_w[j], Sum(X[i, j]*d_t1[i], (i, 0, n - 1)) + lam*w[j])
 """
 
 from __future__ import annotations
@@ -265,7 +264,7 @@ def _unbracketed(printer: _Latex | _Text, body: Expr) -> str:
 FIXED = ("   the fixed point", r" \quad \text{the fixed point}")
 
 
-def _places(program: Program, t: Tensor) -> list[tuple[Statement | Library, Scan | Iterate | None]]:
+def places(program: Program, t: Tensor) -> list[tuple[Statement | Library, Scan | Iterate | None]]:
     """What defines a tensor, each with the recurrence or iteration around it."""
     found: list[tuple[Statement | Library, Scan | Iterate | None]] = []
     for node in program.statements:
@@ -334,7 +333,7 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
                 continue
             left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
             found.append((left, "=", contribution(s, style, around) + FIXED[style is LATEX]))
-    places = _places(program, t)
+    places = places(program, t)
     for s, around in places:
         if isinstance(s, Library) and s.op in BY_ELEMENT:
             found.append((*_by_element(s, t, style),))
@@ -422,7 +421,7 @@ def lines(program: Program, t: Tensor, inside: Inside = NOTHING) -> list[tuple[s
 
 def letters_of(program: Program, t: Tensor) -> frozenset[str]:
     """The letters on the left sides of a tensor's lines."""
-    found = [letters(_in_order(s, around)).values() for s, around in _places(program, t) if isinstance(s, Statement)]
+    found = [letters(_in_order(s, around)).values() for s, around in places(program, t) if isinstance(s, Statement)]
     return frozenset(x for own in found for x in own)
 
 
@@ -451,7 +450,7 @@ def needed(program: Program, t: Tensor) -> list[Tensor]:
         turned = [new for n in program.statements if isinstance(n, Iterate) for x, _, new in n.states if x is u]
         todo += [new for new in turned if new not in found]
         found.update(turned)
-        for s, around in _places(program, u):
+        for s, around in places(program, u):
             moving = [x for x, *_ in around.states] if isinstance(around, Iterate) else []
             read = (*reads(s), *moving)  # where it starts does not matter
             fresh = [u for u in read if u in defined and u not in found and u is not t]
@@ -459,60 +458,6 @@ def needed(program: Program, t: Tensor) -> list[Tensor]:
             todo += fresh
     shown = {new for n in program.statements if isinstance(n, Iterate) for *_, new in n.states if at_once(n, new)}
     return [u for u in program.tensors() if u in found and u not in shown]
-
-
-def to_sympy(program: Program, t: Tensor) -> Expr:
-    """The definition as native sympy: Eq(out[i, j], Sum(...)) over Indexed objects; other tensors stay as names."""
-    own = [s for s, _ in _places(program, t)]
-    first = own[0]
-    if isinstance(first, Library):
-        args = (sympy.Symbol(u.name) for u in first.args)
-        return sympy.Eq(sympy.Symbol(t.name), sympy.Function(first.op)(*args), evaluate=False)
-    own = [s for s in own if s.lhs == first.lhs or s.mode == "+="]  # of a definition by cases, the first case
-    left = _native(Access(t, first.lhs))
-    right = sympy.Add(*(_native_statement(s, first) for s in own))
-    return sympy.Eq(left, right, evaluate=False)
-
-
-def _native_statement(s: Statement, first: Statement) -> Expr:
-    if s.lhs != first.lhs and all(isinstance(k, Index) for k in (*s.lhs, *first.lhs)):
-        s = reindex(s, dict(zip(s.lhs, first.lhs, strict=True)))
-    body = _native(s.body)
-    bounds = [(_index(k), 0, _native(k.size) - 1) for k in s.reduced]
-    if s.lhs != first.lhs:  # a scatter: 1 where the element is meant
-        body = body * sympy.Mul(
-            *(sympy.KroneckerDelta(_native(a), _native(b)) for a, b in zip(first.lhs, s.lhs, strict=True))
-        )
-    if s.reduce == "none" or not bounds:
-        return body
-    if s.reduce == "sum":
-        return sympy.Sum(body, *bounds)
-    if s.reduce == "prod":
-        return sympy.Product(body, *bounds)
-    if s.reduce == "logsumexp":
-        return sympy.log(sympy.Sum(sympy.exp(body), *bounds))
-    return sympy.Function(s.reduce)(body, *(b[0] for b in bounds))
-
-
-def _index(k: Index) -> Expr:
-    return sympy.Symbol(k.name, integer=True)
-
-
-def _native(e: Expr) -> Expr:
-    """Accesses as Indexed, own functions by their elementary forms."""
-    if isinstance(e, Access):
-        if not e.idx:
-            return sympy.Symbol(e.tensor.name, real=True)
-        return sympy.Indexed(sympy.IndexedBase(sympy.Symbol(e.tensor.name)), *(_native(k) for k in e.idx))
-    if isinstance(e, Index):
-        return _index(e)
-    if isinstance(e, Dim):
-        return sympy.Symbol(e.name, integer=True, positive=True)
-    if e.is_Atom:
-        return e
-    args = [_native(a) for a in e.args]
-    row = FUNCTIONS.get(BY_CLASS.get(e.func, ""))
-    return row.elementary(*args) if row is not None and row.elementary is not None else e.func(*args)
 
 
 def formula_text(e: Expr | type) -> tuple[str, str]:
