@@ -333,23 +333,23 @@ def _sides(program: Program, t: Tensor, style: Style, inside: Inside = NOTHING) 
                 continue
             left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
             found.append((left, "=", contribution(s, style, around) + FIXED[style is LATEX]))
-    places = places(program, t)
-    for s, around in places:
+    found_at = places(program, t)
+    for s, around in found_at:
         if isinstance(s, Library) and s.op in BY_ELEMENT:
             found.append((*_by_element(s, t, style),))
             continue
         if isinstance(s, Library):
             found.append((tensor_name(t, style), "=", contribution(s, style)))
             continue
-        first = places[0][0]
-        added = bool(found) and around is None and places[0][1] is None and isinstance(first, Statement)
+        first = found_at[0][0]
+        added = bool(found) and around is None and found_at[0][1] is None and isinstance(first, Statement)
         if added and s.mode == "+=" and all(x.covers and (x.guard is None or x.reduced) for x in (s, first)):
             s = reindex(s, dict(zip(s.lhs, first.lhs, strict=True)))
             left, mode, right = found[0]
             found[0] = (left, mode, _added(right, contribution(s, style, inside=inside), style))
             continue
         left = _printer(s, around, style)._print_Access(Access(t, s.lhs))
-        mode = "=" if _apart((s, around), [p for p in places if p[0] is not s]) else s.mode
+        mode = "=" if _apart((s, around), [p for p in found_at if p[0] is not s]) else s.mode
         found.append((left, mode, contribution(s, style, around, inside) + _steps(s, around, style, inside)))
     return found
 
