@@ -3,13 +3,15 @@
     movements(program)         ->  (Movement("E", the program of `next E` from E, what drives it), ...)
     analyse(source, given)     ->  facts as those of derivations/system.py, for each of them
 
-What drives a recurrence, x[t] beside s[t-1], is held as at the last step.
+What drives a recurrence, x[t] beside s[t-1], is held as at the last step. One that reads several steps back is the map of its
+companion form: what lies back is a state of its own, x_1 <- x, x_2 <- x_1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from sympy import Expr
@@ -18,35 +20,52 @@ from symml.analysis import load
 from symml.derivations.system import Asked, facts
 from symml.errors import SpecError, UnsupportedError
 from symml.ir.evaluate import evaluate
-from symml.ir.program import Access, Dim, Iterate, Library, Program, Scan, Tensor, accesses, indices, outs, substitute
+from symml.ir.program import (
+    Access,
+    Dim,
+    Iterate,
+    Library,
+    Program,
+    Scan,
+    Statement,
+    Tensor,
+    accesses,
+    fresh_indices,
+    indices,
+    outs,
+    substitute,
+)
 from symml.methods.stability import Field, starts_within
 from symml.model.model import Model
+from symml.names import Names
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 from symml.source import Source
 
+FARTHEST = 50  # steps back
 LARGEST = 200  # entries of what moves: above it no Jacobian is made
 SMALL, FEW = 8, 6  # up to the first many starts are tried, above it the second
 
 
 @dataclass(frozen=True)
 class Movement:
-    """A map of `states`: `program` has the outputs `next NAME`; ends: the tensors of the page that hold what is reached."""
+    """A map of `states`: `program` has the outputs `next NAME`; ends: the tensors of the page that hold what is reached, with how
+    many steps before their end (0: as a whole)."""
 
     name: str
     states: tuple[Tensor, ...]
     program: Program
-    ends: tuple[Tensor, ...]
+    ends: tuple[tuple[Tensor, int], ...]
     driven: bool = False
 
 
 def movements(program: Program) -> Iterator[Movement]:
-    """Each iteration and each recurrence over one step; UnsupportedError where one reaches farther back."""
+    """Each iteration and each recurrence over one step."""
     for at, node in enumerate(program.statements):
         if isinstance(node, Iterate):
             states, made = tuple(x for x, *_ in node.states), node.statements
-            ends, new, driven = states, {x: n for x, _, n in node.states}, False
+            ends, new, driven = tuple((x, 0) for x in states), {x: n for x, _, n in node.states}, False
         elif isinstance(node, Scan):
             states, made, new, ends, driven = _one_step(node)
             if not states:
@@ -67,24 +86,49 @@ def _one_step(scan: Scan) -> tuple:
         if isinstance(s, Library) or s.lhs[0] - scan.step != offset.setdefault(s.out, s.lhs[0] - scan.step):
             raise UnsupportedError("this recurrence is no map of one step to the next", scan.span)
     now = {u: Tensor(f"{u.name}_next", u.shape[1:], "temp", u.domain, u.span) for u in offset}
-    before = {u: Tensor(u.name, u.shape[1:], "definition", u.domain, u.span) for u in offset}
-    last, read, driven = {scan.step: scan.step.size - 1}, {}, False
+    last, back_to, driven = {scan.step: scan.step.size - 1}, _before(scan, offset), False
     made = []
     for s in scan.statements:
         table: dict[Expr, Expr] = {}
         for a in accesses(s.body):
             back = offset[a.tensor] - (a.idx[0] - scan.step) if a.tensor in offset else None
-            if back is not None and back not in (0, 1):
-                raise UnsupportedError(f"'{a.tensor.name}' reads more than one step back", s.span or scan.span)
             if back is not None:
-                table[a] = Access((now, before)[int(back)][a.tensor], a.idx[1:])
-                read |= {a.tensor: None} if back == 1 else {}
+                table[a] = Access(back_to[a.tensor][int(back) - 1] if back else now[a.tensor], a.idx[1:])
             driven |= back is None and scan.step in indices(a)
         body = substitute(s.body.xreplace(table), last)
         guard = None if s.guard is None else substitute(s.guard, last)
         made.append(replace(s, out=now[s.out], lhs=s.lhs[1:], body=body, guard=guard))
-    states = tuple(before[u] for u in read)
-    return states, tuple(made), {before[u]: now[u] for u in read}, tuple(read), driven
+    new: dict[Tensor, Tensor] = {}
+    for u, group in back_to.items():
+        new[group[0]] = now[u]
+        for one, later in pairwise(group):
+            new[later], k = (
+                Tensor(f"{later.name}_next", later.shape, "temp", u.domain, u.span),
+                fresh_indices(later.shape),
+            )
+            made.append(Statement(new[later], k, "=", "none", k, Access(one, k)))
+    ends = tuple((u, k + 1) for u, group in back_to.items() for k in range(len(group)))
+    return tuple(new), tuple(made), new, ends, driven
+
+
+def _before(scan: Scan, offset: Mapping[Tensor, Expr]) -> dict[Tensor, tuple[Tensor, ...]]:
+    """What is read of each tensor one step back, two steps back and so on, as tensors without the step's axis."""
+    farthest: dict[Tensor, int] = {}
+    for s in scan.statements:
+        for a in (a for a in accesses(s.body) if a.tensor in offset):
+            back = offset[a.tensor] - (a.idx[0] - scan.step)
+            if not back.is_Integer or not 0 <= back <= FARTHEST:
+                raise UnsupportedError(f"'{a.tensor.name}' is read by another step's number", s.span or scan.span)
+            farthest[a.tensor] = max(farthest.get(a.tensor, 0), int(back))
+    names = Names(t.name for t in offset)
+    return {
+        u: tuple(
+            Tensor(names.claim(f"{u.name}_{k}") if k else u.name, u.shape[1:], "definition", u.domain, u.span)
+            for k in range(back)
+        )
+        for u, back in farthest.items()
+        if back
+    }
 
 
 def analyse(source: Source, known: Mapping[str, np.ndarray], dims: Mapping[str, int], asked: Asked) -> list[dict]:
@@ -104,7 +148,7 @@ def analyse(source: Source, known: Mapping[str, np.ndarray], dims: Mapping[str, 
         if f.size > LARGEST:
             found.append({"model": model.name, "states": [m.name], "too_large": f.size})
             continue
-        ends = [env[e] if e in m.states else env[e][-1] for e in m.ends]
+        ends = [env[e][-back] if back else env[e] for e, back in m.ends]
         first = np.concatenate([np.ravel(e) for e in ends]).astype(float)
         first = np.where(np.isfinite(first), first, 0.0)
         found.append({**facts(model.name, f, first, asked, _starts(f, first)), "driven": m.driven})

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from symml import pipeline
 from symml.cli.entry import app
-from symml.errors import SymmlError
 
 ROOT = "hyper a = 2\niterate x <- (x + a/x)/2 from a until |change| < 1e-12\nreport root = x"
 LOGISTIC = (
@@ -56,10 +55,49 @@ def test_a_recurrence_of_several_that_is_driven_at_a_fit():
     assert found["driven"] and point["verdict"] == "stable"
 
 
-def test_two_steps_back_are_no_map_of_one():
-    body = "dims T = 9\nx[0] = 1\nx[1] = 1\nx[t] = x[t-1] + x[t-2]   for t in 2..T-1\nreport last = x[T-1]"
-    with pytest.raises(SymmlError, match="more than one step back"):
-        pipeline.moving(page(body), {})
+HENON = (
+    "dims T = 30\nhyper a = 0.3, b = 0.3\nx[0] = 0.1\nx[1] = 0.1\n"
+    "x[t] = 1 - a x[t-1]^2 + b x[t-2]   for t in 2..T-1\nreport last = x[T-1]"
+)
+
+
+def test_steps_farther_back_are_states_of_their_own():
+    """Henon's map: its fixed points are the roots of a x^2 + (1 - b) x - 1, its period doubles at a = 3 (1 - b)^2/4."""
+    (found,) = pipeline.moving(page(HENON), {}, ("a", 0.05, 1.2))
+    assert [m["text"] for m in found["moves"]] == ["x ← b x_1 + 1 − ax²", "x_1 ← x"]
+    roots = np.sort(np.roots([0.3, 0.7, -1.0]))
+    np.testing.assert_allclose([p["at"] for p in found["fixed_points"]], np.column_stack([roots, roots]), rtol=1e-12)
+    for x, p in zip(roots, found["fixed_points"], strict=True):
+        truth = np.sort(np.linalg.eigvals([[-0.6 * x, 0.3], [1.0, 0.0]]).real)
+        np.testing.assert_allclose([re for re, _ in p["eigenvalues"]], truth, rtol=1e-10)
+    assert [b["kind"].split(":")[0] for b in found["bifurcations"]] == ["period doubling"]
+    assert found["bifurcations"][0]["at"] == pytest.approx(3 * 0.7**2 / 4, abs=1e-8)
+
+
+def test_three_steps_back_of_several_with_names_that_are_taken():
+    """A linear recurrence of a vector: its companion matrix by numpy; x_1 is another's name already."""
+    body = (
+        "dims T = 9, k = 2\nhyper c = 0.2\n"
+        "x_1[0] = 1\nx_1[1] = 1\nx_1[2] = 1\nx_1[t] = 1/2 x_1[t-1] + c x[t-1, 0]   for t in 3..T-1\n"
+        "x[0, j] = 1   for j in k\nx[1, j] = 1   for j in k\nx[2, j] = 1   for j in k\n"
+        "x[t, j] = c x[t-1, j] - 1/2 x[t-3, j] + x_1[t-1]/4   for t in 3..T-1, j in k\n"
+        "report last = x[T-1, 1] + x_1[T-1]"
+    )
+    (found,) = pipeline.moving(page(body), {})
+    (point,) = found["fixed_points"]
+    states = found["states"]
+    A = np.zeros((7, 7))
+    at = {name: i for i, name in enumerate(states)}
+    first = [next(n for n in states if n == f"x[{j}]") for j in (0, 1)]
+    for j, x in enumerate(first):
+        chain = [x, *(n for n in states if n.endswith(f"[{j}]") and n != x)]
+        assert len(chain) == 3
+        A[at[x], at[x]], A[at[x], at[chain[2]]], A[at[x], at["x_1"]] = 0.2, -0.5, 0.25
+        A[at[chain[1]], at[x]] = A[at[chain[2]], at[chain[1]]] = 1.0
+    A[at["x_1"], at["x_1"]], A[at["x_1"], at[first[0]]] = 0.5, 0.2
+    ours = np.array([complex(*v) for v in point["eigenvalues"]])
+    np.testing.assert_allclose(np.sort_complex(ours), np.sort_complex(np.linalg.eigvals(A)), atol=1e-10)
+    assert np.abs(np.linalg.eigvals(A * 1.01) - np.linalg.eigvals(A)).max() > 1e-3
 
 
 def test_the_command(tmp_path):
