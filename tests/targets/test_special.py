@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ import pytest
 from symml import pipeline
 from symml.errors import SymmlErrors
 from symml.ir import special
+from symml.ir.functions import FUNCTIONS
+from symml.proof.high_precision import ulps
 from symml.source import Source
+from symml.targets.numba_cpu import primitives
 from symml.targets.numba_cpu import special as kernels
 from tests.check import analysis, check_derivative
 
@@ -39,6 +44,29 @@ def test_values(name):
     assert (
         np.max(np.abs(np.array([single(np.float32(x)) for x in X[:10]]) / truth[:10] - 1)) < 5e-4
     )  # x itself is rounded
+
+
+def test_the_complement_of_the_error_function_in_its_tail():
+    x = np.linspace(-6, 26, 200)
+    truth = np.array([mpmath.erfc(mpmath.mpf(v)) for v in x])
+    for found in (special.erfc_values(x), np.array([kernels.erfc_f64(v) for v in x])):
+        assert ulps(found, truth).max() < 4
+    assert ulps(1 - special.erf_values(x), truth)[x > 5].min() > 1e3, "the control"
+    slope = special.erfc_values(x + 1e-30j).imag / 1e-30
+    assert np.max(np.abs(slope + 2 / np.sqrt(np.pi) * np.exp(-(x**2)))) < 1e-13
+
+
+def test_what_a_sum_leaves_out():
+    rng = np.random.default_rng(2)
+    a, b = (rng.normal(size=500) * 10.0 ** rng.uniform(-20, 20, 500) for _ in range(2))
+    value = FUNCTIONS["lost"].numpy(a, b)
+    assert all(Fraction(x) + Fraction(y) == Fraction(x + y) + Fraction(v) for x, y, v in zip(a, b, value, strict=True))
+    np.testing.assert_array_equal([primitives.lost_f64(x, y) for x, y in zip(a, b, strict=True)], value)
+    single = a[:9].astype(np.float32), b[:9].astype(np.float32)
+    for x, y in zip(*single, strict=True):
+        assert Fraction(float(x)) + Fraction(float(y)) == Fraction(float(x + y)) + Fraction(
+            float(primitives.lost_f32(x, y))
+        )
 
 
 def test_higher_orders_and_ends():

@@ -26,6 +26,7 @@ from symml.rewrite.numeric.shapes import (
     split,
     square_root_of,
 )
+from symml.rewrite.numeric.sums import perfect_square
 
 Inner = Callable[[Expr], Expr]
 MOST_TERMS = 8
@@ -104,6 +105,42 @@ def _part(g: Expr, w: Expr, term: Expr, inner: Inner) -> Expr:
     return select(less(absolute(small), NEAR), g * near, g * small + inner(term))
 
 
+def opposed(e: Expr, inner: Inner) -> Expr | None:
+    """c log p - g log q with p = q = 1 and equal tangents at one place, c - g = r known better than both, is
+    c log(p/q) + r log q, near that place -c h(v) - r h(w) + (c v + r w) with v = p/q - 1 and w = q - 1: deviances of counts"""
+    if not e.is_Add or len(e.args) > MOST_TERMS:
+        return None
+    for s, t in itertools.permutations(e.args, 2):
+        for (c, f), (g, k) in itertools.product(split(s, log), split(t, log)):
+            r, shorter = gap(c, -g)
+            (p, q), (a, b) = f.args[0].as_numer_denom(), k.args[0].as_numer_denom()
+            if not (shorter and r.free_symbols and _whole(c) and _whole(g)) or q.is_number or b.is_number:
+                continue
+            up, low, over = (sympy.factor_terms(expanded(u)) for u in (p * b - q * a, q * a, a - b))
+            square = _of_second_order(c * up / low + r * over / b)
+            if square is None:
+                continue
+            rest = [u for u in e.args if u is not s and u is not t]
+            c, r, up, low, over, a, b, p = map(inner, (c, r, up, low, over, a, b, p * b))
+            v, w = up / low, over / b
+            far = c * log_quotient(p, low, up, signs_matter=False) + r * log_quotient(a, b, over, signs_matter=False)
+            h = _above_its_tangent()
+            near = inner(square) - c * h.xreplace({E: v}) - r * h.xreplace({E: w})
+            found = select(less(absolute(v), NEAR) * less(absolute(w), NEAR), near, far)
+            return found + inner(Add(*rest)) if rest else found
+    return None
+
+
+def _of_second_order(e: Expr) -> Expr | None:
+    """A quotient whose numerator is a square times one sign; None of others."""
+    top, bottom = sympy.together(e).as_numer_denom()
+    top = sympy.factor_terms(expanded(top))
+    sums = [f for f in sympy.Mul.make_args(top) if f.is_Add]
+    if len(sums) != 1 or perfect_square(sums[0]) is None:
+        return None
+    return top / bottom
+
+
 def weighted_logs(e: Expr, inner: Inner) -> Expr | None:
     """c log a - g log b = (c - g) log a + g (log a - log b) where c - g is known better than both"""
     if not e.is_Add or len(e.args) > MOST_TERMS:
@@ -170,4 +207,4 @@ def angle_to_the_top(e: Expr, inner: Inner) -> Expr | None:
     return None
 
 
-RULES = (log_of_mean, weighted_logs, divergence, power_less_one, angle_to_the_top)
+RULES = (log_of_mean, weighted_logs, opposed, divergence, power_less_one, angle_to_the_top)

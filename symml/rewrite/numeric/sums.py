@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Callable
 
 import sympy
-from sympy import Add, Expr, Float, Integer, Pow, sqrt
+from sympy import Add, Expr, Float, Integer, Mul, Pow, sqrt
 
 from symml.ir.functions import absolute, less, select
-from symml.rewrite.numeric.shapes import HALF, TWO, exact_sum, expanded, split, square_root_of, terms
+from symml.rewrite.numeric.shapes import HALF, TWO, exact_sum, expanded, gap, split, square_root_of, terms
 
 Inner = Callable[[Expr], Expr]
 MOST_TERMS = 8
@@ -27,7 +27,7 @@ def conjugate(e: Expr, inner: Inner) -> Expr | None:
     t, inside = expanded(t), root.base
     square, under = expanded(t**2), expanded(inside)
     q = expanded(square - under)
-    fewer = terms(q) < terms(square) + terms(under) - 1 or _perfect_square(q) is not None
+    fewer = terms(q) < terms(square) + terms(under) - 1 or perfect_square(q) is not None
     if not fewer or (t.is_number and t.is_nonnegative):
         return None
     q, root_of_q, sign = _as_square(q)
@@ -44,7 +44,7 @@ def conjugate(e: Expr, inner: Inner) -> Expr | None:
 
 def _as_square(q: Expr) -> tuple[Expr, Expr | None, int]:
     """(q, p, sign) with q = sign p^2; p is None where q is no square."""
-    if (square := _perfect_square(q)) is not None:
+    if (square := perfect_square(q)) is not None:
         q = square[0] * square[1] ** 2
     for sign in (1, -1):
         if (p := square_root_of(sign * q)) is not None:
@@ -57,14 +57,14 @@ def less_a_cosine(e: Expr, inner: Inner) -> Expr | None:
     if not e.is_Add or len(e.args) != 2:
         return None
     for c, t in (e.args, e.args[::-1]):
-        roots = [f for f in sympy.Mul.make_args(t / c) if f.is_Pow and f.exp == -HALF]
-        n = -t / c / sympy.Mul(*roots)
+        roots = [f for f in Mul.make_args(t / c) if f.is_Pow and f.exp == -HALF]
+        n = -t / c / Mul(*roots)
         if not roots or not c.is_number or n.as_numer_denom()[1] != 1:
             continue
-        _, p, sign = _as_square(expanded(sympy.Mul(*(f.base for f in roots)) - n**2))
+        _, p, sign = _as_square(expanded(Mul(*(f.base for f in roots)) - n**2))
         if p is None or p.is_number or sign < 0:
             continue
-        root, p, n = sympy.Mul(*(inner(sqrt(f.base)) for f in roots)), inner(p), inner(n)
+        root, p, n = Mul(*(inner(sqrt(f.base)) for f in roots)), inner(p), inner(n)
         parts = select(less(0, root), p / root, Integer(0)), select(less(0, n), p / (root + n), Integer(0))
         return inner(c) * select(less(0, n), parts[0] * parts[1], 1 - n / root)
     return None
@@ -81,16 +81,28 @@ def _root(inside: Expr, inner: Inner) -> Expr:
     return select(less(absolute(p), Float(1e150)), sqrt(inner(inside)), absolute(p) * sqrt(1 + part / p))
 
 
-def squares(e: Expr, inner: Inner) -> Expr | None:
-    """c a^2 - c b^2 = c (a - b) (a + b)"""
+def powers(e: Expr, inner: Inner) -> Expr | None:
+    """c a^n - c b^n by factors: n even, or 3 where terms of a - b cancel"""
     if not e.is_Add or len(e.args) > MOST_TERMS:
         return None
     for s, t in itertools.combinations(e.args, 2):
         for (c, f), (g, h) in itertools.product(split(s, Pow), split(t, Pow)):
-            if c == -g and f.exp == h.exp == 2:
+            found = _factors(f.base, h.base, f.exp, inner) if c == -g and f.exp == h.exp else None
+            if found is not None:
                 rest = Add(*(u for u in e.args if u is not s and u is not t))
-                found = inner(c) * inner(expanded(f.base - h.base)) * inner(expanded(f.base + h.base))
-                return found + inner(rest) if rest != 0 else found
+                return inner(c) * found + (inner(rest) if rest != 0 else 0)
+    return None
+
+
+def _factors(a: Expr, b: Expr, n: Expr, inner: Inner) -> Expr | None:
+    """a^2m - b^2m = (a^m - b^m) (a^m + b^m) and a^3 - b^3 = (a - b) ((a + b)^2 + a^2 + b^2)/2, whose sums are of squares"""
+    d, shorter = gap(a, b)
+    if n == 2:
+        return inner(d) * inner(expanded(a + b))
+    if n == 3 and shorter:
+        return inner(d) * (inner(expanded(a + b)) ** 2 + inner(a) ** 2 + inner(b) ** 2) * HALF
+    if n.is_Integer and n.is_positive and n.is_even:
+        return inner(a ** (n / 2) - b ** (n / 2)) * (inner(a) ** (n / 2) + inner(b) ** (n / 2))
     return None
 
 
@@ -108,7 +120,7 @@ def polynomial(e: Expr, inner: Inner) -> Expr | None:
     if not e.is_Add or len(e.args) > MOST_TERMS or not _is_polynomial(e):
         return None
     flat = expanded(e)
-    if (square := _perfect_square(flat)) is not None:
+    if (square := perfect_square(flat)) is not None:
         c, d = square
         found = exact_sum(d)
         return c * (d**2 if found is None else d**2 + TWO * d * found[1])
@@ -117,10 +129,10 @@ def polynomial(e: Expr, inner: Inner) -> Expr | None:
     signs = {t.as_coeff_Mul()[0].is_negative for t in Add.make_args(flat)}
     if flat == 0 or len(signs) != 1 or sum(terms(expanded(t)) for t in e.args) - terms(flat) < 2:
         return None
-    return sympy.factor_terms(flat)
+    return sympy.horner(flat) if len(flat.free_symbols) == 1 else sympy.factor_terms(flat)
 
 
-def _perfect_square(e: Expr) -> tuple[Expr, Expr] | None:
+def perfect_square(e: Expr) -> tuple[Expr, Expr] | None:
     """(c, a - b) of c a^2 - 2 c a b + c b^2 = c (a - b)^2"""
     if not e.is_Add or len(e.args) != 3:
         return None
@@ -153,4 +165,4 @@ def fractions(e: Expr, inner: Inner) -> Expr | None:
     return sympy.factor_terms(top) / bottom
 
 
-RULES = (conjugate, less_a_cosine, fractions, squares, polynomial)
+RULES = (conjugate, less_a_cosine, fractions, powers, polynomial)
