@@ -102,7 +102,8 @@ def _part(g: Expr, w: Expr, term: Expr, inner: Inner) -> Expr:
     """g h(w) near 0, else the tangent and the term as they are."""
     small, g = inner(w), inner(g)
     near = select(less(absolute(small), NEAR), _above_its_tangent().xreplace({E: small}), Integer(0))
-    return select(less(absolute(small), NEAR), g * near, g * small + inner(term))
+    far = select(less(absolute(small), NEAR), Integer(0), small)  # a function of its own: x - 1 is summed first
+    return select(less(absolute(small), NEAR), g * near, g * far + inner(term))
 
 
 def opposed(e: Expr, inner: Inner) -> Expr | None:

@@ -22,6 +22,7 @@ from symml.rewrite.numeric.shapes import (
 Inner = Callable[[Expr], Expr]
 LOG_2 = log(2)
 NONE_LEFT = Integer(-40)  # an exponent; exp(-40) is nothing beside 40
+HUGE = Float(1e300)
 FAR = Float(1e150)  # its square is a float
 
 
@@ -49,7 +50,9 @@ def log_of_exponentials(e: Expr, inner: Inner) -> Expr | None:
         one, u = f.base.as_coeff_Add() if c == -1 and f.is_Pow and not f.exp.is_number else (0, 0)
         if one == 1:
             u, y = inner(u), inner(f.exp)
-            return select(less(-1, u), _log1mexp(y * log1p(u)), log1p(-((1 + u) ** y)))
+            whole = select(less(-1, u), Integer(0), (1 + u) ** y)  # a function of its own
+            odd = select(less(whole, -HUGE), y * log(-1 - u), log1p(-whole))  # of a negative number, y odd
+            return select(less(-1, u), _log1mexp(y * log1p(u)), odd)
         return _log_of_square(e.args[0], inner)
     if not isinstance(e, log):
         return None
@@ -81,7 +84,7 @@ def _log_of_square(q: Expr, inner: Inner) -> Expr | None:
     p = inner(Mul(*squares))
     part = select(less(0, absolute(p)), p * inner(q / Mul(*(s**2 for s in squares))), Integer(0))
     whole = part * p
-    return select(less(whole, Float(1e300)), log1p(whole), log(absolute(part)) + log(absolute(p)))
+    return select(less(whole, HUGE), log1p(whole), log(absolute(part)) + log(absolute(p)))
 
 
 def log_of_quotient(e: Expr, inner: Inner) -> Expr | None:

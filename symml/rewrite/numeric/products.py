@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sympy import Add, Expr, Integer, Mul, Pow, exp, log, tanh
 
-from symml.ir.functions import equal, expm1, less, log1p, select, sigmoid
+from symml.ir.functions import absolute, equal, expm1, less, log1p, select, sigmoid
 from symml.ir.program import Access
 from symml.rewrite.numeric.shapes import HALF, LARGE, as_terms, exp_times, expanded
 
@@ -81,15 +81,15 @@ def overflowing(e: Expr, inner: Inner) -> Expr | None:
         return None
     for f in e.args:
         found = _two_exponentials(f)
-        if found is None or found[0] != -found[2]:
+        if found is None or found[0] != -found[2] or (isinstance(f, expm1) and found[1].is_nonpositive):
             continue
         (c, a, _, b), rest = found, Mul(*(inner(x) for x in e.args if x is not f))
-        if isinstance(f, expm1):
-            u = inner(a)
+        if 0 in (a, b):  # c (e^a - 1) or c (1 - e^b)
+            u = inner(a + b)
+            rest = inner(c if b == 0 else -c) * rest
             return select(less(LARGE, u), exp_times(u, rest), expm1(u) * rest)
-        d = inner(expanded(a - b))
-        a, b, rest = inner(a), inner(b), inner(c) * rest
-        return select(less(0, d), -exp_times(a, expm1(-d) * rest), exp_times(b, expm1(d) * rest))
+        d, rest = inner(expanded(a - b)), inner(c) * rest * expm1(-absolute(inner(expanded(a - b))))
+        return select(less(0, d), -exp_times(inner(a), rest), exp_times(inner(b), rest))
     return None
 
 

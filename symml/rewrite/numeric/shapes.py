@@ -111,7 +111,7 @@ def log_quotient(a: Expr, b: Expr, d: Expr, signs_matter: bool) -> Expr:
     inside = less(Float(1e-290), size) * less(size, Float(1e290))
     far = select(inside, sympy.log(a / b), TWO * sympy.log(sympy.sqrt(absolute(a)) / sympy.sqrt(absolute(b))))
     if signs_matter:
-        return select(is_small(d, b), log1p(d / b), select(less(0, b), far, sympy.log(a) - sympy.log(b)))
+        return select(is_small(d, b), log1p(d / b), select(less(0, b), far, sympy.log(a) + sympy.log(1 / b)))
     return select(is_small(d, absolute(b)), log1p(d / b), far)
 
 
