@@ -44,7 +44,7 @@ from symml.rewrite.stable import stabilise
 from symml.source import Source
 
 FARTHEST = 50  # steps back
-LARGEST = 200  # entries of what moves: above it no Jacobian is made
+LARGEST = 100_000  # entries of what moves: more are not analysed
 SMALL, FEW = 8, 6  # up to the first many starts are tried, above it the second
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from symml.ir.program import Program, Tensor
     from symml.syntax import tree
 
-LARGEST = 60  # entries of all states together
+LARGEST = 100_000  # entries of all states together
+SEVERAL, MANY, FEW = 60, 60, 6  # starts that are tried, and above so many entries
 Bounds = tuple[np.ndarray, np.ndarray]
 
 
@@ -51,7 +52,7 @@ def analyse(page: tree.Tree, asked: Asked) -> dict:
     first = np.concatenate(
         [np.full(int(np.prod(a.shape)), s.starts[t.name] or 0.0) for t, a in f.split(np.zeros(f.size)).items()]
     )
-    return facts(s.name, f, first, asked, starts_within(f, first, bounds(f)))
+    return facts(s.name, f, first, asked, starts_within(f, first, bounds(f), SEVERAL if f.size <= MANY else FEW))
 
 
 def facts(name: str, f: Field, first: np.ndarray, asked: Asked, starts: Sequence[np.ndarray]) -> dict:
@@ -71,6 +72,7 @@ def facts(name: str, f: Field, first: np.ndarray, asked: Asked, starts: Sequence
         "jacobian": [_block(f, a, b, f.flow) for a in f.states for b in f.states],
         "proof": str(proof),
         "fixed_points": [_point_facts(p) for p in points],
+        "leading": f.products is not None,
         "vary": list(asked.vary) if asked.vary else None,
         "bifurcations": [_bifurcation_facts(b) for b in found],
     }
@@ -101,6 +103,8 @@ def bounds(f: Field) -> Bounds:
 def _proof(f: Field, starts: list[np.ndarray]) -> Proof:
     """The Jacobian against the complex step of the map or flow, at a few starts at random where both are finite."""
     worst, points = 0.0, 0
+    if f.products is not None:
+        return _proof_of_products(f, starts[1:])
     finite = [z for z in starts[3:] if np.isfinite(f.value(z)).all() and np.isfinite(f.jacobian(z)).all()]
     if not finite:
         raise NumericError(
@@ -111,6 +115,15 @@ def _proof(f: Field, starts: list[np.ndarray]) -> Proof:
         worst = max(worst, relative(f.jacobian(z), np.array(columns).T))
         points += f.size**2
     return Proof("complex step", worst, BOUND, points)
+
+
+def _proof_of_products(f: Field, starts: Sequence[np.ndarray]) -> Proof:
+    """The derivative along directions at random against the complex step along them."""
+    rng, errors = np.random.default_rng(1), []
+    for z in [z for z in starts if np.isfinite(f.value(z)).all()][:3]:
+        v = rng.normal(size=f.size)
+        errors.append(relative(f.times(z, v), f.value(z + 1j * STEP * v).imag / STEP))
+    return Proof("complex step along directions", max(errors, default=np.inf), BOUND, len(errors))
 
 
 # in print

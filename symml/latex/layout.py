@@ -83,7 +83,7 @@ def section_lines(rows: Sequence[Mapping], form: str) -> list[str]:
 def analysis_lines(facts: Mapping, form: str) -> list[str]:
     """The facts of derivations/system.py as lines; form: text or latex."""
     if "too_large" in facts:
-        told = f"{facts['states'][0]} moves, with {facts['too_large']} entries: too many for a Jacobian in full"
+        told = f"{facts['states'][0]} moves, with {facts['too_large']} entries: too many to be analysed"
         return [f"% {told}" if form == "latex" else told]
     formulas = [*facts["moves"], *facts["jacobian"]]
     if form == "latex":
@@ -112,7 +112,8 @@ def _points(facts: Mapping) -> list[str]:
     for p in facts["fixed_points"]:
         what = "fixed point" if p["period"] == 1 else f"orbit of period {p['period']} through"
         eigenvalues = ", ".join(map(_complex, _pairs(p["eigenvalues"])))
-        rows.append((f"{what} {_state(facts, p['at'])}", f"eigenvalues {eigenvalues}", p["verdict"]))
+        leading = "leading " if facts.get("leading") else ""
+        rows.append((f"{what} {_state(facts, p['at'])}", f"{leading}eigenvalues {eigenvalues}", p["verdict"]))
     wide = [max(_wide(row[k]) for row in rows) for k in (0, 1)]
     return [f"{_padded(a, wide[0])}   {_padded(b, wide[1])}   {c}" for a, b, c in rows]
 

@@ -13,7 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from symml.algorithms.arnoldi import gmres, leading
 from symml.calculus.second import jacobian
+from symml.calculus.tangent import tangent
 from symml.ir.evaluate import evaluate, extent
 from symml.ir.program import Dim, Program, Tensor
 
@@ -24,11 +26,16 @@ MOST_POINTS = 16
 NEUTRAL = 1e-8  # an eigenvalue so near to the border decides nothing
 GRID = 120  # values of the hyper-parameter along which branches are followed
 COMPLEX_STEP = 1e-30
+DENSE = 200  # entries: of more the Jacobian is known by its products with vectors
+LEADING, PRODUCTS, CLOSE = 6, 300, 1e-9  # eigenvalues that are told then, most products for them, their residual
 
 
 @dataclass(frozen=True)
 class Field:
-    """z -> f(z) over all entries of the states, flat; of a map `period` times. `blocks` are the programs of d next / d state."""
+    """z -> f(z) over all entries of the states, flat; of a map `period` times. `blocks` are the programs of d next / d state.
+
+    products: the derivative along a direction and the inputs that hold it, where there are more than DENSE entries.
+    """
 
     program: Program
     blocks: Mapping[tuple[str, str], Program]
@@ -37,6 +44,7 @@ class Field:
     dims: Mapping[Dim, int]
     flow: bool
     period: int = 1
+    products: tuple[Program, tuple[Tensor, ...]] | None = None
 
     @classmethod
     def of(
@@ -44,7 +52,9 @@ class Field:
     ) -> Field:
         """The field of a program whose outputs are `next NAME` for each state."""
         blocks = {(a.name, b.name): jacobian(program, f"next {a.name}", b).program for a in states for b in states}
-        return cls(program, blocks, states, hypers, dims, flow, period)
+        made = cls(program, blocks, states, hypers, dims, flow, period)
+        along = tangent(program, [f"next {t.name}" for t in states], states) if made.size > DENSE else None
+        return replace(made, products=along)
 
     @property
     def size(self) -> int:
@@ -85,6 +95,36 @@ class Field:
             total = self._rows(z) @ total
             z = replace(self, period=1).value(z)
         return total
+
+    def times(self, z: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """df/dz v, by products alone."""
+        program, directions = self.products
+        for _ in range(self.period):
+            along = dict(zip(directions, self.split(v).values(), strict=True))
+            with np.errstate(all="ignore"):
+                env = evaluate(
+                    program, {t: a for t, a in (self._inputs(z) | along).items() if t in program.inputs}, self.dims
+                )
+            v = np.concatenate([np.ravel(env[program.outputs[f"t_next {t.name}"]]) for t in self.states])
+            z = replace(self, period=1).value(z)
+        return v
+
+    def step(self, z: np.ndarray, gap: np.ndarray) -> np.ndarray | None:
+        """Newton's step to gap = 0; None where the derivative is not finite."""
+        if self.products is not None:
+            found = gmres(lambda v: self.times(z, v) - (0.0 if self.flow else v), -gap, PRODUCTS, 1e-10)
+            return found if np.isfinite(found).all() else None
+        slope = self.slope(z)
+        return np.linalg.lstsq(slope, -gap, rcond=None)[0] if np.isfinite(slope).all() else None
+
+    def eigenvalues(self, z: np.ndarray) -> np.ndarray:
+        """Those of df/dz, of many the leading ones: rightmost of a flow, largest of a map; NaN where they are not found."""
+        if self.products is None:
+            return np.linalg.eigvals(self.jacobian(z))
+        start = np.random.default_rng(0).normal(size=z.size)
+        order = np.real if self.flow else np.abs
+        values, residuals = leading(lambda v: self.times(z, v), start, PRODUCTS, LEADING, order, CLOSE)
+        return np.where(residuals <= np.sqrt(CLOSE), values, np.nan)
 
     def _rows(self, z: np.ndarray) -> np.ndarray:
         inputs, rows = self._inputs(z), []
@@ -140,10 +180,9 @@ def newton(field: Field, z: np.ndarray) -> np.ndarray | None:
             return None
         if np.linalg.norm(gap) <= RESIDUAL * (1.0 + np.linalg.norm(z)) * 1e-2:
             break
-        slope = field.slope(z)
-        if not np.isfinite(slope).all():
+        step = field.step(z, gap)
+        if step is None:
             return None
-        step = np.linalg.lstsq(slope, -gap, rcond=None)[0]
         for half in range(HALVINGS):
             new = z + step / 2**half
             found = field.gap(new)
@@ -176,14 +215,15 @@ def _new(z: np.ndarray, found: list[np.ndarray]) -> bool:
 
 def _point(field: Field, z: np.ndarray) -> Point:
     z = np.where(np.abs(z) < 1e-14, 0.0, z)
-    values = np.linalg.eigvals(field.jacobian(z))
+    values = field.eigenvalues(z)
     values = values[np.lexsort((values.imag, values.real))]
     returns = (
         k
         for k in range(1, field.period + 1)
         if not np.linalg.norm(replace(field, period=k).gap(z)) > SAME * (1 + np.linalg.norm(z))
     )
-    return Point(z, values, verdict(values, field.flow), float(np.linalg.norm(field.gap(z))), next(returns))
+    told = verdict(values, field.flow) if field.products is None else _of_leading(values, field.flow)
+    return Point(z, values[~np.isnan(values)], told, float(np.linalg.norm(field.gap(z))), next(returns))
 
 
 def margins(values: np.ndarray, flow: bool) -> np.ndarray:
@@ -208,6 +248,15 @@ def verdict(values: np.ndarray, flow: bool) -> str:
     if (beyond < 0).all():
         return f"stable{turning}"
     return f"unstable{turning}" if (beyond > 0).all() else "saddle"
+
+
+def _of_leading(values: np.ndarray, flow: bool) -> str:
+    """What the leading eigenvalues alone decide."""
+    found = values[~np.isnan(values)]
+    if (margins(found, flow) > NEUTRAL).any():
+        return "unstable"
+    settled = found.size == values.size and (margins(found, flow) < -NEUTRAL).all()
+    return "stable" if settled else "not decided by the leading eigenvalues"
 
 
 # along a hyper-parameter
@@ -258,7 +307,7 @@ def _along(
 
 
 def _unstable(field: Field, z: np.ndarray) -> int:
-    return int((margins(np.linalg.eigvals(field.jacobian(z)), field.flow) > 0).sum())
+    return int((margins(field.eigenvalues(z), field.flow) > 0).sum())
 
 
 def _crossing(field: Field, name: str, left: float, right: float, z: np.ndarray) -> Bifurcation | None:
@@ -275,7 +324,10 @@ def _crossing(field: Field, name: str, left: float, right: float, z: np.ndarray)
             left, z = middle, new
         else:
             right = middle
-    values = np.linalg.eigvals(field.at(name, left).jacobian(z))
+    values = field.at(name, left).eigenvalues(z)
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return None
     critical = values[np.argmin(np.abs(margins(values, field.flow)))]
     return Bifurcation(float(left), z, complex(critical), _kind(critical, field.flow))
 
@@ -294,6 +346,8 @@ def _kind(critical: complex, flow: bool) -> str:
 
 def _fold(field: Field, name: str, at: float, z: np.ndarray) -> Bifurcation | None:
     """Where a branch ends: gap = 0, (d gap) v = 0, v'v = 1, solved by Newton with the complex step (Moore & Spence 1980)."""
+    if field.products is not None:
+        return None  # the system of a fold takes the derivative in full
     v = np.linalg.svd(field.at(name, at).slope(z))[2][-1]
     n, u = z.size, np.concatenate([z, v, [at]])
 
