@@ -75,7 +75,7 @@ def test_a_street_of_few_tumours_is_libsvms(name, monkeypatch):
 def test_every_claim_holds_on_every_target():
     known: dict = {}
     rows = [gallery.row(PROJECT, c, known) for c in CLAIMS]
-    assert all(r["ok"] for r in rows) and gallery.failing(rows) is None
+    assert not [r for r in rows if not r["ok"]] and gallery.failing(rows) is None
 
 
 def test_every_example_has_a_row():

@@ -10,6 +10,7 @@ from symml import pipeline
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(60, 4))
+NOISE = np.random.default_rng(1).normal(size=40) / 2  # with it two points stand on the margin, and b is unique
 LABELS = RNG.integers(0, 3, 60)
 EDGES = [[0, 1], [1, 2], [2, 3], [3, 0], [1, 4], [4, 5], [5, 2]]
 KARATE = {"G": np.array(EDGES), "y": [0, 1, 0, 1, 0, 1], "labelled": np.array([1, 0, 1, 1, 0, 1])}
@@ -21,10 +22,10 @@ DATA = {
     "mnist": {"X": np.abs(100 * X), "y": LABELS},
     "mlp": {"X": X, "y": LABELS},
     "appnp": {**KARATE, "X": X[:6]},
-    "svm": {"X": X[:20], "y": (X[:20, 0] + X[:20, 1] > 0).astype(float)},
+    "svm": {"X": X[:40], "y": (X[:40, 0] + X[:40, 1] + NOISE > 0).astype(float)},
     "svm_dual": {"X": X[:20], "y": (X[:20, 0] + X[:20, 1] > 0).astype(float)},
     "portfolio": {"R": 0.1 + 0.2 * X[:19]},
-    "group_lasso": {"X": X[:20], "y": X[:20] @ [1.0, -2, 3, 0]},
+    "group_lasso": {"X": X[:20], "y": 20 * X[:20] @ [1.0, -2, 3, 0]},
     "curve_fit": {"t": X[:30, 0], "y": 300 + X[:30, 1]},
     "adam": {"X": X, "y": (X[:, 0] + RNG.normal(size=60) > 0).astype(float)},
     "weight_decay": {"X": X, "y": (X[:, 0] > 0).astype(float)},
@@ -39,7 +40,7 @@ DATA = {
     "gcn": {**KARATE, "X": X[:6]},
     "hmm": {"obs": RNG.integers(0, 4, 30)},
     "k_means": {"X": X},
-    "lasso": {"X": X, "y": X @ [1.0, -2, 3, 0] + RNG.normal(size=60)},
+    "lasso": {"X": X, "y": 20 * X @ [1.0, -2, 3, 0] + RNG.normal(size=60)},
     "elastic_net": {"X": X, "y": X @ [1.0, -2, 3, 0] + RNG.normal(size=60)},
     "interactions": {"X": X, "y": X[:, 0] * X[:, 1] + RNG.normal(size=60)},
     "longley": {"X": X, "y": X[:, 0] + RNG.normal(size=60)},
