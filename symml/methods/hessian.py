@@ -165,6 +165,8 @@ def _refuse_domain(base: Expr, signs: Mapping[Tensor, Fact], bent: Mapping[Tenso
     if low > 0:
         return
     curvature = curvature_of(bent, base)
+    if low == 0 and not pole and curvature == "convex":
+        raise NoForm("a root or logarithm of what may be 0 has kinks or poles")  # real everywhere, but not smooth there
     if curvature not in ("constant", "affine", "concave"):
         raise NoForm("the set where it is real may not be convex")
     if pole and low < 0 and not (curvature == "affine" and high <= 0):
