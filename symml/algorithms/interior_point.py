@@ -118,9 +118,12 @@ def look(
 
 def astray(end, affine, cones, counters, H, J, c, multipliers, slack, equal, dual, K, U, pivots, right):
     """Did a run that ends begin where nothing pulls, so that it is worth another start? It did where it ends at what is
-    no minimum, and it may have where curved conditions seem to exclude each other."""
+    no minimum, and it may have where curved conditions seem to exclude each other. So did one that begins where a function
+    has no derivative."""
     if counters[4] == SHAKES or cones.shape[0] > 0:
         return False
+    if counters[0] == 0 and not (all_numbers(H.ravel()) and all_numbers(J.ravel())):
+        return True
     if end == CONVERGED:
         return bent_down(H, J, c, multipliers, slack, equal, dual, K, U, pivots, right)
     return end == INFEASIBLE and affine == 0

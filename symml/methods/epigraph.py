@@ -135,10 +135,22 @@ def _kinks(body: Expr, roots: set[Tensor], moving: set[Tensor]) -> set[Expr]:
     """The innermost kinks of a body: of functions, and roots of sums of squares."""
     found = {f for f in body.atoms(*KINKED) if any(a.tensor in moving for a in accesses(f))}
     for p in body.atoms(sympy.Pow):
-        if p.exp == sympy.Rational(1, 2) and isinstance(p.base, Access) and p.base.tensor in roots & moving:
+        whole = isinstance(p.base, Access) and p.base.tensor in roots & moving
+        if p.exp == sympy.Rational(1, 2) and (whole or _adds_squares(p.base, moving)):
             found.add(p)
     smooth_ = {f for f in found if f.func is absolute and _is_raised(body, f)}
     return found - smooth_
+
+
+def _adds_squares(e: Expr, moving: set[Tensor]) -> bool:
+    """Is it a sum of squares that all move, as of two differences? With what does not move its root has no kink."""
+
+    def square(term: Expr) -> bool:
+        number, rest = term.as_coeff_Mul()
+        whole = number.is_positive and rest.is_Pow and rest.exp == 2
+        return bool(whole) and any(a.tensor in moving for a in accesses(rest))
+
+    return e.is_Add and all(map(square, e.args))
 
 
 def _is_raised(body: Expr, f: Expr) -> bool:

@@ -312,3 +312,21 @@ def test_problems_with_a_known_solution(name):
     found = solved(page, data)
     np.testing.assert_allclose(found.x, truth, atol=2e-8)
     assert found.outcome["kkt"] <= KKT
+
+
+def test_a_root_of_squares_written_out_is_a_norm():
+    """The proximal operator of a norm: shortened by 1, and 0 where it is shorter than that."""
+    page = "dims n\ndata c[n]\nparam w[n]\nminimize over w  1/2 ||w - c||^2 + sqrt(w[0]^2 + w[1]^2)\n"
+    for c in (np.array([3.0, 4.0]), np.array([0.3, 0.4])):
+        found = solved(page, {"c": c})
+        assert found.outcome["status"] == "converged"
+        np.testing.assert_allclose(found.x, c * max(0.0, 1 - 1 / np.linalg.norm(c)), atol=1e-6)
+
+
+def test_a_start_without_a_derivative():
+    """The p-norm has none at 0, where the run would begin."""
+    page = "dims n\ndata c[n]\nparam w[n]\nminimize over w  ||w - c||^2  subject to  normp(w, 3) <= 1\n"
+    c = np.array([2.0, 2.0])
+    found = solved(page, {"c": c})
+    assert found.outcome["status"] == "converged" and found.outcome["kkt"] <= KKT
+    np.testing.assert_allclose(found.x, np.full(2, 0.5 ** (1 / 3)), atol=1e-7)
