@@ -13,7 +13,7 @@ from symml.derivations.request import Request
 from symml.derivations.rows import row
 from symml.errors import NumericError
 from symml.ir.program import Tensor
-from symml.latex.derivation import BOUND, formula
+from symml.latex.derivation import BOUND, Formula, formula
 from symml.latex.native import to_sympy
 from symml.latex.tree import Leaf, Node
 from symml.proof.complex_step import Proof, check_gradient
@@ -44,7 +44,7 @@ def formulas(a: Analysis, form: str = "matrix", wrt: tuple[str, ...] = ()) -> li
 
 def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
     given: dict[Node, Leaf] = {}
-    rows = [] if wrt else [row("loss", formula(a.forward, a.forward.outputs["loss"], sample, form, given=given), "")]
+    rows = [] if wrt else [row("loss", _loss(a, form, given), "")]
     for t in a.model.over:
         if wrt and t.name not in wrt:
             continue
@@ -59,6 +59,15 @@ def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
         found = formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form, given=given)
         rows.append(row(t.name, found, f"{proof}{at_a_kink(a, t)}"))
     return rows
+
+
+def _loss(a: Analysis, form: str, given: dict[Node, Leaf]) -> Formula:
+    """The formula of the loss; where it names what has no form of its own, in the words of the gradients beside it."""
+    loss = a.derivative.outputs["loss"]
+    found = formula(a.forward, a.forward.outputs["loss"], sample, form, given=dict(given))
+    if not found.read:
+        return formula(a.forward, a.forward.outputs["loss"], sample, form, given=given)
+    return formula(a.derivative, loss, sample, form, given=given)
 
 
 def at_a_kink(a: Analysis, t: Tensor) -> str:

@@ -28,7 +28,7 @@ from symml.proof.complex_step import check_gradient
 from symml.proof.report import every, summary
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
-from symml.rewrite.stable import stabilise
+from symml.rewrite.stable import stabilise, stabilise_way
 
 MINUS = {LATEX: " - ", TEXT: " − "}
 
@@ -61,8 +61,7 @@ def lagrangian_row(
     a: Analysis, lag: Lagrangian, sides: dict[str, Side], verify: bool = False, given: Given | None = None
 ) -> dict:
     """L as the objective and a term for each constraint, each side of which was compared by itself."""
-    loss = a.forward.outputs["loss"]
-    objective = side(a.forward, loss, given=given) if lag.sign > 0 else negated(a.forward, loss, given)
+    objective = _objective(a, lag, given)
     whole = {LATEX: objective.latex, TEXT: objective.text}
     for c in lag.kept:
         m, s = lag.multipliers[c.name], sides[c.name]
@@ -73,6 +72,20 @@ def lagrangian_row(
     where = [*objective.where, *(w for s in sides.values() for w in s.where)]
     row = equation("Lagrangian", ("L", "L"), (whole[LATEX], whole[TEXT]), "", where)
     return added([row], verify, objective, *sides.values())[0]
+
+
+def _objective(a: Analysis, lag: Lagrangian, given: Given | None) -> Side:
+    """The objective in its stable form; where that is the page's own, by the page's own names if it is shorter so."""
+    programs = [a.forward] if stabilise_way(a.raw)[1] else [a.raw, a.forward]
+    make = side if lag.sign > 0 else negated
+    found = []
+    for program in programs:
+        mine = None if given is None else dict(given)
+        found.append((make(program, program.outputs["loss"], given=mine), mine))
+    best, mine = min(found, key=lambda x: len(x[0].text))
+    if given is not None:
+        given.update(mine)
+    return best
 
 
 def _paired(m: Tensor, s: Side, style: object) -> str:

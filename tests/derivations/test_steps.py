@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
-from check import EXAMPLES, analysis, page
+from check import EXAMPLES, NAMES, analysis, page
 from sympy import Float, Integer
 from trust.generator import text
 
@@ -18,17 +20,7 @@ from symml.proof.perturbed import check_adjoint
 from symml.rewrite import stable
 from symml.source import Source
 
-LIGHT = (
-    "conv1d",
-    "gaussian_mle",
-    "gcn",
-    "hmm",
-    "k_means",
-    "logistic_regression",
-    "matrix_factorisation",
-    "ridge",
-    "rnn",
-)
+HEAVY = ("appnp", "implicit")  # their fixed points cost hundreds of rounds at each place
 WRITTEN = "tr(W' S W) - tr(L' (W' W))"
 PCA_BODY = "dims n, d, k = 2\ndata X[n, d]\nparam W[d, k]\nS = 1/n X' X\nmaximize tr(W' S W)  subject to  W' W = I"
 PCA = page(PCA_BODY)
@@ -79,14 +71,56 @@ def test_generated_pages(seed):
         assert steps.lines(a, tuple(t.name for t in a.model.over))
 
 
-@pytest.mark.parametrize("name", LIGHT)
+def defined_twice(lines: list[tuple[str, str]]) -> set[str]:
+    """Names that several lines define, each for all elements or for the same ones; lines: (left, what stands there)."""
+    found: dict[str, set[str]] = {}
+    for left, right in lines:
+        found.setdefault(left, set()).add(right)
+    whole = {left for left in found if "[" not in left}
+    parts = {left.split("[")[0] for left in found if "[" in left}
+    return {left for left, rights in found.items() if len(rights) > 1} | (whole & parts)
+
+
+@pytest.mark.parametrize("name", [n if n not in HEAVY else pytest.param(n, marks=pytest.mark.full) for n in NAMES])
 def test_every_line_is_checked(name):
     rows = example(name)
-    assert rows[0]["left"] == "ℓ" and all(r["rule"] and r["error"] <= 1e-9 for r in rows)
+    assert rows[0]["left"] in ("ℓ", "L") and all(r["rule"] and r["method"] and r["error"] <= 1e-9 for r in rows)
     assert any(r["method"] == "complex step" for r in rows)
-    latex = "\n".join(pipeline.told(rows, "latex"))
+    assert not defined_twice(
+        [(r["left"], r["text"]) for r in rows[1:] if r["relation"] == "=" and r["left"] not in ("", "ℓ", "L")]
+    )
+    assert json.loads(json.dumps(rows)) == rows and all(len(line) > 2 for line in pipeline.told(rows, "text") if line)
+    balanced("\n".join(pipeline.told(rows, "latex")))
+
+
+def balanced(latex: str) -> None:
     assert latex.startswith(r"\begin{aligned}") and latex.count("{") == latex.count("}")
     assert latex.count(r"\left") == latex.count(r"\right") - latex.count(r"\rightarrow")
+    assert latex.count(r"\begin") == latex.count(r"\end")
+
+
+@pytest.mark.parametrize("name", ["hmm", "rnn", "gcn", *(pytest.param(n, marks=pytest.mark.full) for n in NAMES)])
+def test_no_name_of_a_formula_is_defined_twice(name):
+    rows = pipeline.derivations(pipeline.read(EXAMPLES / f"{name}.symml"), False, None, "matrix", {})
+    lines = {text for row in rows for _, text in row["where"] if " += " not in text}
+    assert not defined_twice([tuple(text.split(" = ", 1)) for text in lines])
+
+
+def test_a_name_that_is_defined_twice_is_found():
+    """Negative control."""
+    assert defined_twice([("t", "Xw"), ("t", "Xw + b")]) == {"t"} == defined_twice([("t", "Xw"), ("t[i]", "x[i]")])
+    assert not defined_twice([("a[0]", "1"), ("a[t + 1]", "a[t]"), ("t", "Xw")])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("product, argument", [("kkt", ""), ("dual", ""), ("convexity", ""), ("order", "2")])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_other_derivation_of_an_example(name, product, argument):
+    source = pipeline.read(EXAMPLES / f"{name}.symml")
+    rows = pipeline.derivations(source, False, None, "matrix", {}, product == "order", product, argument)
+    assert rows and json.loads(json.dumps(rows)) == rows
+    latex = "\n".join(row["latex"] for row in rows)
+    assert latex.count("{") == latex.count("}") and latex.count(r"\left(") == latex.count(r"\right)")
 
 
 @pytest.mark.parametrize("name, parameter", [("softmax_regression", "W"), ("ridge", "w"), ("mlp", "W1")])
