@@ -53,7 +53,7 @@ def _as_square(q: Expr) -> tuple[Expr, Expr | None, int]:
 
 
 def less_a_cosine(e: Expr, inner: Inner) -> Expr | None:
-    """c - c n/sqrt(d) = c (d - n^2)/(sqrt(d) (sqrt(d) + n)) for n > 0, where d - n^2 is a square, as Lagrange's identity has"""
+    """c - c n/sqrt(d) = c (d - n^2)/(sqrt(d) (sqrt(d) + n)) for n > sqrt(d)/2, where d - n^2 is a square, as Lagrange's identity has"""
     if not e.is_Add or len(e.args) != 2:
         return None
     for c, t in (e.args, e.args[::-1]):
@@ -66,7 +66,7 @@ def less_a_cosine(e: Expr, inner: Inner) -> Expr | None:
             continue
         root, p, n = Mul(*(inner(sqrt(f.base)) for f in roots)), inner(p), inner(n)
         parts = select(less(0, root), p / root, Integer(0)), select(less(0, n), p / (root + n), Integer(0))
-        return inner(c) * select(less(0, n), parts[0] * parts[1], 1 - n / root)
+        return inner(c) * select(less(root, TWO * n), parts[0] * parts[1], 1 - n / root)
     return None
 
 
