@@ -40,6 +40,11 @@ def _above_its_tangent() -> Expr:
     return near_zero(E - log1p(E))
 
 
+def _h(w: Expr) -> Expr:
+    """h(w) near 0, of w as a function of its own: the powers of a quotient would be taken apart, and leave the floats."""
+    return _above_its_tangent().xreplace({E: w if w.is_Atom else select(less(absolute(w), NEAR), w, Integer(0))})
+
+
 def divergence(e: Expr, inner: Inner) -> Expr | None:
     """Terms c log(a/b) whose tangents add up to the other terms, or to nothing: sum of -c h((b - a)/a), none of which cancels."""
     if not e.is_Add or not 2 <= len(e.args) <= MOST_TERMS:
@@ -101,7 +106,7 @@ def _adds_up(left: Expr, parts: list[tuple[Expr, Expr]]) -> bool:
 def _part(g: Expr, w: Expr, term: Expr, inner: Inner) -> Expr:
     """g h(w) near 0, else the tangent and the term as they are."""
     small, g = inner(w), inner(g)
-    near = select(less(absolute(small), NEAR), _above_its_tangent().xreplace({E: small}), Integer(0))
+    near = select(less(absolute(small), NEAR), _h(small), Integer(0))
     far = select(less(absolute(small), NEAR), Integer(0), small)  # a function of its own: x - 1 is summed first
     return select(less(absolute(small), NEAR), g * near, g * far + inner(term))
 
@@ -125,8 +130,7 @@ def opposed(e: Expr, inner: Inner) -> Expr | None:
             c, r, up, low, over, a, b, p = map(inner, (c, r, up, low, over, a, b, p * b))
             v, w = up / low, over / b
             far = c * log_quotient(p, low, up, signs_matter=False) + r * log_quotient(a, b, over, signs_matter=False)
-            h = _above_its_tangent()
-            near = inner(square) - c * h.xreplace({E: v}) - r * h.xreplace({E: w})
+            near = inner(square) - c * _h(v) - r * _h(w)
             found = select(less(absolute(v), NEAR) * less(absolute(w), NEAR), near, far)
             return found + inner(Add(*rest)) if rest else found
     return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import sympy
 from sympy import Add, Expr, Float, Integer, Mul, Pow, sqrt
 
-from symml.ir.functions import absolute, less, select
+from symml.ir.functions import absolute, equal, less, select
 from symml.rewrite.numeric.shapes import HALF, TWO, exact_sum, expanded, gap, split, square_root_of, terms
 
 Inner = Callable[[Expr], Expr]
@@ -53,7 +53,7 @@ def _as_square(q: Expr) -> tuple[Expr, Expr | None, int]:
 
 
 def less_a_cosine(e: Expr, inner: Inner) -> Expr | None:
-    """c - c n/sqrt(d) = c (d - n^2)/(sqrt(d) (sqrt(d) + n)) for n > sqrt(d)/2, where d - n^2 is a square, as Lagrange's identity has"""
+    """c - c n/sqrt(d) = c (d - n^2)/(sqrt(d) (sqrt(d) + n)) for n > sqrt(d)/2, d - n^2 a square (Lagrange)"""
     if not e.is_Add or len(e.args) != 2:
         return None
     for c, t in (e.args, e.args[::-1]):
@@ -98,6 +98,11 @@ def _factors(a: Expr, b: Expr, n: Expr, inner: Inner) -> Expr | None:
     """a^2m - b^2m = (a^m - b^m) (a^m + b^m) and a^3 - b^3 = (a - b) ((a + b)^2 + a^2 + b^2)/2, whose sums are of squares"""
     d, shorter = gap(a, b)
     if n == 2:
+        if (
+            a.is_Add and b.is_Add
+        ):  # x - a and x - b, which are exact where their sum is small; b as a function of its own
+            first, second = inner(a), inner(b)
+            return inner(d) * (first + select(equal(second, 0), Integer(0), second))
         return inner(d) * inner(expanded(a + b))
     if n == 3 and shorter:
         return inner(d) * (inner(expanded(a + b)) ** 2 + inner(a) ** 2 + inner(b) ** 2) * HALF
