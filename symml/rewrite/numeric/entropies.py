@@ -107,8 +107,8 @@ def _part(g: Expr, w: Expr, term: Expr, inner: Inner) -> Expr:
     """g h(w) near 0, else the tangent and the term as they are."""
     small, g = inner(w), inner(g)
     near = select(less(absolute(small), NEAR), _h(small), Integer(0))
-    far = select(less(absolute(small), NEAR), Integer(0), small)  # a function of its own: x - 1 is summed first
-    return select(less(absolute(small), NEAR), g * near, g * far + inner(term))
+    far = select(less(absolute(small), NEAR), Integer(0), g * small)  # a function of its own: x - 1 is summed first
+    return select(less(absolute(small), NEAR), g * near, far + inner(term))
 
 
 def opposed(e: Expr, inner: Inner) -> Expr | None:

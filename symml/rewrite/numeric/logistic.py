@@ -13,7 +13,7 @@ from sympy import Add, Expr, Integer, Mul, exp, log
 
 from symml.ir.functions import absolute, expm1, less, log1p, lost, maximum, select, sigmoid, softplus
 from symml.rewrite.numeric.functions import log_less_exp
-from symml.rewrite.numeric.shapes import TWO, as_terms, either, expanded, split, terms, without
+from symml.rewrite.numeric.shapes import as_terms, either, expanded, one_plus_to, split, terms, without
 
 Inner = Callable[[Expr], Expr]
 MOST_TERMS = 6
@@ -161,12 +161,12 @@ def of_difference(e: Expr, inner: Inner) -> Expr | None:
 
 
 def power_of_sigmoid(e: Expr, inner: Inner) -> Expr | None:
-    """sigmoid(u)^y = exp(-y softplus(-u)) where sigmoid(u) is near 1 or leaves the floats"""
+    """sigmoid(u)^y = (1 + exp(-|u|))^-y, times exp(y u) for u < 0; exp(-y softplus(-u)) where sigmoid(u) leaves the floats"""
     if not (e.is_Pow and isinstance(e.base, sigmoid) and not e.exp.is_number):
         return None
     u, y = inner(e.base.args[0]), inner(e.exp)
-    between = less(FAR, u) * less(u, TWO)
-    return select(between, sigmoid(u) ** y, exp(-y * softplus(-u)))
+    near = one_plus_to(exp(-absolute(u)), -y) * select(less(u, 0), exp(y * u), Integer(1))
+    return select(less(-1, u), near, select(less(FAR, u), sigmoid(u) ** y, exp(-y * softplus(-u))))
 
 
 def less_its_inverse(e: Expr, inner: Inner) -> Expr | None:

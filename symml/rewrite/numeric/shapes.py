@@ -124,8 +124,8 @@ def power(x: Expr, r: Expr) -> Expr:
 
 
 def one_plus_to(u: Expr, y: Expr) -> Expr:
-    """(1 + u)^y; where u is small, what the sum leaves out is put back."""
+    """(1 + u)^y, with what the sum leaves out put back."""
     whole = 1 + u
     left_out = y * lost(Integer(1), u) / whole
-    small = select(less(absolute(left_out), 1), whole**y * sympy.exp(left_out), sympy.exp(y * log1p(u)))
-    return select(less(absolute(u), HALF), small, whole**y)
+    far = select(less(-1, u), sympy.exp(y * log1p(u)), whole**y)
+    return select(less(absolute(left_out), 1), whole**y * sympy.exp(left_out), far)
