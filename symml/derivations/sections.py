@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices
+from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices, read_once
 from symml.latex import index_form
 from symml.latex.compared import drawn_once
 from symml.latex.definitions import checked
@@ -79,11 +79,13 @@ def negated(program: Program, t: Tensor, given: Given | None = None) -> Side:
 
 
 def _formula(program: Program, t: Tensor, given: Given | None = None) -> Formula:
-    f = formula(eliminate_dead(replace(program, outputs={"shown": t})), t, sample, named=True, given=given)
+    program = eliminate_dead(replace(program, outputs={"shown": t}))
+    f = formula(program, t, sample, named=True, given=given)
     if f.form != "index" or f.text.count(";") == 0:
         return f
-    checked(program, t, drawn_once(program, sample))
-    lines = tuple(index_form.lines(program, t))  # several statements are no side of an equation: its name is
+    inside = read_once(program, ())  # as in the definitions beside it
+    checked(program, t, drawn_once(program, sample), inside)
+    lines = tuple(index_form.lines(program, t, inside))  # several statements are no side of an equation: its name is
     return replace(f, latex=tensor_name(t, LATEX), text=tensor_name(t, TEXT), where=(*f.where, *lines))
 
 

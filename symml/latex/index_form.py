@@ -27,6 +27,7 @@ from symml.ir.program import (
     Statement,
     Tensor,
     accesses,
+    direct_accesses,
     indices,
     mapped,
     outs,
@@ -195,6 +196,7 @@ def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str:
 
 def _reduction(printer: _Latex | _Text, s: Statement, body: Expr, style: Style) -> str:
     """The right side of a statement: its body below the sum, or whatever it is, over its reduced loops."""
+    body = _melted(body, printer.inside)
     if s.reduce == "none" or not s.reduced:
         text = _unbracketed(printer, body)
         if s.guard is not None:
@@ -206,6 +208,15 @@ def _reduction(printer: _Latex | _Text, s: Statement, body: Expr, style: Style) 
     if body.is_Add:
         text = rf"\left({text}\right)" if style is LATEX else f"({text})"
     return style.minus * minus + over(printer, s, style) + " " + text
+
+
+def _melted(e: Expr, inside: Inside) -> Expr:
+    """An expression with the bodies of maps in the place of their elements, so that their factors meet: 2 (a/(2 b)) is a/b."""
+    found = {a: a.tensor for a in direct_accesses(e) if a.tensor in inside and not inside[a.tensor].reduced}
+    if not found:
+        return e
+    bodies = {a: substitute(inside[t].body, dict(zip(inside[t].lhs, a.idx, strict=True))) for a, t in found.items()}
+    return e.xreplace({a: _melted(body, inside) for a, body in bodies.items()})
 
 
 def over(printer: _Latex | _Text, s: Statement, style: Style) -> str:
