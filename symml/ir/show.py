@@ -6,24 +6,32 @@ dw[j] += sum[i] X[i, j]*(p[i] - y[i])/n          for j < d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sympy import Expr
 from sympy.printing.str import StrPrinter
 
 from symml.ir.functions import BY_CLASS, FUNCTIONS
-from symml.ir.program import Access, Index, Library, Node, Program, Scan, Statement, Tensor
+from symml.ir.program import Access, Dim, Index, Library, Node, Program, Scan, Statement, Tensor, accesses, parts
 
 LETTERS = "ijklmpqrstuvabcdefgh"
 
 
-def letters(loops: Iterable[Index]) -> dict[Index, str]:
-    """A letter for each index: its own where that is free, else the next of the alphabet."""
+def letters(loops: Iterable[Index], taken: Collection[str] = ()) -> dict[Index, str]:
+    """A letter for each index: its own where that is free, else the next of the alphabet; `taken` mean something else."""
     chosen: dict[Index, str] = {}
     for k in loops:
-        spare = (c for c in LETTERS if c not in chosen.values())
-        chosen[k] = k.name if k.name not in chosen.values() else next(spare, f"{k.name}{len(chosen)}")
+        used = {*chosen.values(), *taken}
+        spare = (c for c in LETTERS if c not in used)
+        chosen[k] = k.name if k.name not in used else next(spare, f"{k.name}{len(chosen)}")
     return chosen
+
+
+def numbers_in(statements: Iterable[Statement]) -> frozenset[str]:
+    """The names of the sizes and numbers that statements read: an index with such a letter would be taken for them."""
+    found = [e for s in statements for e in parts(s)]
+    sizes = {d.name for e in found for d in e.atoms(Dim)}
+    return frozenset(sizes | {a.tensor.name for e in found for a in accesses(e) if not a.idx})
 
 
 class BodyPrinter(StrPrinter):

@@ -85,7 +85,7 @@ def checked(program: Program, t: Tensor, drawn: list, inside: index_form.Inside 
     told = [(left, mode, right) for (_, left), mode, (_, right) in index_form.sides(program, t, inside)]
     if any(isinstance(n, Library) and t in n.outs for n in program.statements):
         return 0.0  # an operation by its name is nothing else than itself
-    error = lines_differ(t, told, drawn, index_form.letters_of(program, t))
+    error = lines_differ(t, told, drawn, index_form.letters_of(program, t, inside))
     bound = BOUND if not any(isinstance(n, Iterate) and t in outs(n) for n in program.statements) else OF_ROUNDS
     if not error <= bound:
         text = "; ".join(f"{left} {mode} {right}" for left, mode, right in told)

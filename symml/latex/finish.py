@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import groupby
 
+import sympy
+
 from symml.latex.order import ordered
 from symml.latex.shorten import NEGATIVE, SCALAR, transpose
 from symml.latex.tree import (
@@ -18,6 +20,7 @@ from symml.latex.tree import (
     Map,
     MatrixPower,
     Node,
+    Ones,
     Power,
     Product,
     Quotient,
@@ -31,12 +34,14 @@ LEAST_TURNED = 2  # nodes that turning a product must save
 
 
 def finished(node: Node) -> Node:
-    """The formula as it is printed: of the same value, never longer."""
+    """The formula as it is printed: of the same value."""
     parts = tuple(finished(c) for c in children(node))
     if any(a is not b for a, b in zip(parts, children(node), strict=True)):
         node = over(node, parts)
     if isinstance(node, Map):
         return _plainly(node)
+    if isinstance(node, Add):
+        return _spread(node)
     if not isinstance(node, Product):
         return node
     plain = _with_powers(node)
@@ -55,6 +60,25 @@ def _plainly(node: Map) -> Node:
         terms = u.terms if isinstance(u, Add) else (u,)
         return replace(node, function="log", args=(Add(u.shape, ordered((*terms, Scale(SCALAR, ONE, None)))),))
     return node
+
+
+def _spread(node: Add) -> Node:
+    """Beside I or diag(v) a number has the ones that it stands for: 2 I + c 1 1', where 2 I + c would be read as (2 + c) I."""
+    numbers = [t for t in node.terms if isinstance(t, Scale) and (t.arg is None or isinstance(t.arg, Ones))]
+    if ONE in node.shape or not numbers or not any(map(_is_diagonal, node.terms)):
+        return node
+    n, m = node.shape
+    ones = Product(node.shape, (Ones((n, ONE)), Transpose((ONE, m), Ones((m, ONE)))))
+    factor = sympy.Add(*(t.factor for t in numbers))
+    spread = () if factor == 0 else (ones if factor == 1 else Scale(node.shape, factor, ones),)
+    rest = tuple(t for t in node.terms if t not in numbers)
+    return replace(node, terms=(*spread, *rest) if node.terms[0] in numbers else (*rest, *spread))
+
+
+def _is_diagonal(node: Node) -> bool:
+    if isinstance(node, Scale) and node.arg is not None:
+        return _is_diagonal(node.arg)
+    return isinstance(node, Diagonal) or (isinstance(node, Product | Hadamard) and any(map(_is_diagonal, node.factors)))
 
 
 def over(node: Node, parts: tuple[Node, ...]) -> Node:

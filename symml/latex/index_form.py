@@ -36,7 +36,7 @@ from symml.ir.program import (
     substitute,
 )
 from symml.ir.reducers import REDUCERS
-from symml.ir.show import LETTERS, BodyPrinter, letters
+from symml.ir.show import LETTERS, BodyPrinter, letters, numbers_in
 from symml.latex.style import LATEX, TEXT, Style, cases, tensor_name
 
 Inside = Mapping[Tensor, Statement]  # what is written where it is read
@@ -186,9 +186,9 @@ def _is_one(a: Access, inside: Inside) -> bool:
 def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str:
     """The definition of an element, in the letters of the line in which it stands."""
     s = printer.inside[a.tensor]
-    chosen = dict(printer.chosen)
+    chosen, numbers = dict(printer.chosen), numbers_in((s,))
     for k in s.reduced:
-        chosen[k] = next(c for c in (k.name, *LETTERS) if c not in chosen.values())
+        chosen[k] = next(c for c in (k.name, *LETTERS) if c not in chosen.values() and c not in numbers)
     inner = type(printer)(chosen, printer.inside)
     body = substitute(s.body, dict(zip(s.lhs, a.idx, strict=True)))
     return _reduction(inner, s, body, style)
@@ -290,8 +290,12 @@ def _in_order(s: Statement, around: Scan | Iterate | None) -> list[Index]:
     return list(dict.fromkeys((*steps, *(k for k in s.lhs if k in s.loops), *s.loops)))
 
 
+def _chosen(s: Statement, around: Scan | Iterate | None, inside: Inside) -> dict[Index, str]:
+    return letters(_in_order(s, around), numbers_in((s, *inside.values())))
+
+
 def _printer(s: Statement, around: Scan | Iterate | None, style: Style, inside: Inside = NOTHING) -> _Latex | _Text:
-    chosen = letters(_in_order(s, around))
+    chosen = _chosen(s, around, inside)
     return _Latex(chosen, inside) if style is LATEX else _Text(chosen, inside)
 
 
@@ -430,10 +434,10 @@ def lines(program: Program, t: Tensor, inside: Inside = NOTHING) -> list[tuple[s
     return list(zip(latex, text, strict=True))
 
 
-def letters_of(program: Program, t: Tensor) -> frozenset[str]:
+def letters_of(program: Program, t: Tensor, inside: Inside = NOTHING) -> frozenset[str]:
     """The letters on the left sides of a tensor's lines."""
-    found = [letters(_in_order(s, around)).values() for s, around in places(program, t) if isinstance(s, Statement)]
-    return frozenset(x for own in found for x in own)
+    statements = [(s, around) for s, around in places(program, t) if isinstance(s, Statement)]
+    return frozenset(x for s, around in statements for x in _chosen(s, around, inside).values())
 
 
 def sides(program: Program, t: Tensor, inside: Inside = NOTHING) -> list[tuple[tuple[str, str], str, tuple[str, str]]]:

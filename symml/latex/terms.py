@@ -15,7 +15,7 @@ import sympy
 from sympy import Expr
 
 from symml.ir.program import Access, Index, Statement, accesses, indices
-from symml.ir.show import LETTERS
+from symml.ir.show import LETTERS, numbers_in
 from symml.latex import index_form
 from symml.latex.printing import LATEX, TEXT, Style
 
@@ -35,31 +35,34 @@ class Line:
 
 def lines(terms: Sequence[Statement], sides: Callable[[tuple[str, ...]], Both]) -> list[Line]:
     """The terms as lines; `sides` makes the left side of the indices as text."""
-    return [_line(s, "=" if k == 0 and not any(map(accesses, s.lhs)) else "+=", sides) for k, s in enumerate(terms)]
+    taken = numbers_in(terms)
+    modes = ("=" if k == 0 and not any(map(accesses, s.lhs)) else "+=" for k, s in enumerate(terms))
+    return [_line(s, mode, sides, taken) for s, mode in zip(terms, modes, strict=True)]
 
 
 def letters_of(terms: Sequence[Statement]) -> frozenset[str]:
     """The letters of the lines."""
-    return frozenset(letter for s in terms for letter in _letters(s).values())
+    taken = numbers_in(terms)
+    return frozenset(letter for s in terms for letter in _letters(s, taken).values())
 
 
-def _line(s: Statement, mode: str, sides: Callable[[tuple[str, ...]], Both]) -> Line:
-    chosen = _letters(s)
+def _line(s: Statement, mode: str, sides: Callable[[tuple[str, ...]], Both], taken: frozenset[str]) -> Line:
+    chosen = _letters(s, taken)
     latex, text = _Latex(chosen), _Text(chosen)
     at = tuple(map(text.doprint, s.lhs))
     left = (sides(tuple(map(latex.doprint, s.lhs)))[0], sides(at)[1])
     return Line(mode, left, (_right(s, latex, LATEX), _right(s, text, TEXT)), at)
 
 
-def _letters(s: Statement) -> dict[Index, str]:
+def _letters(s: Statement, numbers: frozenset[str]) -> dict[Index, str]:
     """A letter for each index: the left side's in order, the others their own where that is free."""
     chosen: dict[Index, str] = {}
-    spare = iter(OUTPUT)
+    spare = (c for c in (*OUTPUT, *LETTERS) if c not in numbers)
     for e in s.lhs:
         for k in sorted((k for k in indices(e) if k not in chosen), key=lambda k: k.uid):
             chosen[k] = next(spare) if isinstance(e, Index) else k.name
     for k in (k for k in s.loops if k not in chosen):
-        taken = set(chosen.values())
+        taken = {*chosen.values(), *numbers}
         wish = k.name if k.name not in OUTPUT else "i"
         chosen[k] = next(c for c in (wish, *"ihgutrsabcd", *LETTERS) if c not in taken)
     return chosen

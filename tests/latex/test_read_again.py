@@ -68,7 +68,7 @@ def test_a_captured_letter_is_told(monkeypatch):
     body += "r[i] = y[i] - sum[k] X[i, k] w[k] + sum[i in n] y[i]\nminimize sum[i] r[i]^4"
     assert pipeline.derivations(page(body), False, None, "index", {})
     right = index_form.letters
-    monkeypatch.setattr(index_form, "letters", lambda loops: {k: "i" for k in right(loops)})
+    monkeypatch.setattr(index_form, "letters", lambda loops, taken: {k: "i" for k in right(loops)})
     with pytest.raises(NumericError, match="is off by"):
         pipeline.derivations(page(body), False, None, "index", {})
 
