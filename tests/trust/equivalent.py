@@ -53,6 +53,29 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         ),
     ),
     (
+        "sympy differentiates a select by _eval_derivative and never asks for fdiff",
+        frozenset(
+            (
+                "functions.select.fdiff: 1 -> 2 (2)",
+                "functions.select.fdiff: 1 -> 2 (3)",
+                "functions.select.fdiff: argindex - 1 -> argindex + 1",
+            )
+        ),
+    ),
+    (
+        "only which long passes threads may share: their bits are held by tests/runtime/test_threads.py",
+        frozenset(("schedule._stream_region: s.out in row_sums(region) -> s.out not in row_sums(region)",)),
+    ),
+    (
+        "log(a b) as log(a) + log(b) for positive a and b is the same number",
+        frozenset(
+            (
+                "stable._log_of_positive: any((isinstance(f, exp) for f in factors)) and all((isinstance(f, exp) or "
+                "f.is_positive for f in factors)) -> all((isinstance(f, exp) or f.is_positive for f in factors))",
+            )
+        ),
+    ),
+    (
         "a sum that begins with a minus sign is the same sum",
         frozenset(("bodies._Writer._sum: a.could_extract_minus_sign() and text -> a.could_extract_minus_sign()",)),
     ),

@@ -120,6 +120,7 @@ EXTREME = (
     ("log1p(-sigmoid(w))", (800.0, -800.0)),
     ("log1p(2 exp(w)) + log1p(-sigmoid(w)/2) + log(2 - sigmoid(w)) + 2 - exp(w) + exp(w)/3 - 1/3", (1.5, -3.0)),
     ("log(1/(1 + exp(-w)))", (-800.0, 5.0)),
+    ("sqrt(1 + exp(w))", (1.5, -30.0)),
     ("softplus(w) - log(1 + exp(-w)) / 2 + sigmoid(w)", (800.0, -800.0)),
     ("-(1/3 log(sigmoid(w)) + 2/3 log(1 - sigmoid(w)))", (700.0, -700.0)),
 )

@@ -165,6 +165,8 @@ STATED = (
     # operations on whole arrays
     ("x' solve(A, v) + b[0]", lambda a: a.x @ np.linalg.solve(a.A, a.v) + a.b[0]),
     ("sum[k in 2] (k + 1) top(v, 2)[k]", lambda a: np.sort(a.v)[::-1][:2] @ [1, 2]),
+    # a definition whose axis begins above 0
+    ("sum[i in 1..n-1] q[i] x[i]\nq[i] = x[i] - v[i-1]   for i in 1..n-1", lambda a: (a.x[1:] - a.v[:-1]) @ a.x[1:]),
 )  # fmt: skip
 REFUSED = tuple(
     tuple(part.strip() for part in line.split("  =>"))
@@ -241,6 +243,7 @@ sum[k in 2.5] c  =>  ranges over
 # In a recurrence: definitions without cases are written out, and an index letter of the same name is none of them.
 REFUSED = (
     *REFUSED,
+    ("c + exp(10000000)", "leaves what float64 has"),
     ("sum[i] q[i]\nr[i] = sum[r in d] w[r[0]] q[i - 1]\nq[0] = c\nq[i] = x[i] r[i]   for i in 1..n-1", "takes 0"),
 )
 # Letters' own products and calls; the parameters are the vector x and the matrix A, sizes are equal.
