@@ -27,6 +27,9 @@ from symml.proof.samples import enlarged, lacking, sample, sizes
 
 DIGITS = 30
 MOST_ENTRIES = 6
+MOST_SIZES = 10  # tried, where matrices are inverted
+INVERTING = frozenset(("inv", "solve", "solve_each", "logdet", "logabsdet"))
+SINGULAR = 1e8
 Point = Mapping[Expr, Expr]
 
 
@@ -50,15 +53,34 @@ def check_expansion(forward: Program, derivative: Program, output: str, wrt: Ten
 
 
 def small_sizes(*programs: Program) -> dict[Dim, int]:
-    """2 and 3 in turn for the dims, or what of 2, 3 and 4 fits what the programs require."""
+    """2 and 3 in turn for the dims, or what of 2, 3 and 4 fits what the programs require; of the first few those at which
+    matrices have the inverses that are asked of them."""
     dims = list(sizes(*programs))
     requires = [e for program in programs for e in program.requires]
     turns = [2 + k % 2 for k in range(len(dims))]
-    for numbers in itertools.chain([turns], itertools.islice(itertools.product((2, 3, 4), repeat=len(dims)), 5_000)):
-        chosen = dict(zip(dims, numbers, strict=True))
-        if lacking(chosen, requires) is None:
-            return chosen
-    return enlarged(dict(zip(dims, turns, strict=True)), requires, {})
+    every = itertools.chain([turns, [5 - n for n in turns]], itertools.product((2, 3, 4), repeat=len(dims)))
+    fitting = (
+        chosen
+        for numbers in itertools.islice(every, 5_000)
+        if lacking(chosen := dict(zip(dims, numbers, strict=True)), requires) is None
+    )
+    first = list(itertools.islice(fitting, MOST_SIZES if any(map(_inverses, programs)) else 1))
+    if not first:
+        return enlarged(dict(zip(dims, turns, strict=True)), requires, {})
+    return next((chosen for chosen in first if all(_has_inverses(p, chosen) for p in programs)), first[0])
+
+
+def _inverses(program: Program) -> list[Library]:
+    return [n for n in program.statements if isinstance(n, Library) and n.op in INVERTING]
+
+
+def _has_inverses(program: Program, dims: dict[Dim, int]) -> bool:
+    """Is no matrix that is inverted singular, as X'X is where X is wide?"""
+    values = sample(program, np.random.default_rng(0), dims)[0]
+    with np.errstate(all="ignore"):
+        env = evaluate(program, values, dims)
+    matrices = [np.asarray(env[n.args[0]], float) for n in _inverses(program)]
+    return all(np.isfinite(A).all() and np.max(np.linalg.cond(A)) < SINGULAR for A in matrices)
 
 
 def can_expand(program: Program) -> bool:

@@ -13,6 +13,7 @@ ALONG, SERIES, MATRIX = "complex step along v agrees", "series in mpmath agrees"
 CASES = [
     ("sum(exp(X*w))", "w", "order", "2", (STEP, SYMPY, TREE)),
     ("sum(exp(X*w))", "w", "order", "3", (STEP, SYMPY, TREE)),
+    ("norm2(y-X*inv(X'*X)*X'*y)^2", "y", "order", "2", (STEP, SYMPY, TREE)),  # X'X has no inverse where X is wide
     ("sum(exp(X*w))", "w", "hvp", "", (STEP, MATRIX, ALONG, SYMPY, TREE)),
     ("relu(A*x)", "x", "jacobian", "f", (STEP, SYMPY, KINKS, TREE)),
     ("relu(A*x)", "x", "jvp", "f", (STEP, MATRIX, ALONG, SYMPY, KINKS, TREE)),
