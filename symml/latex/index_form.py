@@ -27,7 +27,6 @@ from symml.ir.program import (
     Statement,
     Tensor,
     accesses,
-    direct_accesses,
     indices,
     mapped,
     outs,
@@ -196,27 +195,20 @@ def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str:
 
 def _reduction(printer: _Latex | _Text, s: Statement, body: Expr, style: Style) -> str:
     """The right side of a statement: its body below the sum, or whatever it is, over its reduced loops."""
-    body = _melted(body, printer.inside)
     if s.reduce == "none" or not s.reduced:
         text = _unbracketed(printer, body)
         if s.guard is not None:
             text += (r"\; \text{where } " if style is LATEX else " where ") + condition(printer, s.guard, style)
         return text
+    number, rest = body.as_coeff_Mul()
+    if number != 1 and rest.is_Add:
+        body = sympy.Add(*(number * term for term in rest.args))  # 2 (a - b) is printed as 2 a - 2 b: a sum
     minus = s.reduce == "sum" and not body.is_Add and body.could_extract_minus_sign()
     single = isinstance(body, Access) and body.tensor in printer.inside and _is_one(body, printer.inside)
     text = _inner(printer, body, style) if single else printer.doprint(-body if minus else body)
     if body.is_Add:
         text = rf"\left({text}\right)" if style is LATEX else f"({text})"
     return style.minus * minus + over(printer, s, style) + " " + text
-
-
-def _melted(e: Expr, inside: Inside) -> Expr:
-    """An expression with the bodies of maps in the place of their elements, so that their factors meet: 2 (a/(2 b)) is a/b."""
-    found = {a: a.tensor for a in direct_accesses(e) if a.tensor in inside and not inside[a.tensor].reduced}
-    if not found:
-        return e
-    bodies = {a: substitute(inside[t].body, dict(zip(inside[t].lhs, a.idx, strict=True))) for a, t in found.items()}
-    return e.xreplace({a: _melted(body, inside) for a, body in bodies.items()})
 
 
 def over(printer: _Latex | _Text, s: Statement, style: Style) -> str:

@@ -247,7 +247,7 @@ def test_what_has_no_cuda_text_is_refused_with_its_place():
     a = pipeline.analyse(cuda_pages.page("logistic_regression"))
     made = plan(a)
     refuse(made, 64, wrap.ALGORITHMS, wrap._functions())
-    with pytest.raises(UnsupportedError, match=r"'(log|sig|soft)") as caught:
+    with pytest.raises(UnsupportedError, match=r"'(abs|log|sig|soft)") as caught:
         refuse(made, 64, wrap.ALGORITHMS, frozenset())
     assert caught.value.span.line > 1 and caught.value.fix == "--target cpu"
     with pytest.raises(UnsupportedError, match="'lbfgs'"):
