@@ -13,7 +13,6 @@ import numpy as np
 RUNNING = 0
 CONVERGED = 1
 DIVERGED = 3
-GAP = 1e-4  # of the tolerance, relative to F; then ten times the tolerance is enough for the residual
 INSIDE = 20  # sweeps over what is not 0 between two over all
 
 
@@ -38,12 +37,7 @@ def coordinate_descent(
             scalars[4] = duality_gap(x, f, g, sets, squares, spare)
         if counters[0] < trace.shape[0]:
             trace[counters[0], 0], trace[counters[0], 1], trace[counters[0], 2] = scalars[0], scalars[3], scalars[4]
-        small = squares > 0 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
-        if (
-            scalars[3] <= tolerance
-            or (small and scalars[3] <= 10.0 * tolerance)
-            or (scalars[7] > 0.0 and scalars[4] <= scalars[7])
-        ):
+        if solved(scalars, tolerance):
             return CONVERGED
         moved = sweep(x, g, H, sets, False)
         for _ in range(INSIDE):

@@ -50,9 +50,7 @@ def interior_point(
     ds, dm, trial, c_trial, s_trial = np.zeros(m - equal), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m - equal)
     if counters[2] == 0:
         inside(x, cones)
-    f = objective(x, g, data, work)
-    conditions(x, c, conditions_data, conditions_work)
-    counters[1] += 1
+    f = evaluated(x, g, c, counters, data, work, conditions_data, conditions_work)
     if counters[2] == 0:
         begin(f, c, multipliers, slack, scalars, counters, equal)
         central(x, Z, cones, scalars[1])
@@ -90,11 +88,16 @@ def interior_point(
                 return INFEASIBLE if scalars[5] > 1e-6 else STALLED
             restart(c, multipliers, slack, equal, scalars)
             central(x, Z, cones, scalars[1])
-        f = objective(x, g, data, work)
-        conditions(x, c, conditions_data, conditions_work)
-        counters[1] += 1
+        f = evaluated(x, g, c, counters, data, work, conditions_data, conditions_work)
     scalars[0] = f
     return RUNNING
+
+
+def evaluated(x, g, c, counters, data, work, conditions_data, conditions_work):
+    """f, its gradient g and the conditions c at x."""
+    counters[1] += 1
+    conditions(x, c, conditions_data, conditions_work)
+    return objective(x, g, data, work)
 
 
 def look(
@@ -151,8 +154,7 @@ def shaken(x, g, c, trial, counters, data, work, conditions_data, conditions_wor
     for _ in range(TRIALS):
         for j in range(x.shape[0]):
             x[j] = trial[j] + size * max(1.0, abs(trial[j])) * math.sin((1.0 + counters[4]) * (j + 1.0))
-        f = objective(x, g, data, work)
-        conditions(x, c, conditions_data, conditions_work)
+        f = evaluated(x, g, c, counters, data, work, conditions_data, conditions_work)
         if math.isfinite(f) and all_numbers(c):
             break
         size *= 0.5

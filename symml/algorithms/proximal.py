@@ -18,6 +18,15 @@ import math
 import numpy as np
 
 ROUNDING = 1e-15
+GAP = 1e-4  # of the tolerance, relative to F; then ten times the tolerance is enough for the residual
+
+
+def solved(scalars, tolerance):
+    """Is the residual scalars[3] small enough, for a duality gap scalars[4] (NaN: there is none) of F = scalars[0], or the gap at
+    most what was asked for, scalars[7] (0: nothing)?"""
+    small = scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
+    enough = 10.0 * tolerance if small else tolerance
+    return scalars[3] <= enough or (scalars[7] > 0.0 and scalars[4] <= scalars[7])
 
 
 def prox(x, sets, step):

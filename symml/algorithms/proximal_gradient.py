@@ -14,7 +14,6 @@ RUNNING = 0
 CONVERGED = 1
 STALLED = 2
 DIVERGED = 3
-GAP = 1e-4  # of the tolerance, relative to F; then ten times the tolerance is enough for the residual
 PATIENCE = 2000
 
 
@@ -27,7 +26,7 @@ def proximal_gradient(
     affine residuals, 2 where it is convex. scalars = [F, step length, momentum, residual, duality gap (NaN: there is none),
     least residual, least F, the gap at which to stop (0: none)]; counters = [iterations, evaluations, started, the last one that
     made either less]. trace[k] holds F, the residual and the gap. CONVERGED: the residual is at most the tolerance, or at most
-    ten times so much where the duality gap is at most GAP of it, or the gap is what was asked for. STALLED: PATIENCE iterations
+    ten times so much where the duality gap is small, or the gap is what was asked for. STALLED: PATIENCE iterations
     without progress in this precision.
     """
     n = x.shape[0]
@@ -52,12 +51,7 @@ def proximal_gradient(
             trace[counters[0], 0], trace[counters[0], 1], trace[counters[0], 2] = scalars[0], scalars[3], scalars[4]
         if scalars[3] < 0.9 * scalars[5] or scalars[0] < scalars[6]:
             scalars[5], scalars[6], counters[3] = min(scalars[3], scalars[5]), min(scalars[0], scalars[6]), counters[0]
-        small = squares > 0 and scalars[4] <= GAP * tolerance * max(1.0, abs(scalars[0]))
-        if (
-            scalars[3] <= tolerance
-            or (small and scalars[3] <= 10.0 * tolerance)
-            or (scalars[7] > 0.0 and scalars[4] <= scalars[7])
-        ):
+        if solved(scalars, tolerance):
             return CONVERGED
         if counters[0] - counters[3] > PATIENCE:
             return STALLED

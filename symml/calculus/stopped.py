@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from symml.ir.functions import stop
-from symml.ir.program import Program, Statement, Tensor, accesses, flat, outs, reads
+from symml.ir.program import Program, Statement, Tensor, accesses, dependents, flat
 
 
 def stopped(program: Program, wrt: Iterable[Tensor]) -> Statement | None:
@@ -20,12 +20,7 @@ def stopped(program: Program, wrt: Iterable[Tensor]) -> Statement | None:
     held = [s for s in flat(program.statements) if s.body.has(stop)]
     if not held:
         return None
-    moving, size = set(wrt), -1
-    while size != len(moving):  # a recurrence reads what it defines later
-        size = len(moving)
-        for node in program.statements:
-            if not moving.isdisjoint(reads(node)):
-                moving.update(outs(node))
+    moving = dependents(program.statements, wrt)
     return next((s for s in held if any(a.tensor in moving for f in s.body.atoms(stop) for a in accesses(f))), None)
 
 

@@ -14,7 +14,7 @@ from symml.calculus.reverse import Sent
 from symml.derivations.gradients import formulas
 from symml.derivations.line import Line, by_tree, name_of, several
 from symml.derivations.opening import in_order
-from symml.derivations.rules import IMPLICIT, LINEAR, RECURRENCE, SUM, Both, plain, rule_names
+from symml.derivations.rules import IMPLICIT, LINEAR, RECURRENCE, SUM, plain, rule_names
 from symml.derivations.way import Way
 from symml.ir.program import Iterate, Program, Scan, Tensor, accesses, outs
 from symml.latex import index_form
@@ -24,6 +24,7 @@ from symml.latex.derivation import formula
 from symml.latex.matrix_form import opaque
 from symml.latex.named import named, written_out
 from symml.latex.printing import LATEX, TEXT, tensor_name
+from symml.latex.style import Both
 from symml.proof.complex_step import Proof, check_gradient
 from symml.proof.perturbed import check_adjoint
 from symml.proof.samples import sample

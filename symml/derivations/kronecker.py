@@ -15,7 +15,7 @@ from sympy import Expr
 
 from symml.ir.program import Index, Program, Statement, Tensor, indices
 from symml.latex.derivation import BOUND, formula
-from symml.latex.terms import Both
+from symml.latex.style import Both
 from symml.proof.samples import sample
 from symml.rewrite.dead import eliminate_dead
 

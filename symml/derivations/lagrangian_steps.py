@@ -14,12 +14,13 @@ from symml.analysis import Analysis, differentiate
 from symml.calculus.reverse import gradient
 from symml.derivations.kkt import half_gradient, is_eigenproblem, lagrangian_row, times_multiplier
 from symml.derivations.line import Line, at_random
-from symml.derivations.rules import Both, plain
+from symml.derivations.rules import plain
 from symml.derivations.sections import side
 from symml.duality.lagrangian import Lagrangian, build
 from symml.duality.structure import with_symmetries
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Program
+from symml.latex.style import Both
 from symml.proof.complex_step import relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune

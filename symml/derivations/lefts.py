@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from symml import names
 from symml.ir.program import Tensor
-from symml.latex.terms import Both
+from symml.latex.style import Both
 
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 

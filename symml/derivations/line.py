@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symml.derivations.rules import Both
 from symml.ir.program import Tensor
 from symml.latex.derivation import BOUND as OF_TREES
 from symml.latex.printing import LATEX, TEXT, tensor_name
+from symml.latex.style import Both
 from symml.proof.complex_step import BOUND, Proof
 
 

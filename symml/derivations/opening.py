@@ -9,7 +9,7 @@ import numpy as np
 from symml.analysis import Analysis
 from symml.derivations.line import Line, at_random, by_tree, name_of, several
 from symml.derivations.page_text import written as page_text
-from symml.derivations.rules import RECURRING, SETTLED, Both, identity, plain
+from symml.derivations.rules import RECURRING, SETTLED, identity, plain
 from symml.derivations.way import Way
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Iterate, Library, Node, Program, Scan, Statement, Tensor, outs, reads
@@ -18,6 +18,7 @@ from symml.latex.compared import drawn_once
 from symml.latex.definitions import checked
 from symml.latex.matrix_form import opaque
 from symml.latex.named import as_written, named, one_hots, said
+from symml.latex.style import Both
 from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
 from symml.rewrite.stable import OF_SOFTMAX, stabilise_way

@@ -15,11 +15,11 @@ from symml import names
 from symml.errors import SymmlError
 from symml.ir.functions import FUNCTIONS
 from symml.latex.printing import LATEX, gap
+from symml.latex.style import Both
 from symml.source import Source
 from symml.syntax import tree
 from symml.syntax.parse import parse_expression
 
-Both = tuple[str, str]
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
 MARKS: Mapping[str, str] = MappingProxyType({"sum": r"\sum", "prod": r"\prod"})
 RELATIONS: Mapping[str, Both] = MappingProxyType(

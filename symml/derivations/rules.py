@@ -18,8 +18,7 @@ from symml.calculus.reverse import Sent
 from symml.ir.functions import BY_CLASS, NO_SLOPE, select
 from symml.ir.program import Access, Index, Iterate, Library, Statement, Tensor, accesses, indices
 from symml.latex.index_form import formula_text
-
-Both = tuple[str, str]
+from symml.latex.style import Both
 
 
 def plain(text: str) -> Both:

@@ -34,6 +34,7 @@ from symml.errors import SpecError
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Access, Program, Statement, Tensor, fresh_indices, read_instead
 from symml.latex.derivation import formula
+from symml.latex.style import Both
 from symml.proof.complex_step import BOUND, Proof, check_gradient, check_jacobian, relative
 from symml.proof.higher import Claim
 from symml.proof.kinks import check_kinks
@@ -46,7 +47,6 @@ from symml.syntax.words import nearest
 
 MOST_ORDER = 8
 SUPERSCRIPT, SUBSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-Both = tuple[str, str]  # LaTeX, text
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from symml.derivations.lagrangian_steps import of_lagrangian
 from symml.derivations.line import Line
 from symml.derivations.opening import name_lines, objective_lines
 from symml.derivations.request import Request
-from symml.derivations.rules import Both
 from symml.derivations.way import Way, passed, recorded
 from symml.duality.structure import with_symmetries
 from symml.errors import NumericError
+from symml.latex.style import Both
 
 
 def product(request: Request) -> list[dict]:

@@ -26,7 +26,8 @@ from symml.latex.compared import drawn_once, lines_differ
 from symml.latex.definitions import definitions, read_by
 from symml.latex.derivation import BOUND, Formula, formula
 from symml.latex.distinct import distinct
-from symml.latex.terms import Both, Line, letters_of, lines
+from symml.latex.style import Both
+from symml.latex.terms import Line, letters_of, lines
 from symml.proof.complex_step import Proof, relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import eliminate_dead, prune

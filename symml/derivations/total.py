@@ -23,14 +23,14 @@ from symml.derivations.second_order import Asked
 from symml.derivations.sections import equation, note
 from symml.errors import SpecError
 from symml.ir.evaluate import evaluate
-from symml.ir.program import Node, Program, Scan, Tensor, outs, reads
+from symml.ir.program import Node, Program, Scan, Tensor, dependents, outs, reads
+from symml.latex.style import Both
 from symml.proof.complex_step import BOUND, Proof, check_jacobian, relative
 from symml.proof.samples import sample
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.rewrite.stable import stabilise
 
-Both = tuple[str, str]  # LaTeX, text
 PARTIAL, TOTAL = (r"\partial", "∂"), (r"\mathrm{d}", "d")
 
 
@@ -95,7 +95,7 @@ def _between(program: Program, f: Tensor, t: Tensor) -> tuple[Tensor, ...]:
         raise SpecError(
             f"'{f.name}' is a recurrence: each of its steps stands between", f.span, fix="--steps tells its way"
         )
-    moving = _moving(program, t)
+    moving = dependents(program.statements, (t,))
     found, seen, todo = {}, {f}, [f]
     while todo:
         for u in (u for node in made.get(todo.pop(), ()) for u in reads(node)):
@@ -107,16 +107,6 @@ def _between(program: Program, f: Tensor, t: Tensor) -> tuple[Tensor, ...]:
             else:
                 todo.append(u)
     return tuple(u for u in program.tensors() if u in found)
-
-
-def _moving(program: Program, t: Tensor) -> set[Tensor]:
-    """What depends on t."""
-    moving = {t}
-    for node in program.statements:
-        for _ in range(2):  # a scan's tensors read each other
-            if moving & set(reads(node)):
-                moving.update(outs(node))
-    return moving
 
 
 def _held(program: Program, parts: Sequence[Tensor]) -> Program:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from symml.analysis import Analysis
 from symml.calculus.reverse import Sent, gradient_way
 from symml.derivations.intermediates import with_intermediates
-from symml.derivations.rules import Both
 from symml.ir.program import Program, Statement, Tensor, outs
 from symml.latex import index_form
 from symml.latex.distinct import distinct
+from symml.latex.style import Both
 from symml.rewrite.simplify import simplify
 
 LOSS: Both = (r"\ell", "ℓ")

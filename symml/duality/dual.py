@@ -24,7 +24,7 @@ from symml.calculus.stopped import stopped
 from symml.duality import logdet, quadratic
 from symml.duality.conjugates import Minimum, minimised, piece
 from symml.duality.lagrangian import Lagrangian, build
-from symml.duality.split import Split, expanded, split
+from symml.duality.split import Split, expanded, read, split
 from symml.ir.expand import expand, expand_products
 from symml.ir.program import (
     Access,
@@ -183,10 +183,10 @@ def _start(lag: Lagrangian, model: Model, dropped: set[Tensor]) -> Terms:
 def _without_scale(state: _State, equalities: list[Tensor]) -> Scale | None:
     """max over nu of c nu + w sum exp(s nu + r) = c/s (log(-c/(w s)) - 1 - log sum exp r), where that is all nu does."""
     for nu in equalities:
-        if nu.shape or nu in state.terms.moving(()) or any(nu in _read(c.body) for c in state.conditions):
+        if nu.shape or nu in state.terms.moving(()) or any(nu in read(c.body) for c in state.conditions):
             continue
         a = Access(nu, ())
-        held = [t for t in state.terms.terms if nu in _read(t.body)]
+        held = [t for t in state.terms.terms if nu in read(t.body)]
         linear = [t for t in held if not t.loops and t.body.diff(a).is_number]
         bent = [t for t in held if t not in linear]
         if len(bent) != 1 or not linear or nu in {x for n in state.terms.definitions for x in reads(n)}:
@@ -224,10 +224,6 @@ def _at_best(step: Step, nu: Access, best: Expr, node: Statement) -> Step:
     return replace(
         step, terms=terms, at=step.at.xreplace({nu: best}).replace(sympy.exp, lambda e: sympy.exp(expand(e)))
     )
-
-
-def _read(e: Expr) -> set[Tensor]:
-    return {a.tensor for a in direct_accesses(e)}
 
 
 # one unknown
@@ -401,7 +397,7 @@ def _minimum(state: _State, p: Tensor, parts: _Sorted) -> tuple[Minimum, tuple[I
             raise NoClosedForm(str(t))
         pieces.append(one)
     terms, slope = _slope(state, p, parts.linear, k)
-    if logdet.is_symmetric_unknown(p):
+    if logdet.varies_symmetrically(p):
         slope = logdet.symmetrised(terms, p, slope, k)
         pieces = [logdet.even(terms, one, k) for one in pieces]
     return minimised(pieces, slope), k, terms

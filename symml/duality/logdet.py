@@ -14,7 +14,7 @@ import sympy
 from sympy import Expr
 
 from symml.duality.conjugates import Piece
-from symml.duality.split import Split, expanded
+from symml.duality.split import Split, expanded, is_linear_map
 from symml.duality.structure import is_symmetric
 from symml.ir.program import (
     Access,
@@ -33,7 +33,6 @@ from symml.names import Names
 from symml.rewrite.dead import prune
 
 OP = "logdet"
-SYMMETRIC = ("psd", "symmetric")
 UNKNOWN, MULTIPLIER = ("X", "Y", "V"), ("Lambda", "Gamma", "Theta")  # the first that is free
 
 
@@ -49,7 +48,7 @@ class Found:
     above: tuple[Expr, ...]
 
 
-def nodes(terms: Terms, over: tuple[Tensor, ...]) -> list[Library]:
+def _nodes(terms: Terms, over: tuple[Tensor, ...]) -> list[Library]:
     """The log determinants of what is optimised."""
     moving = terms.moving(over)
     return [n for n in terms.definitions if isinstance(n, Library) and n.op == OP and moving.intersection(n.outs)]
@@ -58,11 +57,11 @@ def nodes(terms: Terms, over: tuple[Tensor, ...]) -> list[Library]:
 def named(terms: Terms, over: tuple[Tensor, ...], names: Names) -> tuple[Terms, list[Split]]:
     """log det A as log det X, X = A with a symmetric multiplier, unless A is an unknown that is linear otherwise."""
     splits = []
-    for node in nodes(terms, over):
+    for node in _nodes(terms, over):
         (a,) = node.args
         if a in over and not _bent(terms, a, node.outs[0]):
             continue
-        if not (a in over or terms_are_affine(terms, a, over)):
+        if not (a in over or is_linear_map(terms, a, over)):
             raise NoClosedForm("logdet of what is not affine in the unknowns")
         if not _symmetric(terms, a):
             raise NoClosedForm("logdet of a matrix that is not symmetric")
@@ -94,45 +93,39 @@ def _bent(terms: Terms, p: Tensor, log: Tensor) -> bool:
     return False
 
 
-def terms_are_affine(terms: Terms, t: Tensor, over: tuple[Tensor, ...]) -> bool:
-    """Whether a tensor is affine in all unknowns together, by what its definitions say."""
-    moving = terms.moving(over)
-    return all(terms.linear(t, p) for p in over if t in terms.moving((p,))) and t in moving
-
-
 def _symmetric(terms: Terms, t: Tensor) -> bool:
-    if t.domain.kind in SYMMETRIC:
+    if varies_symmetrically(t):
         return True
     if t in terms.inputs:
         return False
     return is_symmetric(prune(Program(terms.inputs, terms.definitions, {"A": t}), "A"), t)
 
 
+def varies_symmetrically(p: Tensor) -> bool:
+    """Is p a matrix that varies among symmetric ones?"""
+    return p.domain.kind in ("psd", "symmetric")
+
+
 def symmetrised(terms: Terms, p: Tensor, slope: Expr, k: tuple[Index, ...]) -> Expr:
     """The slope in an unknown that is symmetric: half the sum of the gradient with its transpose, if these differ."""
-    if p.domain.kind not in SYMMETRIC or same_when_turned(terms, slope, k):
+    if not varies_symmetrically(p) or _same_when_turned(terms, slope, k):
         return slope
-    return (slope + turned(slope, k)) / 2
-
-
-def is_symmetric_unknown(p: Tensor) -> bool:
-    """Is p a matrix that varies among symmetric ones?"""
-    return p.domain.kind in SYMMETRIC
+    return (slope + _turned(slope, k)) / 2
 
 
 def even(terms: Terms, one: Piece, k: tuple[Index, ...]) -> Piece:
     """A piece w F(b u + c) of each entry of a symmetric unknown: w becomes the mean of the two entries' factors."""
-    if not (same_when_turned(terms, one.b, k) and same_when_turned(terms, one.c, k)):
+    if not (_same_when_turned(terms, one.b, k) and _same_when_turned(terms, one.c, k)):
         raise NoClosedForm("functions that differ for u[i, j] and u[j, i]")
-    return one if same_when_turned(terms, one.w, k) else replace(one, w=(one.w + turned(one.w, k)) / 2)
+    return one if _same_when_turned(terms, one.w, k) else replace(one, w=(one.w + _turned(one.w, k)) / 2)
 
 
-def turned(body: Expr, k: tuple[Index, ...]) -> Expr:
+def _turned(body: Expr, k: tuple[Index, ...]) -> Expr:
     """The transpose of an expression over two loops."""
     return substitute(body, {k[0]: k[1], k[1]: k[0]})
 
 
-def same_when_turned(terms: Terms, body: Expr, k: tuple[Index, ...]) -> bool:
+def _same_when_turned(terms: Terms, body: Expr, k: tuple[Index, ...]) -> bool:
     """Whether an expression over two loops is symmetric, at random inputs."""
     out = Tensor("shown", tuple(i.size for i in k))
     s = Statement(out, k, "=", "none", k, body)
@@ -143,7 +136,7 @@ def minimised(terms: Terms, p: Tensor, t: Term, slope: Expr, k: tuple[Index, ...
     """The minimum of t = -w log det p and of <slope, p>; None where t is nothing of the kind."""
     held = [a for a in direct_accesses(t.body) if a.tensor in terms.moving((p,))]
     own = [n for n in terms.definitions if isinstance(n, Library) and n.op == OP and n.args == (p,)]
-    if t.loops or len(held) != 1 or held[0].tensor not in [n.outs[0] for n in own] or p.domain.kind not in SYMMETRIC:
+    if t.loops or len(held) != 1 or held[0].tensor not in [n.outs[0] for n in own] or not varies_symmetrically(p):
         return None
     w = -t.body.diff(held[0])
     if held[0] in w.free_symbols or not w.is_nonnegative:

@@ -76,19 +76,21 @@ def _inside(t: Term, terms: Terms, moving: frozenset[Tensor], over: tuple[Tensor
         plain = all(a.tensor in over and set(a.idx) == set(t.loops) for a in moved)
         if not moved or (plain and len(moved) == 1):
             continue
-        if all(_is_affine(inner, a, moved) and _is_linear_map(terms, a.tensor, over) for a in moved):
+        if all(_is_affine(inner, a, moved) and is_linear_map(terms, a.tensor, over) for a in moved):
             return inner
     return None
 
 
 def _is_affine(inner: Expr, a: Access, moved: list[Access]) -> bool:
     """Whether the slope in one element holds nothing that moves."""
-    return _read(expand(inner).diff(a)).isdisjoint({b.tensor for b in moved})
+    return read(expand(inner).diff(a)).isdisjoint({b.tensor for b in moved})
 
 
-def _is_linear_map(terms: Terms, t: Tensor, over: tuple[Tensor, ...]) -> bool:
+def is_linear_map(terms: Terms, t: Tensor, over: tuple[Tensor, ...]) -> bool:
+    """Whether a tensor is linear in all unknowns together, by what its definitions say."""
     return all(terms.linear(t, p) for p in over if t in terms.moving((p,)))
 
 
-def _read(e: Expr) -> set[Tensor]:
+def read(e: Expr) -> set[Tensor]:
+    """The tensors of an expression."""
     return {a.tensor for a in direct_accesses(e)}

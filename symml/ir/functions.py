@@ -147,10 +147,6 @@ class select(Function):
     nargs = 3
     is_real = True
 
-    def fdiff(self, argindex: int = 1) -> Expr:
-        test = self.args[0]
-        return (Integer(0), select(test, Integer(1), Integer(0)), select(test, Integer(0), Integer(1)))[argindex - 1]
-
     def _eval_derivative(self, s: Expr) -> Expr:
         """Of the one that is taken: 0 times the slope of the other may be no number."""
         test, a, b = self.args

@@ -80,7 +80,8 @@ def _logabsdet(A: np.ndarray) -> np.ndarray:
 class Op:
     """`takes` are the ranks of the arguments, `shape` the shape of the result from theirs, `integer` what it holds.
 
-    square: matrices must be; fails: why a result is not finite, for messages; written is None where there is no such text.
+    square: matrices must be; inverts: the first one must have an inverse; fails: why a result is not finite, for messages;
+    written is None where there is no such text.
     """
 
     numpy: Callable[..., tuple[np.ndarray, ...]]
@@ -92,6 +93,7 @@ class Op:
     integer: bool = False
     square: bool = True
     fails: str = ""
+    inverts: bool = False
 
 
 def _inverse(A: np.ndarray) -> np.ndarray:
@@ -129,6 +131,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
             _square,
             "{0}^{{-1}}",
             "{0}⁻¹",
+            inverts=True,
         ),
         "det": Op(
             lambda A: (np.asarray(np.linalg.det(A)),),
@@ -145,6 +148,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
             lambda a: (),
             r"\log\det\left({0}\right)",
             "log det({0})",
+            inverts=True,
         ),
         "logabsdet": Op(
             lambda A: (np.asarray(_logabsdet(A)),),
@@ -154,6 +158,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
             r"\log\left|\det {0}\right|",
             "log |det({0})|",
             fails="the matrix is singular",
+            inverts=True,
         ),
         "solve": Op(
             lambda A, B: (_solution(A, B.reshape(A.shape[0], -1)).reshape(B.shape),),
@@ -162,6 +167,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
             lambda a, b: b,
             "{0}^{{-1}} {1}",
             "{0}⁻¹ {1}",
+            inverts=True,
         ),
         "solve_each": Op(
             lambda A, B: (np.linalg.solve(A, B.reshape(*A.shape[:2], -1)).reshape(B.shape),),
@@ -170,6 +176,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
             lambda a, b: b,
             "{0}_i^{{-1}} {1}_i",
             "{0}[i]⁻¹ {1}[i]",
+            inverts=True,
         ),
         "chol": Op(
             lambda A: (_factored(A) if A.dtype.kind == "f" else _cholesky(A, np.sqrt),),

@@ -308,6 +308,15 @@ def reads(node: Node) -> tuple[Tensor, ...]:
     return tuple(dict.fromkeys(inside))
 
 
+def dependents(nodes: Iterable[Node], wrt: Iterable[Tensor]) -> frozenset[Tensor]:
+    """The tensors that depend on some inputs, these included."""
+    found = set(wrt)
+    for node in nodes:
+        if not found.isdisjoint(reads(node)):
+            found.update(outs(node))
+    return frozenset(found)
+
+
 def whole(node: Node) -> tuple[Tensor, ...]:
     """What a node reads or hands on as a tensor, not element by element."""
     if isinstance(node, Library):

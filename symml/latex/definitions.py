@@ -17,9 +17,9 @@ from symml.latex.compared import BOUND, Sample, differs, drawn_once, lines_diffe
 from symml.latex.finish import finished
 from symml.latex.matrix_form import NoForm, Recogniser, matrix_shape
 from symml.latex.printing import LATEX, TEXT, tensor_name, write
+from symml.latex.style import Both
 from symml.latex.tree import Node, OneHot, children, count, leaves
 
-Both = tuple[str, str]
 OF_ROUNDS = 1e-6  # what a fixed point reads was computed one round before it
 LONGEST = 12  # nodes of a tree in which what nobody named is written out
 

@@ -21,9 +21,8 @@ from symml.latex.matrix_form import NoForm, Recogniser
 from symml.latex.naming import by_complements
 from symml.latex.printing import LATEX, TEXT, Style, one_hot_name, tensor_name, write
 from symml.latex.shorten import SCALAR
+from symml.latex.style import Both
 from symml.latex.tree import Leaf, Node, OneHot, Scale, children, count, leaves
-
-Both = tuple[str, str]  # LaTeX and text
 
 
 def tree(program: Program, t: Tensor, keep: frozenset[Tensor], sample: Sample) -> tuple[Node, float] | None:

@@ -13,6 +13,8 @@ from symml import names
 from symml.ir.functions import FUNCTIONS
 from symml.ir.program import Tensor
 
+Both = tuple[str, str]  # LaTeX and text
+
 
 @dataclass(frozen=True)
 class Style:

@@ -18,8 +18,8 @@ from symml.ir.program import Access, Index, Statement, accesses, indices
 from symml.ir.show import LETTERS, numbers_in
 from symml.latex import index_form
 from symml.latex.printing import LATEX, TEXT, Style
+from symml.latex.style import Both
 
-Both = tuple[str, str]
 OUTPUT = "jklmpqrs"  # the letters of the left side; rows of data keep their own
 
 

@@ -14,7 +14,7 @@ from symml.ir.functions import BY_CLASS
 from symml.ir.program import Dim, Index, Statement, indices
 from symml.loops.beside import WORK
 
-FEW = 64  # entries of a nest's two inner loops, up to which it takes no longer one by one (compile time: a quarter)
+FEW = 64  # entries of a nest's two inner loops, up to which rows go one by one
 
 
 def pays(s: Statement, loops: tuple[Index, ...], sizes: Mapping[Dim, int]) -> bool:

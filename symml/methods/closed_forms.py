@@ -35,6 +35,7 @@ from symml.ir.program import (
     Statement,
     Tensor,
     accesses,
+    dependents,
     direct_accesses,
     fresh_indices,
     outs,
@@ -124,10 +125,7 @@ def reads_block(program: Program, block: Tensor) -> bool:
 
 def _held(program: Program, block: Tensor) -> tuple[Tensor | None, Program]:
     """The program whose integers are chosen by the block as it was, another input; None where no integer depends on it."""
-    depends = {block}
-    for node in program.statements:
-        if not depends.isdisjoint(reads(node)):
-            depends.update(outs(node))
+    depends = dependents(program.statements, (block,))
     chosen = [
         s.out
         for s in program.statements

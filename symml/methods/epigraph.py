@@ -24,6 +24,7 @@ from symml.ir.program import (
     Statement,
     Tensor,
     accesses,
+    dependents,
     direct_accesses,
     fresh_indices,
     indices,
@@ -65,7 +66,7 @@ def smooth(program: Program, output: str, conditions: Mapping[str, bool], wrt: t
 
 def _outermost(program: Program, output: str, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]) -> Smooth:
     """The program without the kinks that stand in no other."""
-    moving = _moving(program, wrt)
+    moving = dependents(program.statements, wrt)
     names, statements, made, what = Names(t.name for t in program.tensors()), [], [], []
     unknowns: list[Tensor] = []
     roots = _sums_of_squares(program)
@@ -110,7 +111,7 @@ def _outermost(program: Program, output: str, conditions: Mapping[str, bool], wr
 
 def has_kinks(program: Program, wrt: tuple[Tensor, ...]) -> bool:
     """Does the program hold a kink of what depends on the unknowns?"""
-    moving, roots = _moving(program, wrt), _sums_of_squares(program)
+    moving, roots = dependents(program.statements, wrt), _sums_of_squares(program)
     for s in (s for s in program.statements if isinstance(s, Statement)):
         if (s.reduce in ("max", "min") and moving & set(reads(s))) or _kinks(s.body, roots, moving):
             return True
@@ -119,16 +120,8 @@ def has_kinks(program: Program, wrt: tuple[Tensor, ...]) -> bool:
 
 def has_kinked_functions(program: Program, wrt: tuple[Tensor, ...]) -> bool:
     """Does a body hold |u|, relu, max, min or the norm of what depends on the unknowns? Its derivative is no equation there."""
-    moving, roots = _moving(program, wrt), _sums_of_squares(program)
+    moving, roots = dependents(program.statements, wrt), _sums_of_squares(program)
     return any(_kinks(s.body, roots, moving) for s in program.statements if isinstance(s, Statement))
-
-
-def _moving(program: Program, wrt: tuple[Tensor, ...]) -> set[Tensor]:
-    found = set(wrt)
-    for node in program.statements:
-        if found & set(reads(node)):
-            found.update(outs(node))
-    return found
 
 
 def _kinks(body: Expr, roots: set[Tensor], moving: set[Tensor]) -> set[Expr]:

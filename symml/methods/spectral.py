@@ -56,15 +56,18 @@ def atom(s: Statement, kinds: Mapping[Tensor, Kind], moves: Callable[[Expr], boo
     return _inverse(s, a, rest) if kind == INVERSE else _between(s, a, rest, by)
 
 
-def end(a: Access, kind: Kind) -> tuple[str, str] | None:
-    """The curvature and the name of the first or the last of such values: eigenvalues rise, singular values fall."""
-    if len(a.idx) != 1 or kind[0] not in (EIGENVALUES, SINGULAR):
-        return None
+def side(a: Access, kind: str) -> str:
+    """Is an entry of such values the largest ("max"), the smallest ("min"), or is neither known ("")? Eigenvalues rise,
+    singular values fall."""
     (k,) = a.idx
     if k == 0:
-        return REDUCED[kind[0], "min" if kind[0] == EIGENVALUES else "max"]
-    last = kind[0] == EIGENVALUES and sympy.expand(k - a.tensor.shape[0] + 1) == 0
-    return REDUCED[EIGENVALUES, "max"] if last else None
+        return "min" if kind == EIGENVALUES else "max"
+    return "max" if kind == EIGENVALUES and sympy.expand(k - a.tensor.shape[0] + 1) == 0 else ""
+
+
+def end(a: Access, kind: Kind) -> tuple[str, str] | None:
+    """The curvature and the name of the first or the last of such values."""
+    return REDUCED.get((kind[0], side(a, kind[0]))) if kind[0] in (EIGENVALUES, SINGULAR) else None
 
 
 def _values(s: Statement, a: Access, rest: list[Expr], kind: str) -> Atom | None:

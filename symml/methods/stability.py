@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from symml.algorithms.arnoldi import gmres, leading
 from symml.calculus.second import jacobian
 from symml.calculus.tangent import tangent
 from symml.ir.evaluate import evaluate, extent
@@ -27,7 +26,8 @@ NEUTRAL = 1e-8  # an eigenvalue so near to the border decides nothing
 GRID = 120  # values of the hyper-parameter along which branches are followed
 COMPLEX_STEP = 1e-30
 DENSE = 200  # entries: of more the Jacobian is known by its products with vectors
-LEADING, PRODUCTS, CLOSE = 6, 300, 1e-9  # eigenvalues that are told then, most products for them, their residual
+LEADING, RESTARTS, CLOSE = 6, 30, 1e-9  # eigenvalues that are told then, of Arnoldi's method for them, their accuracy
+PRODUCTS = 300  # at most for a step of Newton's method
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,12 @@ class Field:
     def step(self, z: np.ndarray, gap: np.ndarray) -> np.ndarray | None:
         """Newton's step to gap = 0; None where the derivative is not finite."""
         if self.products is not None:
-            found = gmres(lambda v: self.times(z, v) - (0.0 if self.flow else v), -gap, PRODUCTS, 1e-10)
+            from scipy.sparse.linalg import LinearOperator, gmres
+
+            slope = LinearOperator(
+                (z.size, z.size), lambda v: self.times(z, v) - (0.0 if self.flow else v), dtype=float
+            )
+            found, _ = gmres(slope, -gap, rtol=1e-10, restart=PRODUCTS, maxiter=1)
             return found if np.isfinite(found).all() else None
         slope = self.slope(z)
         return np.linalg.lstsq(slope, -gap, rcond=None)[0] if np.isfinite(slope).all() else None
@@ -121,10 +126,21 @@ class Field:
         """Those of df/dz, of many the leading ones: rightmost of a flow, largest of a map; NaN where they are not found."""
         if self.products is None:
             return np.linalg.eigvals(self.jacobian(z))
-        start = np.random.default_rng(0).normal(size=z.size)
-        order = np.real if self.flow else np.abs
-        values, residuals = leading(lambda v: self.times(z, v), start, PRODUCTS, LEADING, order, CLOSE)
-        return np.where(residuals <= np.sqrt(CLOSE), values, np.nan)
+        from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs
+
+        start, found = np.random.default_rng(0).normal(size=z.size), np.full(LEADING, np.nan, complex)
+        derivative = LinearOperator((z.size, z.size), lambda v: self.times(z, v), dtype=float)
+        which = "LR" if self.flow else "LM"
+        try:
+            values = eigs(
+                derivative, LEADING, which=which, v0=start, maxiter=RESTARTS, tol=CLOSE, return_eigenvectors=False
+            )
+        except ArpackNoConvergence as some:
+            values = some.eigenvalues
+        except ArpackError:  # the derivative takes the start to 0
+            values = []
+        found[: len(values)] = values
+        return found
 
     def _rows(self, z: np.ndarray) -> np.ndarray:
         inputs, rows = self._inputs(z), []

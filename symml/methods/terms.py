@@ -24,6 +24,7 @@ from symml.ir.program import (
     Scan,
     Statement,
     Tensor,
+    dependents,
     direct_accesses,
     elsewhere,
     indices,
@@ -76,11 +77,7 @@ class Terms:
 
     def moving(self, wrt: Iterable[Tensor]) -> frozenset[Tensor]:
         """The tensors that depend on some inputs, these included."""
-        found = set(wrt)
-        for node in self.definitions:
-            if found.intersection(reads(node)):
-                found.update(outs(node))
-        return frozenset(found)
+        return dependents(self.definitions, wrt)
 
     def linear(self, t: Tensor, p: Tensor) -> bool:
         """Whether a tensor is p itself, or linear in it by what its definition says."""

@@ -24,11 +24,11 @@ from symml.ir.program import (
     Program,
     Statement,
     Tensor,
+    dependents,
     direct_accesses,
     fresh_indices,
     indices,
     outs,
-    reads,
     substitute,
 )
 from symml.model.constraints import Constraint, End, Region, Whole
@@ -202,16 +202,13 @@ def regions(program: Program, model: Model) -> tuple[Program, tuple[Region, ...]
 
 
 def _reading(program: Program, over: tuple[Tensor, ...]) -> _Reading:
-    moving, written = set(over), [t for node in program.statements for t in outs(node)]
-    for node in program.statements:
-        if moving.intersection(reads(node)):
-            moving.update(outs(node))
+    written = [t for node in program.statements for t in outs(node)]
     once = {
         s.out: s
         for s in program.statements
         if isinstance(s, Statement) and s.covers and s.guard is None and written.count(s.out) == 1
     }
-    return _Reading(once, frozenset(moving), frozenset(over))
+    return _Reading(once, dependents(program.statements, over), frozenset(over))
 
 
 def _recognised(r: _Reading, c: Constraint, t: Tensor) -> _Found | None:

@@ -348,13 +348,23 @@ def sensitivity(
 ) -> np.ndarray:
     """|x df/dx / f| of one input at each sample, by a difference at many bits; 0 where f is none or 0."""
     (count,) = dims.values()
+
+    def at(part: Mapping[Tensor, np.ndarray], bits: int, moved: Tensor | None = None) -> np.ndarray:
+        return _at(program, part, dims, bits, moved)
+
+    return differences(values, count, of, at, _ratio)
+
+
+def differences(
+    values: Mapping[Tensor, np.ndarray], count: int, of: Tensor, at: Callable, ratio: Callable
+) -> np.ndarray:
+    """ratio(f, f where `of` is moved, shift) at each sample, at more bits where it is None; at(values, bits[, of]) -> f."""
     found, left = np.zeros(count), np.arange(count)
     for bits in SETTINGS[1:4]:
         if not len(left):
             break
         part = {t: np.asarray(v)[left] for t, v in values.items()}
-        here, there = _at(program, part, dims, bits), _at(program, part, dims, bits, of)
-        ratios = [_ratio(a, b, bits // 3) for a, b in zip(here, there, strict=True)]
+        ratios = [ratio(a, b, bits // 3) for a, b in zip(at(part, bits), at(part, bits, of), strict=True)]
         known = np.array([r is not None for r in ratios], bool)
         found[left[known]] = [r for r in ratios if r is not None]
         left = left[~known]

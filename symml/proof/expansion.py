@@ -28,8 +28,7 @@ from symml.proof.samples import enlarged, lacking, sample, sizes
 DIGITS = 30
 MOST_ENTRIES = 6
 MOST_SIZES = 10  # tried, where matrices are inverted
-INVERTING = frozenset(("inv", "solve", "solve_each", "logdet", "logabsdet"))
-SINGULAR = 1e8
+SINGULAR = 1e8  # condition numbers from here on
 Point = Mapping[Expr, Expr]
 
 
@@ -71,7 +70,7 @@ def small_sizes(*programs: Program) -> dict[Dim, int]:
 
 
 def _inverses(program: Program) -> list[Library]:
-    return [n for n in program.statements if isinstance(n, Library) and n.op in INVERTING]
+    return [n for n in program.statements if isinstance(n, Library) and OPS[n.op].inverts]
 
 
 def _has_inverses(program: Program, dims: dict[Dim, int]) -> bool:

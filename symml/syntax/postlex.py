@@ -93,9 +93,11 @@ BEGINNING = frozenset(
 LEADING = re.compile(
     r"[+*@^=~<>,;)\]}⊙≤≥≠∈−←-]|/|\.[*/]|!=|(subject|from|for|until|where|on|label|columns|seed|stratified|chosen|and|or|in|init)\b"
 )
-SIGNED = re.compile(r"[+-]")
+SIGNED = re.compile(r"[-−+]")
 RELATIONS = frozenset(["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "UNEQUAL", "IN", "ELEMENT"])
-RELATION = re.compile(r"[^#\n]*?(?:[<>=≤≥≠∈]|\bin\b)")
+RELATION = re.compile(r"[<>=≤≥≠∈]|\bin\b")
+BRACKETS = re.compile(r"\([^()\[\]]*\)|\[[^()\[\]]*\]")
+RANGES = re.compile(r"(#|\bfor\b).*")
 INSIDE = re.compile(r"(over|with|into|to|by|if|otherwise)\b")  # no line of names begins with these
 STATEMENT = re.compile(rf"({'|'.join(words.STATEMENTS)})\b")
 
@@ -247,7 +249,7 @@ class Layout:
             return [_typed(token, "LINE")]
         word = re.match(r"\w+|.", rest)[0]
         first = Token("NEWLINE", word, line=token.end_line, column=token.end_column)
-        if self.conditions and self.related and self.ended and SIGNED.match(rest) and RELATION.match(rest):
+        if self.conditions and self.related and self.ended and SIGNED.match(rest) and _relates(rest):
             raise LayoutError(
                 EITHER, first, "end the line above with ; where this is a condition of its own, or with the sign"
             )
@@ -265,6 +267,14 @@ class Layout:
 
     def _is_objective(self) -> bool:
         return self.head is not None and self.head.type in ("MINIMIZE", "MAXIMIZE")
+
+
+def _relates(text: str) -> bool:
+    """Does the first line hold a relation of its own, outside of brackets and of what ranges say?"""
+    line = RANGES.sub("", text.partition("\n")[0])
+    while (outside := BRACKETS.sub("", line)) != line:
+        line = outside
+    return RELATION.search(line) is not None
 
 
 def before_body(token: Token, before: Token | None) -> bool:

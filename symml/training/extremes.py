@@ -15,12 +15,24 @@ import sympy
 from sympy import Expr
 
 from symml.ir.functions import equal, less
-from symml.ir.program import Access, Domain, Index, Library, Program, Statement, Tensor, direct_accesses, fresh_indices
+from symml.ir.program import (
+    Access,
+    Domain,
+    Index,
+    Library,
+    Program,
+    Statement,
+    Tensor,
+    dependents,
+    direct_accesses,
+    fresh_indices,
+)
+from symml.methods import spectral
 from symml.methods.epigraph import rises
 from symml.names import Names
 from symml.rewrite.dead import prune
-from symml.training.nuclear import depends
 
+SIGNS = {("svdvals", "max"): 1, ("eigvals", "max"): 1, ("eigvals", "min"): -1}
 TOLD = {"svdvals": "a largest singular value", "eigvals": "an extreme eigenvalue"}
 
 
@@ -46,7 +58,7 @@ class _Use:
 
 def of(program: Program, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]) -> Extremes | None:
     """None where there is no such value of what is optimised; conditions: outputs, whether they are equalities."""
-    moving = depends(program, wrt)
+    moving = dependents(program.statements, wrt)
     made = {n.outs[0]: n for n in program.statements if isinstance(n, Library) and n.op in TOLD and n.args[0] in moving}
     found = dict.fromkeys(u for s in program.statements if isinstance(s, Statement) for u in _uses(s, made))
     if not found:
@@ -76,11 +88,8 @@ def _domain(u: _Use) -> Domain:
 
 
 def _end(a: Access, node: Library) -> int:
-    """Is an entry of the values the largest (1), the smallest (-1), or neither (0)? Eigenvalues rise, singular values fall."""
-    (k,) = a.idx
-    if node.op == "svdvals":
-        return 1 if k == 0 else 0
-    return -1 if k == 0 else 1 if sympy.expand(k - a.tensor.shape[0] + 1) == 0 else 0
+    """Is an entry of the values the largest (1), the smallest (-1), or one that no matrix tells (0)?"""
+    return SIGNS.get((node.op, spectral.side(a, spectral.KINDS[node.op])), 0)
 
 
 def _uses(s: Statement, made: Mapping[Tensor, Library]) -> Iterator[_Use]:
@@ -98,7 +107,7 @@ def _whole(s: Statement, made: Mapping[Tensor, Library]) -> _Use | None:
     if not isinstance(s.body, Access) or s.body.tensor not in made or s.guard is not None or s.lhs:
         return None
     node = made[s.body.tensor]
-    sign = {"max": 1, "min": -1 if node.op == "eigvals" else 0}.get(s.reduce, 0)
+    sign = SIGNS.get((node.op, s.reduce), 0)
     return _Use(node, sign) if sign and s.body.idx == s.loops else None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from symml.ir.program import Access, Domain, Index, Library, Program, Statement, Tensor, fresh_indices, outs, reads
+from symml.ir.program import Access, Domain, Index, Library, Program, Statement, Tensor, dependents, fresh_indices
 from symml.methods.epigraph import rises
 from symml.names import Names
 from symml.rewrite.dead import prune
@@ -32,7 +32,7 @@ class Lifted:
 def lifted(program: Program, conditions: Mapping[str, bool], wrt: tuple[Tensor, ...]) -> Lifted | None:
     """None where there is no nuclear norm of what is optimised that the objective, and conditions r <= 0, rise with;
     conditions: outputs, whether they are equalities."""
-    moving = depends(program, wrt)
+    moving = dependents(program.statements, wrt)
     made = {
         node.outs[0]: node
         for node in program.statements
@@ -70,15 +70,6 @@ def _rise(program: Program, conditions: Mapping[str, bool], norms: tuple[Stateme
     inputs = (*program.inputs, *numbers.values())
     whole = prune(replace(program, inputs=inputs, statements=tuple(statements)), "loss", *conditions)
     return rises(whole, "loss", conditions, tuple(numbers.values()))
-
-
-def depends(program: Program, wrt: tuple[Tensor, ...]) -> set[Tensor]:
-    """The unknowns and what depends on them."""
-    found = set(wrt)
-    for node in program.statements:
-        if found.intersection(reads(node)):
-            found.update(outs(node))
-    return found
 
 
 def _is_sum(s: Statement, made: Mapping[Tensor, Library]) -> bool:

@@ -43,9 +43,7 @@ def interpreted(example: str) -> Fit:
     return Fit(pipeline.train(PROJECT.page(example), pipeline.Options(target="reference"), {}, None))
 
 
-OTHER = {
-    "mnist_accuracy": -1.0
-}  # by what parameters are multiplied to be wrong; an accuracy hardly feels a small change
+OTHER = {"mnist_accuracy": -1.0}  # what makes parameters wrong, as a factor: an accuracy hardly feels a small change
 
 
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if c.example in INTERPRETED], ids=lambda c: c.figure)

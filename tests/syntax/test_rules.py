@@ -76,6 +76,7 @@ def test_right_expressions(rule, text, written_out):
 # Right statements: rule, text, a fact about the tree
 FACTS = [
     (5, "minimize f subject to a = b; -2 <= x <= 5", lambda s: [len(c.rest) for c in s.constraints] == [1, 2]),
+    (5, "minimize f subject to x[i] > 1\n  - sum[j in n] y[j] (a + [i = j])\n  for i in n", lambda s: len(s.constraints) == 1),
     (5, "minimize f\nsubject to\n  a = b\n  x <= 5\n   for i in n\n  y\n  + z = 2; |a| <= 1", lambda s: len(s.constraints) == 4),
     (5, "train with adam(lr = 1) until x = 2", lambda s: (s.method.options[0].name, s.until.rest[0][0]) == ("lr", "=")),
     (5, "f = cases\n  1  if x = 0\n  2  otherwise", lambda s: s.value.rows[0][1].rest[0][0] == "="),
@@ -192,6 +193,7 @@ WRONG = [
     (5, "p = a = b", 1, 7, "tests stand in [ ]"),
     (5, "minimize over w  f subject to x > 1, y > 2", 1, 36, "constraints are separated by ;"),
     (5, "minimize f subject to\n  x > 1\n  -y < 2", 3, 3, "may begin a condition or continue the one above"),
+    (5, "minimize f subject to\n  x > 1\n  \u2212 y[i] <= 2 for i in n", 3, 3, "may begin a condition"),
     (5, "train with adam(1e-3)", 1, 17, "write adam(lr = 1e-3)"),
     (5, "p = [a]", 1, 7, "a test compares two sides"),
     (6, "solve for V  V[s] = 1", 1, 14, "':'"),

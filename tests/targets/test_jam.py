@@ -53,6 +53,6 @@ train with adam(lr = 1e-2, epochs = 200)
 
 
 def test_the_code_of_a_recurrence_with_gates_is_short():
-    """Compiled, a line costs some 15 ms; there were 367 of them, where every row stood four times and once more."""
+    """Not every row stands four times and once more."""
     text = source(GRU)
     assert len(text[text.index("def value_and_grad") : text.index("def gather")].splitlines()) <= 240

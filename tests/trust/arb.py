@@ -1,4 +1,4 @@
-"""The truth a second time, by FLINT's arb: what symml/proof/balls.py does, twenty times as fast, where python-flint is installed.
+"""The truth a second time, by FLINT's arb: what symml/proof/balls.py does, and faster, where python-flint is installed.
 
 It is no dependency: sympy would take FLINT's integers for its own wherever it finds them. The long run asks for it by
 
@@ -184,17 +184,11 @@ def sensitivity(
 ) -> np.ndarray:
     """As balls.sensitivity."""
     (count,) = dims.values()
-    found, left = np.zeros(count), np.arange(count)
-    for bits in SETTINGS[1:4]:
-        if not len(left):
-            break
-        part = {t: np.asarray(v)[left] for t, v in values.items()}
-        pairs = zip(_at(program, part, bits), _at(program, part, bits, of), strict=True)
-        ratios = [_ratio(a.v, b.v, bits // 3) for a, b in pairs]
-        known = np.array([r is not None for r in ratios], bool)
-        found[left[known]] = [r for r in ratios if r is not None]
-        left = left[~known]
-    return found
+
+    def at(part: Mapping[Tensor, np.ndarray], bits: int, moved: Tensor | None = None) -> np.ndarray:
+        return _at(program, part, bits, moved)
+
+    return balls.differences(values, count, of, at, lambda a, b, shift: _ratio(a.v, b.v, shift))
 
 
 def _ratio(a: arb | None, b: arb | None, shift: int) -> float | None:

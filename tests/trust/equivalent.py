@@ -53,16 +53,6 @@ REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         ),
     ),
     (
-        "sympy differentiates a select by _eval_derivative and never asks for fdiff",
-        frozenset(
-            (
-                "functions.select.fdiff: 1 -> 2 (2)",
-                "functions.select.fdiff: 1 -> 2 (3)",
-                "functions.select.fdiff: argindex - 1 -> argindex + 1",
-            )
-        ),
-    ),
-    (
         "only which long passes threads may share: their bits are held by tests/runtime/test_threads.py",
         frozenset(("schedule._stream_region: s.out in row_sums(region) -> s.out not in row_sums(region)",)),
     ),

@@ -27,6 +27,7 @@ from symml.rewrite.numeric.shapes import (
     log_quotient,
     power,
     split,
+    without,
 )
 
 Inner = Callable[[Expr], Expr]
@@ -215,7 +216,7 @@ def pairs(e: Expr, inner: Inner) -> Expr | None:
     for s, t in itertools.combinations(e.args, 2):
         found = _pair(s, t, inner)
         if found is not None:
-            rest = [u for u in e.args if u is not s and u is not t]
+            rest = without(e, s, t)
             return found + inner(Add(*rest)) if rest else found
     return None
 
@@ -242,7 +243,7 @@ def tangent_less_sine(e: Expr, inner: Inner) -> Expr | None:
     for s, t in itertools.permutations(e.args, 2):
         for (c, f), (g, h) in itertools.product(split(s, tan), split(t, sin)):
             if c == -g and f.args == h.args:
-                u, rest = inner(f.args[0]), Add(*(v for v in e.args if v is not s and v is not t))
+                u, rest = inner(f.args[0]), Add(*without(e, s, t))
                 found = TWO * inner(c) * tan(u) * sin(u * HALF) ** 2
                 return found + inner(rest) if rest != 0 else found
     return None
@@ -272,7 +273,7 @@ def mirrored(e: Expr, inner: Inner) -> Expr | None:
     for s, t in itertools.combinations(e.args, 2):
         for (c, f), (g, h) in itertools.product(split(s, exp), split(t, exp)):
             if c == g and expanded(f.args[0] + h.args[0]) == 0:
-                rest = Add(*(v for v in e.args if v is not s and v is not t))
+                rest = Add(*without(e, s, t))
                 found = TWO * inner(c) * cosh(inner(f.args[0]))
                 return found + inner(rest) if rest != 0 else found
     return None

@@ -25,6 +25,7 @@ from symml.rewrite.numeric.shapes import (
     one_plus_to,
     split,
     square_root_of,
+    without,
 )
 from symml.rewrite.numeric.sums import perfect_square
 
@@ -59,12 +60,8 @@ def divergence(e: Expr, inner: Inner) -> Expr | None:
     return None
 
 
-WAYS = (
-    (True, 1),
-    (False, 1),
-    (True, 2),
-    (False, 2),
-)  # which of a, b the tangent is taken at, and of which power of both
+# Which of a, b the tangent is taken at, and of which power of both.
+WAYS = ((True, 1), (False, 1), (True, 2), (False, 2))
 
 
 def _whole(c: Expr) -> bool:
@@ -126,7 +123,7 @@ def opposed(e: Expr, inner: Inner) -> Expr | None:
             square = _of_second_order(c * up / low + r * over / b)
             if square is None:
                 continue
-            rest = [u for u in e.args if u is not s and u is not t]
+            rest = without(e, s, t)
             c, r, up, low, over, a, b, p = map(inner, (c, r, up, low, over, a, b, p * b))
             v, w = up / low, over / b
             far = c * log_quotient(p, low, up, signs_matter=False) + r * log_quotient(a, b, over, signs_matter=False)
@@ -159,7 +156,7 @@ def weighted_logs(e: Expr, inner: Inner) -> Expr | None:
             a, b = (1 + k.args[0] if isinstance(k, log1p) else k.args[0] for k in (f, h))
             if not shorter or not d.is_number or not expanded(a - b).is_number:
                 continue
-            rest = [u for u in e.args if u is not s and u is not t]
+            rest = without(e, s, t)
             quotient = log_quotient(inner(a), inner(b), inner(gap(a, b)[0]), signs_matter=True)
             first, g = inner(d) * inner(f), inner(g)
             found = first + select(less(0, absolute(g)), g * quotient, Integer(0))

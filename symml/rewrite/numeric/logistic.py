@@ -152,11 +152,9 @@ def of_difference(e: Expr, inner: Inner) -> Expr | None:
     if not isinstance(e, sigmoid):
         return None
     found = as_terms(e.args[0])
-    if len(found) != 2 or not (found[0].is_Symbol and (-found[1]).is_Symbol):
-        found = found[::-1]
-    if len(found) != 2 or not (found[0].is_Symbol and (-found[1]).is_Symbol):
+    a, b = sorted(found, key=lambda t: not t.is_Symbol) if len(found) == 2 else (e, e)
+    if not (a.is_Symbol and (-b).is_Symbol):
         return None
-    a, b = found
     return sigmoid(a + b) * (1 + select(less(a + b, 0), lost(a, b), Integer(0)))
 
 

@@ -23,7 +23,7 @@ def expanded(e: Expr) -> Expr:
 
 def terms(e: Expr) -> int:
     """How many terms a sum has; 0 has none."""
-    return 0 if e == 0 else len(Add.make_args(e))
+    return len(as_terms(e))
 
 
 def as_terms(e: Expr) -> tuple[Expr, ...]:

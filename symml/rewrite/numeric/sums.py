@@ -9,7 +9,7 @@ import sympy
 from sympy import Add, Expr, Float, Integer, Mul, Pow, sqrt
 
 from symml.ir.functions import absolute, equal, less, select
-from symml.rewrite.numeric.shapes import HALF, TWO, exact_sum, expanded, gap, split, square_root_of, terms
+from symml.rewrite.numeric.shapes import HALF, TWO, exact_sum, expanded, gap, split, square_root_of, terms, without
 
 Inner = Callable[[Expr], Expr]
 MOST_TERMS = 8
@@ -32,9 +32,7 @@ def conjugate(e: Expr, inner: Inner) -> Expr | None:
         return None
     q, root_of_q, sign = _as_square(q)
     q, t, r, c = inner(q), inner(t), _root(inside, inner), inner(c)
-    both = (
-        absolute(t) + r
-    )  # r - t, where t is negative; a function of its own, which is not taken for the pattern again
+    both = absolute(t) + r  # r - t, where t is negative; a function of its own: no pattern for this rule again
     other = -q / both
     if root_of_q is not None and not root_of_q.is_number:  # its square may leave the floats
         s = inner(root_of_q)
@@ -89,7 +87,7 @@ def powers(e: Expr, inner: Inner) -> Expr | None:
         for (c, f), (g, h) in itertools.product(split(s, Pow), split(t, Pow)):
             found = _factors(f.base, h.base, f.exp, inner) if c == -g and f.exp == h.exp else None
             if found is not None:
-                rest = Add(*(u for u in e.args if u is not s and u is not t))
+                rest = Add(*without(e, s, t))
                 return inner(c) * found + (inner(rest) if rest != 0 else 0)
     return None
 
@@ -98,9 +96,7 @@ def _factors(a: Expr, b: Expr, n: Expr, inner: Inner) -> Expr | None:
     """a^2m - b^2m = (a^m - b^m) (a^m + b^m) and a^3 - b^3 = (a - b) ((a + b)^2 + a^2 + b^2)/2, whose sums are of squares"""
     d, shorter = gap(a, b)
     if n == 2:
-        if (
-            a.is_Add and b.is_Add
-        ):  # x - a and x - b, which are exact where their sum is small; b as a function of its own
+        if a.is_Add and b.is_Add:  # x - a and x - b, exact where their sum is small; b as a function of its own
             first, second = inner(a), inner(b)
             return inner(d) * (first + select(equal(second, 0), Integer(0), second))
         return inner(d) * inner(expanded(a + b))
