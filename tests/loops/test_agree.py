@@ -34,6 +34,7 @@ DATA = {
     "taylor": {},
     "total": {},
     "gauss_newton": {"income": 400 + 100 * np.abs(X[:, 0]), "food": 300 + 50 * np.abs(X[:, 0]) + 5 * X[:, 1]},
+    "filament": {"temperature": 1 + np.abs(X[:, 0]), "energy": (1 + np.abs(X[:, 0])) ** 3 + 0.1 * X[:, 1]},
     "graphical_lasso": {"X": X[:20, :3]},
     "conv1d": {"x": X[:40, 0]},
     "gaussian_mle": {"X": X},
