@@ -193,11 +193,14 @@ def attach(module: ModuleType, folder: Path, source: str) -> None:
     """Make the folder the cache of every compiled function of a module, in the place of numba's own files."""
     from numba.core.caching import FunctionCache
 
-    stamp = hashlib.sha256(source.encode()).hexdigest()
+    from symml.runtime.linking import Links
+
+    links, stamp = Links(module), hashlib.sha256(source.encode()).hexdigest()
     for name, value in vars(module).items():
         own = getattr(value, "_cache", None)
         if isinstance(own, FunctionCache):
             own._cache_file = Compiled(folder, f"{name} {stamp}")
+            links.attach(name, own)
 
 
 class Compiled:

@@ -24,6 +24,8 @@ from symml.targets.numba_cpu.chunks import ChunkPrinter, places
 from symml.targets.numba_cpu.config import Config, addressed, inlined, internal
 from symml.targets.numba_cpu.printer import INDENT, Printer, size
 
+# Lines of a gradient that becomes a part of the steps: next to more than that a call is no time, and it is compiled once.
+LONGEST_INSIDE = 100
 HERE = Path(__file__).parent
 ALGORITHMS = HERE.parent.parent / "algorithms"
 PIECES = ("primitives.py", "special.py", "linalg.py", "calls.py", "rows.py", "unowned.py")
@@ -39,7 +41,7 @@ def module_source(plan: Plan, config: Config) -> tuple[str, dict]:
     for f in plan.functions:
         chunks, lines, manifest[f.name] = _function(f, plan, config, used)
         functions += [_text(addressed(config.decorator), text) for text in chunks]
-        inside = stepped and f.kind == "gradient" and not chunks
+        inside = stepped and f.kind == "gradient" and not chunks and len(lines) <= LONGEST_INSIDE
         functions.append(_text(inlined(config.decorator) if inside else config.decorator, lines))
     if stepped:
         functions.append(_text(inlined(config.strict_decorator), gather(plan, config, used)))
