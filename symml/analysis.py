@@ -51,11 +51,14 @@ def load(source: Source) -> tuple[Model, Program]:
     """Text to checked Model and lowered Program."""
     from symml.model.feasible import regions
     from symml.model.limits import check_limits
+    from symml.model.rows import refuse_order
     from symml.rewrite.present import present_only
     from symml.rewrite.roles import stored_only
 
     model, program = _lowered(source)
     check_limits(program)
+    if model.split:
+        refuse_order(program, model.split.dim)
     if model.masks or model.ragged:
         program = present_only(program, model.masks, model.ragged)
     if model.constraints:

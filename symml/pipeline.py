@@ -398,7 +398,10 @@ def checked(source: Source) -> dict:
     if is_system(source):
         found = system(parse(source))
         return {"model": found.name, "ok": True, "states": list(found.states), "hypers": list(found.hypers)}
+    from symml.assemble.method import method_of
+
     model, _ = load(source)
+    method_of(model)
     return {"model": model.name, "ok": True, "data": list(model.data), "parameters": list(model.params)}
 
 

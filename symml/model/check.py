@@ -221,6 +221,11 @@ def _over(sheet: Sheet, objective: tree.Objective | None, unread: frozenset[str]
     """The parameters that are trained; an `unread` name may be one."""
     if objective is None:
         return ()
+    if not sheet.params and not unread:
+        raise SpecError("there is nothing to optimise", objective.span, fix="declare it: param w[d]")
+    again = [n for k, n in enumerate(objective.over) if n.id in {m.id for m in objective.over[:k]}]
+    if again:
+        raise SpecError(f"'{again[0].id}' stands here twice", again[0].span, fix="name each parameter once")
     if not objective.over:
         return tuple(p.tensor for p in sheet.params.values())
     for name in objective.over:

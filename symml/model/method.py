@@ -5,6 +5,7 @@ from __future__ import annotations
 from symml.errors import SpecError, UnsupportedError
 from symml.model.constants import number
 from symml.model.model import Split, Train
+from symml.model.rows import stand_alone
 from symml.model.schedules import definition, is_schedule
 from symml.model.sheet import Sheet
 from symml.syntax import tree
@@ -20,6 +21,11 @@ def split_rows(sheet: Sheet) -> Split | None:
         return None
     if node.dim.id not in sheet.dims:
         raise SpecError(f"unknown dim '{node.dim.id}'", node.dim.span, fix=nearest(node.dim.id, sheet.dims))
+    names = [name for name, _ in node.parts]
+    again = next((name for k, name in enumerate(names) if name.id in {n.id for n in names[:k]}), None)
+    if again is not None and again.id != FOLDS:
+        raise SpecError(f"two parts are named '{again.id}'", again.span, fix="choose another name")
+    stand_alone(sheet, node.dim)
     folds = _folds([fraction for name, fraction in node.parts if name.id == FOLDS])
     parts = tuple((name.id, number(fraction)) for name, fraction in node.parts if name.id != FOLDS) or (("train", 1.0),)
     if abs(sum(f for _, f in parts) - 1) > 1e-9 or min(f for _, f in parts) <= 0:

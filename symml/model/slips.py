@@ -83,7 +83,10 @@ def _missing_comma(objective: tree.Objective, declared: Names) -> Iterator[SpecE
     first, product = objective.value, False
     while isinstance(first, tree.Binary) and first.op not in ("^", ".^"):
         product, first = first.op == "product", first.left
-    if not (objective.over and product and isinstance(first, tree.Name)):
+    if not (product and isinstance(first, tree.Name)):
+        return
+    if not objective.over:
+        yield from _missing_over(objective, first, declared)
         return
     last, over = objective.over[-1], {n.id for n in objective.over}
     if declared.get(first.id, NOTHING)[0] != "param" or first.id in over or last.span.line != first.span.line:
@@ -94,6 +97,17 @@ def _missing_comma(objective: tree.Objective, declared: Names) -> Iterator[SpecE
             "a comma is missing between the parameters, or a product begins here",
             first.span,
             fix=f"write {last.id}, {first.id} or put the product in brackets",
+        )
+
+
+def _missing_over(objective: tree.Objective, first: tree.Name, declared: Names) -> Iterator[SpecError]:
+    """`minimize w  f`: a parameter, and what is minimized two blanks behind it."""
+    behind = first.span.source.line(first.span.line)[first.span.column + first.span.width - 1 :]
+    if declared.get(first.id, NOTHING)[0] == "param" and behind.startswith("  ") and behind.strip():
+        yield SpecError(
+            f"'{first.id}' is a factor here",
+            first.span,
+            fix=f"write {objective.sense} over {first.id}, or one blank behind the factor",
         )
 
 

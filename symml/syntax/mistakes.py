@@ -137,6 +137,38 @@ FIXES = MappingProxyType(
         "'": "remove the blank before it: X'",
     }
 )
+PLAIN = MappingProxyType(  # marks of paper and of word processors, and what is written for them
+    {
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\ufe63\uff0d", "-"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\uff02", 'a text in "..."'),
+        **dict.fromkeys("\u2018\u2019\u201b\u2032\u00b4\uff07", "' for the transpose"),
+        **dict.fromkeys("\u00d7\u00b7\u22c5\u2219\u2217\u2022", "a blank between factors, or *; .* multiplies entries"),
+        **dict.fromkeys("\u00f7\u2044\u2215\uff0f", "/"),
+        **dict.fromkeys("\u2225\u2223", "|| or |"),
+        **dict.fromkeys(
+            "\u00a0\u2002\u2003\u2009\u202f\u3000\u200b\u200c\u200d\u2060\ufeff", "a plain blank, or nothing"
+        ),
+        "\u00bd": "1/2",
+        "\u00bc": "1/4",
+        "\u00be": "3/4",
+        "\u2153": "1/3",
+        "\u221a": "sqrt(x)",
+        "\u221e": "no bound: leave it out",
+        "\u2202": "grad(f, x) on a page; symml derive prints derivatives",
+        "\u2207": "grad(f, x) on a page; symml derive prints derivatives",
+        "\u2260": "!=",
+        "\u2248": "=, or |a - b| < 1e-6",
+        "\u2261": "=",
+        "\u00b1": "two terms, one with + and one with -",
+        "\u222b": "a sum: integrals are not of the language",
+        "\u2209": "not x in S",
+        "\u2192": "<- for an update, = for a definition",
+        "\u2026": "a range: 1..n",
+        "\u2212": "-",
+        "\u22a4": "' for the transpose",
+        "\u2297": "index form: A[i, j] B[k, l]",
+    }
+)
 Row = tuple[str, str, str]  # the message, the fix, and where: "bracket" (the innermost open), "previous", "" (the stop)
 Table = Mapping[tuple, Row]
 
@@ -306,6 +338,8 @@ def _character(text: str, span: Span) -> SpecError:
         return SpecError(f"{code}: powers are written with ^", place, fix="write x^2")
     if c in "₀₁₂₃₄₅₆₇₈₉":
         return SpecError(f"{code}: a subscript is part of the name, in plain digits", place, fix="write x1 or x_1")
+    if c in PLAIN:
+        return SpecError(f"the character {code} is not of the language", place, fix=f"write {PLAIN[c]}")
     if c.isalpha():
         return SpecError(
             f"the letter {code} is not of the language: names are ASCII or Greek letters, digits and _",

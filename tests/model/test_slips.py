@@ -29,6 +29,8 @@ SLIPS = [
     ("minimize over b  b tr (A)", 1, 20, "'tr' before a blank is a factor", "tr(...)"),
     ("minimize over w  ||X^T y||^2", 1, 22, "'^T' is a power", "transpose with '"),
     ("minimize over w b  ||X w + b - y||^2", 1, 17, "a comma is missing", "write w, b"),
+    ("minimize b  ||X w + b - y||^2", 1, 10, "'b' is a factor here", "minimize over b"),
+    ("minimize over w, b, w  ||X w + b - y||^2", 1, 21, "'w' stands here twice", "once"),
     ("depth = 3\ntree over X", 1, 1, "'depth' is a setting of the tree", "tree over X depth 3"),
     ("tree over X\n  depth = 3", 2, 3, "'depth' is a setting of the tree", "tree over X depth 3"),
     ("minimize over w  sum_i y[i]", 1, 18, "'sum' names its index", "sum[i] x[i]"),
@@ -47,6 +49,7 @@ def test_slips(text, line, column, words, fix):
     "minimize over w  b sum[j] w[j]^2", "minimize over w, b  ||X w + b - y||^2", "minimize over w  (b ||w||^2)",
     "q[i] = sum[j in G(i)] y[j]\nminimize over b  sum[i] q[i] b", "minimize over b  b tr(A)",
     "minimize over w  ||X' y||^2 b", "minimize over b  b (log 2) * pi", "minimize over b  b log(2 pi)",
+    "minimize b sum[j] w[j]^2",
     "depth = 3\nminimize over b  depth b^2", "hyper T = 2\nminimize over b  b^T", "minimize over b  b log y[0] * 2",
 ])  # fmt: skip
 def test_no_slips(text):

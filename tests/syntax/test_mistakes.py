@@ -56,6 +56,11 @@ SAID = [
     ("p = {1, 2", 5, "", ""),
     # characters
     ('p = __import__("os")', 5, "a name does not begin with '_'", ""),
+    ("p = a \u2013 b", 7, "'\u2013' (U+2013) is not of the language", "write -"),
+    ("p = a \u00d7 b", 7, "'\u00d7' (U+00D7) is not of the language", "*"),
+    ("p = \u221ax", 5, "'\u221a' (U+221A) is not of the language", "sqrt(x)"),
+    ("p = a\u200b + 1", 6, "is not of the language", "a plain blank, or nothing"),
+    ("data X[n] from \u201ca.csv\u201d", 16, "is not of the language", 'a text in "..."'),
     ("param \u0430[n]", 7, "the letter '\u0430' (U+0430) is not of the language", "it looks like 'a'"),
     ("p = x\u0391", 6, "the letter '\u0391' (U+0391) is not of the language", "it looks like 'A'"),
     ("p = \uff58", 5, "the letter '\uff58' (U+FF58)", "it looks like 'x'"),
