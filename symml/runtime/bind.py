@@ -261,6 +261,9 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
                 f"'{table.path.name}' has no column '{title}'",
                 fix=f'it has {", ".join(list(columns)[:12])}; name one: label "..."',
             )
+        if (decl["domain"] or {}).get("kind") == "label":
+            return table.words.get(title, columns[title])
+        _refuse_faults(table, [title], decl, decls)
         return columns[title]
     if name in bound.columns:
         chosen = bound.columns[name]
@@ -269,7 +272,8 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
         chosen = _said(decl["columns"], name, table)
     else:
         taken = {d["label"] or d["name"] for d in decls if d["source"] == decl["source"] and len(d["dims"]) == 1}
-        chosen = [c for c, v in columns.items() if c not in taken and v.dtype.kind != "U"]
+        chosen = [c for c, v in columns.items() if c not in taken and (v.dtype.kind != "U" or c in table.faults)]
+    _refuse_faults(table, chosen, decl, decls)
     texts = [c for c in chosen if columns[c].dtype.kind == "U"]
     if texts or not chosen:
         raise DataError(
@@ -277,6 +281,14 @@ def _from_table(decl: Mapping, decls: list, table: Table, bound: Bound) -> np.nd
         )
     bound.columns[name] = chosen
     return np.column_stack([columns[c] for c in chosen])
+
+
+def _refuse_faults(table: Table, titles: list[str], decl: Mapping, decls: list) -> None:
+    """Refuse cells that are no numbers where they are read, together with those of the file's other vectors."""
+    if any(title in table.faults for title in titles):
+        beside = [d for d in decls if d["source"] == decl["source"] and len(d["dims"]) == 1]
+        labels = [d for d in beside if (d["domain"] or {}).get("kind") == "label"]
+        table.refuse([*titles, *(d["label"] or d["name"] for d in beside if d not in labels)])
 
 
 def _said(columns: list | dict, name: str, table: Table) -> list[str]:
@@ -375,10 +387,19 @@ def _lengths_inside(name: str, array: np.ndarray, most: int) -> np.ndarray:
 
 def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.ndarray:
     """Codes 0..c-1 of the sorted distinct labels; numbers that are codes of a known c already stay."""
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        raise DataError(f"{name}[{np.flatnonzero(np.isnan(array))[0]}] is missing")
+    absent = (
+        np.isnan(array) if array.dtype.kind == "f" else array == "" if array.dtype.kind == "U" else np.array([False])
+    )
+    if absent.any():
+        raise DataError(
+            f"the label {name}[{np.flatnonzero(absent)[0]}] is missing", fix="remove these rows, or give them a label"
+        )
     if name in bound.labels:
         known = np.array(bound.labels[name])
+        if known.dtype.kind == "U" and array.dtype.kind in "fiub":  # text labels of which these happen to be numbers
+            array = np.array([f"{v:.0f}" if v == np.floor(v) else repr(float(v)) for v in array.flat]).reshape(
+                array.shape
+            )
         codes = np.searchsorted(known, array).clip(0, len(known) - 1)
         wrong = np.flatnonzero(known[codes] != array)
         if wrong.size:

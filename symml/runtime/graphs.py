@@ -21,6 +21,7 @@ def of_table(decl: Mapping, table: Table) -> np.ndarray:
         return columns[0]
     if len(columns) < 2:
         raise DataError(f"'{table.path.name}' has {len(columns)} column, and '{decl['name']}' needs two: from, to")
+    table.refuse(list(table.columns)[:2])
     return np.column_stack(columns[:2])
 
 

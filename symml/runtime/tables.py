@@ -6,25 +6,24 @@ read_table(Path("data/wine.csv"), allowed=Path("."))  ->  Table(columns={"alcoho
 from __future__ import annotations
 
 import ast
-import csv
 import io
 import math
 import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from symml.errors import DataError, FileError
 from symml.runtime import parquet
+from symml.runtime.csv_tables import EMPTY, Fault, csv_columns
 
 LARGEST_FILE = 2**34
 OFFENDERS = 3
-MISSING = ("", "nan", "na")
 LARGEST_HEADER = 10_000
 MOST_DIMS = 32
 # An npz may grow so many times, or to so many bytes, whichever is more: deflate makes 1000 zeros from one byte.
@@ -33,18 +32,37 @@ MOST_GROWTH, SMALL_ARCHIVE = 200, 2**26
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns (CSV, Parquet), or named arrays (npy: the one array under ""; npz: members)."""
+    """Named columns (CSV, Parquet), or named arrays (npy: the one array under ""; npz: members).
+
+    A column of numbers with other cells among them is the text of its cells, and `faults` holds these cells (row, column,
+    what stands there): what a page does not read is no mistake. `words` are the cells of columns whose whole numbers are
+    longer than float64 keeps, for labels.
+    """
 
     path: Path
-    columns: dict[str, np.ndarray]
+    columns: Mapping[str, np.ndarray]
     titled: bool
     notes: tuple[str, ...] = ()
+    faults: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+    words: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def refuse(self, titles: Iterable[str]) -> None:
+        """DataError that names the first cells of these columns that are no finite numbers."""
+        wrong = sorted(fault for title in dict.fromkeys(titles) for fault in self.faults.get(title, ()))
+        if wrong:
+            listed = "; ".join(f"row {r} column '{t}': {c}" for r, t, c in wrong[:OFFENDERS])
+            more = f"; and {len(wrong) - OFFENDERS} more" if len(wrong) > OFFENDERS else ""
+            raise DataError(
+                f"'{self.path.name}' has cells that are not finite numbers: {listed}{more}",
+                fix="mend or remove these rows"
+                + (", or declare: missing allowed" if any(c == EMPTY for *_, c in wrong) else ""),
+            )
 
 
 def read_table(path: Path, allowed: Path, gaps: bool = False) -> Table:
     """A CSV, npy, npz or Parquet file; raises FileError (cannot be opened) or DataError (wrong content).
 
-    With `gaps`, missing numbers (empty, nan or NA cells) are read as NaN; without, they are refused.
+    With `gaps`, missing numbers (empty, nan or NA cells) are read as NaN; without, they are faults of their columns.
     """
     content = read_bytes(path, allowed)
     if path.suffix == ".npy":
@@ -53,10 +71,14 @@ def read_table(path: Path, allowed: Path, gaps: bool = False) -> Table:
     if path.suffix == ".npz":
         return _npz(content, path, gaps)
     if path.suffix == ".csv":
-        return Table(path, _csv(content, path.name, gaps), True)
+        found = csv_columns(content, path.name, gaps)
+        return Table(path, found.values, True, found.notes, found.faults, found.words)
     if path.suffix == ".parquet":
-        return Table(path, parquet.columns(content, path.name, gaps), True)
-    raise DataError(f"'{path.name}' is of a kind that is not read", fix="csv, npy, npz and parquet are")
+        columns, faults = parquet.columns(content, path.name, gaps)
+        return Table(path, columns, True, faults=faults)
+    raise DataError(
+        f"'{path.name}' is of a kind that is not read", fix="files that end in .csv, .npy, .npz and .parquet are"
+    )
 
 
 def read_npz(path: Path, allowed: Path) -> Table:
@@ -86,95 +108,14 @@ def read_bytes(path: Path, allowed: Path) -> bytes:
         return file.read()
 
 
-# CSV
-
-
-def _csv(data: bytes, name: str, gaps: bool = False) -> dict[str, np.ndarray]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"'{name}' is not UTF-8 text") from None
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    head, _, body = text.partition("\n")
-    header = [h.strip() for h in next(_rows(head, name), [])]
-    other = next((c for c in (";", "\t") if c in head), "")
-    if len(header) == 1 and other:
-        raise DataError(f"'{name}' separates its cells by {other!r}", fix="save it with commas")
-    if not header or any(not h for h in header):
-        raise DataError(f"'{name}' has no header line that names its columns")
-    if len(set(header)) != len(header):
-        again = next(h for h in header if header.count(h) > 1)
-        raise DataError(f"'{name}' names the column '{again}' twice")
-    if not body.strip():
-        raise DataError(f"'{name}' has no data rows", fix="a mean over no rows is undefined")
-    try:
-        values = np.loadtxt(io.StringIO(body), delimiter=",", comments=None, ndmin=2)
-        if values.shape[1] == len(header) and (np.isfinite(values) | (gaps & np.isnan(values))).all():
-            return {h: np.ascontiguousarray(values[:, k]) for k, h in enumerate(header)}
-    except ValueError:
-        pass  # text columns or a bad cell: the slow reader below names it
-    return _csv_slowly(body, header, name, gaps)
-
-
-def _rows(text: str, name: str) -> Iterator[list[str]]:
-    """The rows of cells; what Python's reader refuses (a cell of more than 131,072 characters) is a DataError."""
-    try:
-        yield from csv.reader(io.StringIO(text))
-    except csv.Error as problem:
-        raise DataError(f"'{name}' cannot be read as CSV: {problem}") from None
-
-
-def _csv_slowly(body: str, header: list[str], name: str, gaps: bool) -> dict[str, np.ndarray]:
-    """Column by column: all numbers, or all text; a column of both names its first cells that are not numbers."""
-    rows = [row for row in _rows(body, name) if row]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise DataError(f"'{name}' row {number} has {len(row)} cells, the header has {len(header)}")
-    columns: dict[str, np.ndarray] = {}
-    wrong: list[tuple[int, str, str]] = []
-    for k, title in enumerate(header):
-        cells = [row[k].strip() for row in rows]
-        numbers = [_number(cell) for cell in cells]
-        if all(cells) and not any(v is not None for v in numbers):
-            columns[title] = np.array(cells)
-            continue
-        pairs = enumerate(zip(cells, numbers, strict=True), start=2)
-        bad = [(r, title, c) for r, (c, v) in pairs if v is None or not math.isfinite(v)]
-        wrong += [b for b in bad if not (gaps and b[2].lower() in MISSING)]
-        columns[title] = np.array([math.nan if v is None else v for v in numbers])
-    if wrong:
-        listed = "; ".join(f"row {r} column '{t}': {_shown(c)}" for r, t, c in sorted(wrong)[:OFFENDERS])
-        more = f"; and {len(wrong) - OFFENDERS} more" if len(wrong) > OFFENDERS else ""
-        raise DataError(
-            f"'{name}' has cells that are not finite numbers: {listed}{more}", fix="mend or remove these rows"
-        )
-    return columns
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell) if "_" not in cell and cell.isascii() else None
-    except ValueError:
-        return None
-
-
-def _shown(cell: str) -> str:
-    if not cell:
-        return "empty"
-    value = _number(cell)
-    overflow = value is not None and math.isinf(value) and any(c.isdigit() for c in cell)
-    return f"{cell[:40]!r} overflows float64" if overflow else repr(cell[:40])
-
-
 # npy, npz
 
 
 def _npy(data: bytes, name: str, gaps: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
     """The array of an npy file; the header's claim is compared with the bytes before anything is made."""
     shape, order, dtype, start = _npy_header(data, name)
-    if dtype.hasobject or dtype.kind not in "fiub":
-        raise DataError(f"'{name}' holds {dtype}; only numbers are read (pickles and objects never)")
+    if dtype.hasobject or dtype.kind not in "fiubU" or not dtype.itemsize:
+        raise DataError(f"'{name}' holds {dtype}; only numbers and text are read (pickles and objects never)")
     count = math.prod(shape)
     if count * dtype.itemsize != len(data) - start:
         raise DataError(f"'{name}' has {len(data) - start} data bytes, its header claims {count * dtype.itemsize}")
@@ -184,12 +125,22 @@ def _npy(data: bytes, name: str, gaps: bool = False) -> tuple[np.ndarray, tuple[
     notes = []
     if not dtype.isnative or order == "F":
         notes.append(f"'{name}' was converted from {dtype.str} in {order} order")
+    if dtype.kind == "U":
+        return _sound(array.astype(dtype.newbyteorder("=")), name), tuple(notes)
     if dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise DataError(f"'{name}' holds whole numbers above 2^63", fix="save it as float64")
     with np.errstate(over="ignore"):  # what overflows is infinite, and named below
         native = np.array(array, np.float64 if dtype.kind == "f" else np.int64, order="C")
     _finite(native, name, gaps)
     return native, tuple(notes)
+
+
+def _sound(text: np.ndarray, name: str) -> np.ndarray:
+    """Text whose every letter is one: what is no code of Unicode, or half of one, cannot be shown."""
+    codes = np.ascontiguousarray(text).view(np.uint32)
+    if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+        raise DataError(f"'{name}' holds text that is no Unicode")
+    return text
 
 
 def _npy_header(data: bytes, name: str) -> tuple[tuple[int, ...], str, np.dtype, int]:

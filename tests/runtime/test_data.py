@@ -23,7 +23,8 @@ def wrong(tmp_path, name, content, *words):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError) as caught:
-        read_table(path, tmp_path)
+        table = read_table(path, tmp_path)
+        table.refuse(table.columns)
     for word in words:
         assert word in str(caught.value), str(caught.value)
 
@@ -39,10 +40,47 @@ def wrong(tmp_path, name, content, *words):
         ("a,b\n", ("no data rows",)),
         ("", ("header",)),
         ("a,a\n1,2\n", ("twice",)),
+        ("a,b\n1,2\n\n3,x\n", ("row 4 column 'b'",)),
+        (",a\n0,1\n", ("no title for column 1", "index=False")),
+        ("1.5,2\n1,2\n", ("first line", "holds numbers")),
+        ("a b\n1 2\n", ("separates its cells by ' '",)),
+        ('a,b\n"1,2\n3,4\n', ("row 2 has 1 cells", "never closed")),
+        ("a,b\n1,2\n".encode("utf-16"), ("UTF-16",)),
+        (b"a,b\n1,2\n\xff,1\n", ("line 3",)),
     ],
 )
 def test_csv_mistakes_are_named(tmp_path, content, words):
     wrong(tmp_path, "t.csv", content, *words)
+
+
+def read(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text, newline="")
+    return read_table(tmp_path / "t.csv", tmp_path)
+
+
+def test_csv_as_spreadsheets_write_it(tmp_path):
+    table = read(tmp_path, '\ufeff"x\nunit",k,y\r\n1,"a, b",2\r\n\r\n3,"c\nd",4\r\n')
+    assert {k: v.tolist() for k, v in table.columns.items()} == {"x\nunit": [1, 3], "k": ["a, b", "c\nd"], "y": [2, 4]}
+    assert read(tmp_path, "1990,1991\n1,2\n").notes  # years are titles, and that is told
+
+
+def test_columns_that_are_not_read_may_hold_anything(tmp_path):
+    text = "id,age,k,z,y\n,1,7,9007199254740993,2\nb,NA,A2,9007199254740992,3\nc,3,7,9007199254740993,5\n"
+    (tmp_path / "t.csv").write_text(text)
+    lines = 'model m\ndims n, c\ndata y[n], k[n] in c   from "t.csv"\nparam v[c]\nminimize sum[i] (y[i] - v[k[i]])^2\n'
+    page = tmp_path / "p.symml"
+
+    def fit(text):
+        return pipeline.train(Source(str(page), text), pipeline.Options(target="reference"), {}, 0)
+
+    assert fit(lines).bound.labels["k"] == ["7", "A2"]
+    assert fit(lines.replace("k", "z")).bound.labels["z"] == ["9007199254740992", "9007199254740993"]  # not one float
+    with pytest.raises(DataError, match="row 3 column 'age': 'NA'"):
+        fit(lines.replace("y[n], ", "y[n], age[n], "))
+    with pytest.raises(DataError, match="row 3 column 'age': 'NA'"):
+        fit(lines.replace("data ", "data X[n, d], ").replace("n, c", "n, c, d"))
+    with pytest.raises(DataError, match=r"label id\[0\] is missing"):
+        fit(lines.replace("k", "id"))
 
 
 def npy(array, **kwargs):
@@ -63,6 +101,11 @@ def test_npy(tmp_path):
 def test_npz(tmp_path):
     np.savez(tmp_path / "a.npz", X=np.eye(2), y=np.arange(2))
     assert set(read_table(tmp_path / "a.npz", tmp_path).columns) == {"X", "y"}
+    (tmp_path / "k.npy").write_bytes(npy(np.array(["ä", "b"])))
+    assert read_table(tmp_path / "k.npy", tmp_path).columns[""].tolist() == ["ä", "b"]
+    wrong(
+        tmp_path, "k.npy", npy(np.array(["ä", "b"])).replace("b".encode("utf-32-le"), b"\x00\xd8\x00\x00"), "no Unicode"
+    )
     wrong(tmp_path, "b.npz", b"PK nonsense", "npz")
 
 
