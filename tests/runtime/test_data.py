@@ -202,7 +202,8 @@ def test_constant_columns_are_centred_only():
 def test_hostile_files(name, word):
     folder = Path(CASES) / "hostile"
     with pytest.raises(DataError, match=word):
-        read_table(folder / name, folder)
+        table = read_table(folder / name, folder)
+        table.refuse(table.columns)
 
 
 def archive(*members: tuple[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
