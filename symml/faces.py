@@ -29,6 +29,7 @@ TOLD = {
     "reference": "interpreted (reference)",
 }
 ACTIVE = 1e-6  # a multiplier above this says that its constraint holds the solution
+NO_GAP = "   no duality gap (no slope that was found bounds the objective)"
 
 
 def screen(result: Result) -> list[str]:
@@ -88,7 +89,7 @@ def figures(result: Result) -> list[str]:
     )
     gradient = f"   |grad| {o['gradient']:.0e}" if not m["batch"] else ""
     gradient = f"   KKT residual {o['kkt']:.0e}" if "kkt" in o else gradient
-    gradient += f"   duality gap {o['gap']:.0e}" if "gap" in o else ""
+    gradient += f"   duality gap {o['gap']:.0e}" if "gap" in o else NO_GAP if "gaps" in o else ""
     sign = -1 if m["sense"] == "maximize" else 1
     lines = [TOLD[result.kernel_name] or cached]
     if m["method"]["reason"]:

@@ -1,5 +1,8 @@
 """Coordinate descent for f(x) + sum of weighted absolute values between bounds, f quadratic: its Hessian is computed once.
 
+What has neither a weight nor ends (an intercept) is solved for at once before the gap is measured, whose dual point asks for a
+slope of 0 there.
+
 Needs smooth(x, g, data, work) -> f, second_derivatives(x, out, data, work), the Hessian row by row, and proximal.py. Source:
 Friedman, Hastie & Tibshirani, J. Stat. Softw. 33 (2010): covariance updates, sweeps over the active set.
 
@@ -14,6 +17,7 @@ RUNNING = 0
 CONVERGED = 1
 DIVERGED = 3
 INSIDE = 20  # sweeps over what is not 0 between two over all
+SINGULAR = 1e-12  # of a pivot, next to the diagonal
 
 
 def coordinate_descent(
@@ -26,9 +30,13 @@ def coordinate_descent(
         counters[2], scalars[4] = 1, math.nan
         prox(x, sets, 0.0)
         second_derivatives(x, H.reshape(-1), hessian_data, hessian_work)
+    free = unbound(sets, n)
+    L = factor_of(H, free)
     for _ in range(iterations):
         f = smooth(x, g, data, work)  # afresh: rounding of the updates does not add up
         counters[1] += 1
+        if L.shape[0] > 0:
+            f += settle(x, g, H, L, free)
         scalars[0] = f + penalty(x, sets)
         scalars[3] = residual(x, g, sets, spare)
         if not math.isfinite(scalars[0]) or not math.isfinite(scalars[3]):
@@ -47,6 +55,60 @@ def coordinate_descent(
         if not moved:
             return CONVERGED
     return RUNNING
+
+
+def unbound(sets, n):
+    """The coordinates without a weight and without ends."""
+    blocks, figures, lower, upper, _ = sets
+    found, count = np.zeros(n, np.int64), 0
+    for k in range(blocks.shape[0]):
+        if blocks[k, 2] == 0 or (blocks[k, 2] == 1 and figures[blocks[k, 5]] == 0.0):
+            for j in range(blocks[k, 0], blocks[k, 1]):
+                if lower[j] == -math.inf and upper[j] == math.inf:
+                    found[count] = j
+                    count += 1
+    return found[:count]
+
+
+def factor_of(H, free):
+    """The Cholesky factor of the rows and columns `free` of H; empty where they depend on each other."""
+    m = free.shape[0]
+    L = np.zeros((m, m))
+    for i in range(m):
+        for j in range(i + 1):
+            v = H[free[i], free[j]]
+            for k in range(j):
+                v -= L[i, k] * L[j, k]
+            if i != j:
+                L[i, j] = v / L[j, j]
+            elif v > SINGULAR * H[free[i], free[i]]:
+                L[i, i] = math.sqrt(v)
+            else:
+                return np.zeros((0, 0))
+    return L
+
+
+def settle(x, g, H, L, free):
+    """Move the free coordinates to their minimum, where their slopes are 0; returns the change of f."""
+    m, change = free.shape[0], 0.0
+    d = np.zeros(m)
+    for i in range(m):
+        d[i] = -g[free[i]]
+        for k in range(i):
+            d[i] -= L[i, k] * d[k]
+        d[i] /= L[i, i]
+    for i in range(m - 1, -1, -1):
+        for k in range(i + 1, m):
+            d[i] -= L[k, i] * d[k]
+        d[i] /= L[i, i]
+    for i in range(m):
+        change += 0.5 * d[i] * g[free[i]]
+        x[free[i]] += d[i]
+        for j in range(x.shape[0]):
+            g[j] += d[i] * H[free[i], j]
+    for i in range(m):
+        g[free[i]] = 0.0
+    return change
 
 
 def sweep(x, g, H, sets, active):

@@ -160,9 +160,11 @@ def duality_gap(x, f, g, sets, squares, spare):
     """F(x) less Fenchel's dual objective at the slope s g; infinite where that bounds nothing.
 
     h(x) + h*(-s g) + s x'g + (1 - s)^2 f, where f is convex and s = 1, or f = |A x - b|^2 / 2 (squares = 1) and s <= 1 is
-    the largest that is feasible.
+    the largest that is feasible; s = 0 says no more than F >= 0, which is no measure.
     """
     scale = feasible_part(g, sets) if squares == 1 else 1.0
+    if scale == 0.0:
+        return math.inf
     along = 0.0
     for i in range(x.shape[0]):
         along += x[i] * g[i]

@@ -106,10 +106,8 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         saved,
         between,
     )
-    if "gap" in outcome:  # f - L at its least point: what the multipliers leave open
-        residual = np.zeros(sum(counts))
-        module.conditions(wide, residual, *given(p, "conditions"))
-        outcome["gap"] = outcome["gaps"][-1] = abs(float(multipliers @ residual)) + abs(float(beside @ wide))
+    if "gap" in outcome:
+        outcome["gap"] = outcome["gaps"][-1] = _left_open(q, wide, multipliers, beside)
     duals = {
         c["name"]: beside[start : start + n * n].reshape((n, n)).tolist()
         for c, (start, n) in zip(facts["cones"], cones, strict=True)
@@ -120,6 +118,27 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         if c["text"]
     }
     return {**outcome, "multipliers": duals}
+
+
+def _left_open(p: Problem, x: np.ndarray, multipliers: np.ndarray, beside: np.ndarray) -> float:
+    """f less the Lagrangian's least value within a distance of x from here: what the multipliers leave open, and what is left
+    of its slope, which is 0 up to rounding where a run has converged."""
+    residual, slope, out, unit = (
+        np.zeros_like(multipliers),
+        np.zeros_like(x),
+        np.zeros_like(multipliers),
+        np.zeros_like(x),
+    )
+    p.kernel.module.conditions(x, residual, *given(p, "conditions"))
+    p.kernel.module.objective(x, slope, *given(p, "objective"))
+    tangent = given(p, "condition_tangent")
+    for j in range(x.shape[0] if multipliers.any() else 0):
+        unit[j] = 1.0
+        p.kernel.module.condition_tangent(x, unit, out, *tangent)
+        slope[j] += float(multipliers @ out)
+        unit[j] = 0.0
+    slope = np.abs(slope - beside) @ np.maximum(1.0, np.abs(x))
+    return abs(float(multipliers @ residual)) + abs(float(beside @ x)) + float(slope)
 
 
 def refuse_large(m: int, p: int) -> None:
@@ -206,7 +225,7 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
         between,
     )
     if o["gap"] >= 0.0 and outcome.get("gap", math.inf) > CLOSED * max(1.0, abs(outcome["loss"])):
-        found = min(outcome.get("gap", math.inf), _nearby(p, sets, outcome["evaluations"]))
+        found = min(outcome.get("gap", math.inf), _nearby(p, sets, facts["gap"], outcome["evaluations"]))
         outcome |= {"gap": found, "gaps": [*outcome["gaps"][:-1], found]} if math.isfinite(found) else {}
     if (miss := off_sets(p.x, sets)) > MISSED:
         raise NumericError(STATUS[INFEASIBILITY], fix=f"the nearest point misses them by {miss:.2g}")
@@ -214,15 +233,12 @@ def proximal(p: Problem, watch: Watch | None, between: Between, saved: Mapping[s
     return {**outcome, "multipliers": multipliers} if multipliers else outcome
 
 
-def _nearby(p: Problem, sets: tuple[np.ndarray, ...], evaluations: int) -> float:
+def _nearby(p: Problem, sets: tuple[np.ndarray, ...], squares: bool, evaluations: int) -> float:
     """The duality gap by the slope at a point near the end, whose own slope bounds nothing."""
     evaluate = slopes(p, "smooth")
-    (f, g), (aim, left) = evaluate(p.x), of_sets(sets)
-
-    def bound(there: np.ndarray, value: float, slope: np.ndarray) -> float:
-        return left(p.x, slope) + max(0.0, f - value + float(slope @ (there - p.x)))
-
-    return nearby(evaluate, p.x, g, aim, bound, min(MOST_SLOPES, 10 + evaluations))
+    f, g = evaluate(p.x)
+    aim, bound, free = of_sets(sets, p.x, f, squares)
+    return nearby(evaluate, p.x, g, aim, bound, min(MOST_SLOPES, 10 + evaluations), free)
 
 
 def _sets(p: Problem) -> tuple[np.ndarray, ...]:

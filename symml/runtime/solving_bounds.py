@@ -188,7 +188,8 @@ def _gap(p: Problem, evaluate: Callable, f: float, g: np.ndarray, evaluations: i
         return between_gap(p.x, slope, low, high) + bent
 
     aim = one_sided(low, high, np.zeros_like(p.x))
-    return nearby(evaluate, p.x, g, aim, bound, min(MOST_SLOPES, 10 + evaluations))
+    free = np.isinf(low) & np.isinf(high)
+    return nearby(evaluate, p.x, g, aim, bound, min(MOST_SLOPES, 10 + evaluations), free)
 
 
 def convex(p: Problem) -> bool:

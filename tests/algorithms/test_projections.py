@@ -72,7 +72,10 @@ def test_a_set_without_a_point_is_seen():
         solved(f"param x[n] in [0, 1]\n{FIT}  subject to  sum[i] x[i] = 9\ntrain with proximal_gradient\n")
 
 
-@pytest.mark.parametrize("name", PAGES)
+LONG = ("entropy", "columns")  # whose second derivatives take seconds
+
+
+@pytest.mark.parametrize("name", [pytest.param(k, marks=pytest.mark.full) if k in LONG else k for k in PAGES])
 def test_the_optimum_of_an_interior_point(name):
     ours = solved(PAGES[name] + "train with proximal_gradient\n").outcome
     theirs = solved(PAGES[name] + "train with interior_point\n").outcome
