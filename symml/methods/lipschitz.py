@@ -10,8 +10,9 @@ depends on the unknowns is bounded by what its function can be. NoForm where a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import sympy
 from sympy import Expr
@@ -24,6 +25,8 @@ from symml.methods.convexity import Fact, curvature_of, facts_of, interval_of
 from symml.methods.hessian import Form, NoForm, parts_at
 from symml.methods.terms import Term
 from symml.rewrite.dead import prune
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -83,28 +86,25 @@ def _square(f: Form, t: Term, a: Access) -> Part:
     """c a^2: a is v itself, or a sum X v."""
     rest = t.body / a**2
     if a in rest.free_symbols:
-        raise NoForm(f"{t} is no square")
+        raise NoForm(_no_square(f, t))
     c = _largest(f, rest, t) * _times(t.loops, a)
     if a.tensor in f.along.values():
         return Part(c, "identity")
-    (s,) = _definition(f, a, t)
-    return _mapped(f, s, c, t)
+    return _mapped(f, _only(f, _definition(f, a, t), t), c, t)
 
 
 def _pair(f: Form, t: Term, held: list[Access], moving: frozenset[Tensor]) -> list[Part]:
     """v times H v, H v by its definitions."""
     direct = [a for a in held if a.tensor in f.along.values()]
     if len(held) != 2 or len(direct) != 1:
-        raise NoForm(f"{t} is no square")
+        raise NoForm(_no_square(f, t))
     (a,), (b,) = direct, [x for x in held if x not in direct]
     rest, found = t.body / (a * b), []
     for s in _definition(f, b, t):
         times = sympy.Mul(*(k.size for k in s.reduced if k not in indices(s.body)))
         for part in parts_at(s, b):
-            inner = [x for x in direct_accesses(part) if x.tensor in moving]
-            if len(inner) != 1:
-                raise NoForm(f"{t} is no square")
-            found.append(_one(f, a, inner[0], times * rest * part / inner[0], t))
+            inner = _only(f, [x for x in direct_accesses(part) if x.tensor in moving], t)
+            found.append(_one(f, a, inner, times * rest * part / inner, t))
     return found
 
 
@@ -113,21 +113,18 @@ def _one(f: Form, a: Access, m: Access, rest: Expr, t: Term) -> Part:
     if m == a:
         return Part(_largest(f, rest, t) * _times(indices(rest), a), "identity")
     if m.tensor is a.tensor:
-        (q,) = [x for x in direct_accesses(rest) if len(x.idx) == 2] or [None]
-        known = q is not None and (q.tensor.domain.kind in ("psd", "symmetric") or q.tensor in f.definite)
-        if not known:
+        q = _only(f, [x for x in direct_accesses(rest) if len(x.idx) == 2], t)
+        if q.tensor.domain.kind not in ("psd", "symmetric") and q.tensor not in f.definite:
             raise NoForm(f"{t}, whose matrix is not known to be symmetric")
         return Part(_largest(f, rest / q, t), "matrix", q.tensor)
-    (s,) = _definition(f, m, t)
+    s = _only(f, _definition(f, m, t), t)
     table = dict(zip(s.lhs, m.idx, strict=True))
-    inner = [x for x in direct_accesses(s.body) if x.tensor is a.tensor]
-    if len(inner) != 1:
-        raise NoForm(f"{t} is no square")
-    table.update(zip(inner[0].idx, a.idx, strict=True))
+    inner = _only(f, [x for x in direct_accesses(s.body) if x.tensor is a.tensor], t)
+    table.update(zip(inner.idx, a.idx, strict=True))
     ratio = rest * a / substitute(s.body, table)
     held = {k for x in direct_accesses(ratio) for k in x.idx} | ratio.atoms(Index)
     if a in ratio.free_symbols or held & {table[k] for k in s.reduced if k in table}:
-        raise NoForm(f"{t} is no square")
+        raise NoForm(_no_square(f, t))
     return _mapped(f, s, _largest(f, ratio, t), t)
 
 
@@ -139,18 +136,34 @@ def _times(loops: Iterable[Index], a: Access) -> Expr:
 def _definition(f: Form, a: Access, t: Term) -> list[Statement]:
     own = [s for s in f.terms.definitions if isinstance(s, Statement) and s.out is a.tensor]
     if not own or any(s.guard is not None or s.reduce not in ("sum", "none") or not s.covers for s in own):
-        raise NoForm(f"{t} is no square")
+        raise NoForm(_no_square(f, t))
     return own
+
+
+def _only(f: Form, found: Sequence[T], t: Term) -> T:
+    """The one of its kind."""
+    if len(found) != 1:
+        raise NoForm(_no_square(f, t))
+    return found[0]
+
+
+def _no_square(f: Form, t: Term) -> str:
+    return f"{t} is no square" if _is_readable(f, t) else "vᵀHv is no sum of squares of linear maps"
+
+
+def _is_readable(f: Form, t: Term) -> bool:
+    """Does a term hold names of the page alone: those of inputs?"""
+    return all(a.tensor in (*f.terms.inputs, *f.along.values()) for a in direct_accesses(t.body))
 
 
 def _mapped(f: Form, s: Statement, c: Expr, t: Term) -> Part:
     """c times the square of a sum kappa X v."""
     moving = f.terms.moving(f.along.values())
-    (v,) = [x for x in direct_accesses(s.body) if x.tensor in moving] or [None]
-    matrices = [x for x in direct_accesses(s.body) if len(x.idx) == 2 and x.tensor not in moving]
-    if v is None or len(matrices) != 1 or len(s.reduced) != 1 or v.tensor not in f.along.values():
-        raise NoForm(f"{t} is no square")
-    (x,), (k,) = matrices, s.reduced
+    v = _only(f, [x for x in direct_accesses(s.body) if x.tensor in moving], t)
+    x = _only(f, [x for x in direct_accesses(s.body) if len(x.idx) == 2 and x.tensor not in moving], t)
+    k = _only(f, s.reduced, t)
+    if v.tensor not in f.along.values():
+        raise NoForm(_no_square(f, t))
     kappa = s.body / (x * v)
     if direct_accesses(kappa) or kappa.atoms(Index) or k not in x.idx:
         raise NoForm(f"{t}, whose weights differ")
@@ -169,7 +182,7 @@ def _largest(f: Form, e: Expr, t: Term) -> Expr:
     high = _most(f.facts, rest)
     size = sympy.Abs(kept)
     if high is None or size.has(sympy.Abs):
-        raise NoForm(f"{t}, whose weight has no bound")
+        raise NoForm(f"{t}, whose weight has no bound" if _is_readable(f, t) else "a weight has no bound")
     return size * high
 
 

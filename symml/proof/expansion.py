@@ -171,6 +171,7 @@ def _slope(loss: Expr, x: Expr, point: Point) -> float:
 
 def number_of(value: Expr) -> float:
     """A value as a float; infinite where it is no finite number."""
+    value = value if value.is_Number else value.evalf(DIGITS)  # a power of rational numbers is left as one
     return float(value) if value.is_Number and value.is_finite else math.inf
 
 

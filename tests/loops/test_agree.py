@@ -43,7 +43,7 @@ DATA = {
     "k_means": {"X": X},
     "lasso": {"X": X, "y": 20 * X @ [1.0, -2, 3, 0] + RNG.normal(size=60)},
     "elastic_net": {"X": X, "y": X @ [1.0, -2, 3, 0] + RNG.normal(size=60)},
-    "interactions": {"X": X, "y": X[:, 0] * X[:, 1] + RNG.normal(size=60)},
+    "interactions": {"X": X, "y": 100 * X[:, 0] * X[:, 1] + RNG.normal(size=60)},
     "longley": {"X": X, "y": X[:, 0] + RNG.normal(size=60)},
     "max_entropy": {},
     "nnls": {"X": X, "y": X @ [1.0, -2, 3, 0] + RNG.normal(size=60)},

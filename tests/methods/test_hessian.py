@@ -125,6 +125,10 @@ LIPSCHITZ = [
     (f"{CLASSES}minimize 1/n sum[i] log(sum[k] exp(sum[j] X[i, j] W[j, k] + b[k]))", "L_b = 1/2"),
     (f"{CLASSES}minimize b[0]^2 log(sum[i, k] exp(sum[j] X[i, j] W[j, k]))", "no Lipschitz constant in b was found"),
     (f"{ROWS}minimize sum[i] exp(X[i]' w)", "no Lipschitz constant in w was found"),
+    (
+        f"{CLASSES}H = tanh(X W + b)\nminimize sum[i] log(sum[k] exp(H[i, k]))",
+        "no Lipschitz constant in W was found: vᵀHv",
+    ),
 ]
 
 

@@ -68,6 +68,13 @@ def test_hessians_and_products_with_them():
     both(check_direction, Claim(a.derivative, "d_w", product, "d_w"), w, v)
 
 
+def test_a_power_of_exact_numbers_is_a_number():
+    """What has no symbol is left by sympy as a power of rational numbers."""
+    a = analysis("dims n\ndata x[n] > 0, y[n]\nparam k\nminimize sum[i] (y[i] - x[i]^k)^2")
+    (k,) = a.model.over
+    both(check_entries, Claim(a.raw, "loss", hessian(a.derivative, k, k).program, "hessian"), (k, k))
+
+
 def test_jacobians_and_products_with_them():
     a = analysis(PAGE)
     (w,) = a.model.over
