@@ -9,7 +9,7 @@ name to go through; the values of all other tensors stay.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from sympy import Expr
@@ -39,15 +39,17 @@ from symml.rewrite.simplify import simplify
 MATRICES, VECTORS, NUMBERS = "ZUVMNQRFG", "zuvrqgfap", "srqzuv"
 
 
-def with_intermediates(forward: Program, over: Iterable[Tensor], taken: Iterable[str] = ()) -> Program:
+def with_intermediates(
+    forward: Program, over: Iterable[Tensor], taken: Iterable[str] = (), said: Collection[Tensor] = ()
+) -> Program:
     """The program with what its functions are taken of as definitions, and letters for temps that have adjoints.
 
-    taken: names that stand for something else.
+    taken: names that stand for something else; said: definitions that stay, though nothing but a derivation needs them.
     """
     over = tuple(over)
     numbers = {s.out for s in flat(forward.statements) if s.reduce == "logsumexp"}
     program = forward.with_statements(n for node in forward.statements for n in _opened(node, numbers))
-    short = simplify(gradient(program, "loss", over))
+    short = simplify(gradient(program, "loss", over), said)
     kept = {t.adjoint_of for node in short.statements for t in outs(node) if t.adjoint_of is not None}
     temps = [
         t

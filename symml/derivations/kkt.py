@@ -90,8 +90,10 @@ def _objective(a: Analysis, lag: Lagrangian, given: Given | None) -> Side:
 
 def _paired(m: Tensor, s: Side, style: object) -> str:
     """The inner product of a multiplier and a residual."""
-    name = style.name(m.name)
-    text = s.latex if style is LATEX else s.text
+    name, text = style.name(m.name), s.latex if style is LATEX else s.text
+    if s.at:
+        sign = rf"\sum_{{{', '.join(s.at)}}}" if style is LATEX else f"sum[{', '.join(s.at)}]"
+        return f"{sign} {s.of(m.name)[style is TEXT]} {s.bracketed(style)}"
     if not m.shape:
         return name + style.joined + s.bracketed(style)
     if len(m.shape) == 1:
@@ -115,7 +117,8 @@ def _stationarity(a: Analysis, lag: Lagrangian, verify: bool, given: Given) -> I
         if t.domain.kind in ("symmetric", "psd") and not is_symmetric(derivative, d):
             program, d = _symmetric_part(derivative, d)
         s = side(program, d, False, given)
-        left = (rf"\frac{{\partial L}}{{\partial {LATEX.name(t.name)}}}", f"∂L/∂{TEXT.name(t.name)}")
+        x = s.of(t.name)
+        left = (rf"\frac{{\partial L}}{{\partial {x[0]}}}", f"∂L/∂{x[1]}")
         told = summary(every(raw, derivative, "lagrangian", t)) if verify else str(proof)
         row = equation(head, left, (s.latex + zero[0], s.text + zero[1]), told, s.where, t.name)
         yield from added([row], verify, s)
@@ -150,8 +153,8 @@ def _slackness(lag: Lagrangian, c: Constraint, s: Side) -> dict:
     """mu .* g = 0, or Z A = 0."""
     m, told = lag.multipliers[c.name], []
     for style in (LATEX, TEXT):
-        times = style.dot if m.shape and c.sense == "at_most" else style.joined
-        told.append(f"{style.name(m.name)}{times}{s.bracketed(style)} = 0")
+        times = style.dot if m.shape and c.sense == "at_most" and not s.at else style.joined or " " * bool(s.at)
+        told.append(f"{s.of(m.name)[style is TEXT]}{times}{s.bracketed(style)} = 0")
     return equation("complementary slackness", ("", ""), (told[0], told[1]), "", (), c.name)
 
 

@@ -14,6 +14,7 @@ from symml.latex.compared import drawn_once
 from symml.latex.definitions import checked
 from symml.latex.derivation import Formula, formula
 from symml.latex.printing import LATEX, TEXT, Style, tensor_name
+from symml.latex.style import Both
 from symml.latex.tree import ONE, Leaf, Node
 from symml.names import number
 from symml.proof.samples import sample
@@ -24,13 +25,23 @@ SIGNS = (" + ", " − ", " - ")
 
 @dataclass(frozen=True)
 class Side:
-    """One side of an equation that was compared with its statement, to `error`; turned: it is the negative of what was asked."""
+    """One side of an equation that was compared with its statement, to `error`; turned: it is the negative of what was asked;
+    at: the letters of the element that it is of, where it is in index form."""
 
     latex: str
     text: str
     where: tuple[tuple[str, str], ...]
     error: float
     turned: bool = False
+    at: tuple[str, ...] = ()
+
+    def of(self, name: str) -> Both:
+        """Something by its name, or its element where this side is one, as (LaTeX, text)."""
+        latex, text = LATEX.name(name), TEXT.name(name)
+        if not self.at:
+            return latex, text
+        latex = latex if "_" not in latex else rf"\left[{latex}\right]"
+        return f"{latex}_{{{' '.join(self.at)}}}", f"{text}[{', '.join(self.at)}]"
 
     def bracketed(self, style: Style) -> str:
         """As a factor: in brackets, unless it is one word."""
@@ -63,7 +74,7 @@ def side(program: Program, t: Tensor, turn: bool = True, given: Given | None = N
             return replace(other, turned=True)
     if given is not None:
         given.update(mine)
-    return Side(f.latex, f.text, f.where, f.error)
+    return Side(f.latex, f.text, f.where, f.error, at=f.at)
 
 
 def _minuses(f: Formula) -> int:
@@ -75,7 +86,7 @@ def negated(program: Program, t: Tensor, given: Given | None = None) -> Side:
     out, k = Tensor(f"minus_{t.name}", t.shape), fresh_indices(t.shape)
     s = Statement(out, k, "=", "none", k, -Access(t, k))
     found = _formula(replace(program, statements=(*program.statements, s), outputs={"minus": out}), out, given)
-    return Side(found.latex, found.text, found.where, found.error)
+    return Side(found.latex, found.text, found.where, found.error, at=found.at)
 
 
 def _formula(program: Program, t: Tensor, given: Given | None = None) -> Formula:
@@ -86,7 +97,7 @@ def _formula(program: Program, t: Tensor, given: Given | None = None) -> Formula
     inside = read_once(program, ())  # as in the definitions beside it
     checked(program, t, drawn_once(program, sample), inside)
     lines = tuple(index_form.lines(program, t, inside))  # several statements are no side of an equation: its name is
-    return replace(f, latex=tensor_name(t, LATEX), text=tensor_name(t, TEXT), where=(*f.where, *lines))
+    return replace(f, latex=tensor_name(t, LATEX), text=tensor_name(t, TEXT), where=(*f.where, *lines), at=())
 
 
 def equation(

@@ -84,7 +84,7 @@ def _conditions(a: Analysis, found: Split, p: Penalty) -> Iterator[dict]:
         for k, line in enumerate(slope.where):
             yield equation(head, ("", ""), line, str(proof) if k == len(slope.where) - 1 else "", ())
     else:
-        yield equation(head, (LATEX.name(name), TEXT.name(name)), (slope.latex, slope.text), str(proof), slope.where)
+        yield equation(head, slope.of(name), (slope.latex, slope.text), str(proof), slope.where)
     for latex, text in _cases(p, name, weight):
         yield equation(head, ("", ""), (latex, text), "", ())
 

@@ -31,7 +31,7 @@ VANISHING = 1e-10  # below it a value is a candidate for zero; the proof decides
 @dataclass(frozen=True)
 class Formula:
     """LaTeX and text of a right side; `where` are definitions it uses, as (latex, text); `error` of tree against statement.
-    read: what the formula names that has no matrix form of its own."""
+    read: what the formula names that has no matrix form of its own; at: in index form, the letters of the element it is of."""
 
     name: str
     latex: str
@@ -41,6 +41,7 @@ class Formula:
     nodes: int
     error: float
     read: tuple[Tensor, ...] = ()
+    at: tuple[str, ...] = ()
 
 
 def formula(
@@ -214,4 +215,4 @@ def _index(program: Program, t: Tensor, sample: Sample) -> Formula:
     error = checked(program, t, drawn_once(program, sample), inside)
     where = tuple(definitions(program, read_by(program, t, inside), sample))
     latex, text = (index_form.write(program, t, style, inside) for style in (LATEX, TEXT))
-    return Formula(t.name, latex, text, where, "index", len(text), error)
+    return Formula(t.name, latex, text, where, "index", len(text), error, at=index_form.at(program, t))

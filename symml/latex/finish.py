@@ -14,6 +14,7 @@ from symml.latex.order import ordered
 from symml.latex.shorten import NEGATIVE, SCALAR, transpose
 from symml.latex.tree import (
     ONE,
+    AbsoluteNorm,
     Add,
     Diagonal,
     Hadamard,
@@ -46,7 +47,7 @@ def finished(node: Node) -> Node:
         return node
     plain = _with_powers(node)
     if node.shape == SCALAR:
-        return plain
+        return _norm(plain)
     turned = _turned(node)
     return turned if count(turned) + LEAST_TURNED <= count(plain) else plain
 
@@ -94,6 +95,17 @@ def over(node: Node, parts: tuple[Node, ...]) -> Node:
     if isinstance(node, Diagonal) or hasattr(node, "arg"):
         return replace(node, arg=parts[0])
     return replace(node, args=parts) if hasattr(node, "args") else replace(node, left=parts[0], right=parts[1])
+
+
+def _norm(node: Node) -> Node:
+    """1'|u| and 1'|U|1 as the norm that they are."""
+    inner = [f for f in node.factors if not _is_ones(f)] if isinstance(node, Product) else []
+    absolute = len(inner) == 1 and isinstance(inner[0], Map) and inner[0].function == "abs"
+    return AbsoluteNorm(SCALAR, inner[0].args[0]) if absolute else node
+
+
+def _is_ones(node: Node) -> bool:
+    return isinstance(node, Ones) or (isinstance(node, Transpose) and isinstance(node.arg, Ones))
 
 
 def _turned(node: Product) -> Node:

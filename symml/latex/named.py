@@ -13,7 +13,7 @@ import sympy
 
 from symml.ir.program import Access, Index, Program, Statement, Tensor, flat, indices, outs, reads, reindex
 from symml.ir.show import LETTERS
-from symml.latex import index_form
+from symml.latex import bodies, index_form, row_norms
 from symml.latex.compared import BOUND, Sample
 from symml.latex.derivation import Formula, disagreement
 from symml.latex.finish import finished
@@ -204,13 +204,16 @@ def _right(
     s = reindex(s, fresh)
     bound = (*outer, *letters.values())
     printer = _Latex(definitions, keep, bound) if style is LATEX else _Text(definitions, keep, bound)
+    squares = row_norms.squares(printer, s, style)
+    if squares is not None:
+        return squares
     body = printer.doprint(s.body)
     if s.reduce == "none" or not s.reduced:
         where = r"\; \text{where } " if style is LATEX else " where "
-        return body if s.guard is None else body + where + index_form.condition(printer, s.guard, style)
+        return body if s.guard is None else body + where + bodies.condition(printer, s.guard, style)
     if s.body.is_Add:
         body = rf"\left({body}\right)" if style is LATEX else f"({body})"
-    return f"{index_form.over(printer, s, style)} {body}"
+    return f"{bodies.over(printer, s, style)} {body}"
 
 
 def _stands_inside(t: Tensor, definitions: dict[Tensor, Statement], keep: frozenset[Tensor]) -> bool:
@@ -232,24 +235,28 @@ def _inner(printer: _Latex | _Text, a: Access, style: Style) -> str | None:
     )
     used = tuple(k.name for k in set().union(*(indices(e) for e in a.idx)))
     text = _right(inside, printer.definitions, printer.keep, style, tuple(dict.fromkeys((*printer.bound, *used))))
+    if row_norms.alone(inside, printer.held) is not None:
+        return text
     if s.reduce == "none" and not s.body.is_Add:
         return text
     return rf"\left({text}\right)" if style is LATEX else f"({text})"
 
 
-class _Latex(index_form._Latex):
+class _Latex(bodies.Latex):
     def __init__(self, definitions: dict[Tensor, Statement], keep: frozenset[Tensor], bound: tuple[str, ...]) -> None:
         super().__init__({})
         self.definitions, self.keep, self.bound = definitions, keep, bound
+        self.held = {t: s for t, s in definitions.items() if _stands_inside(t, definitions, keep)}
 
     def _print_Access(self, e: Access) -> str:
         return _inner(self, e, LATEX) or super()._print_Access(e)
 
 
-class _Text(index_form._Text):
+class _Text(bodies.Text):
     def __init__(self, definitions: dict[Tensor, Statement], keep: frozenset[Tensor], bound: tuple[str, ...]) -> None:
         super().__init__({})
         self.definitions, self.keep, self.bound = definitions, keep, bound
+        self.held = {t: s for t, s in definitions.items() if _stands_inside(t, definitions, keep)}
 
     def _print_Access(self, e: Access) -> str:
         return _inner(self, e, TEXT) or super()._print_Access(e)

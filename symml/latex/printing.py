@@ -12,15 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 import sympy
 from sympy import Expr
 
-from symml.ir.functions import FUNCTIONS
+from symml.ir.functions import BY_CLASS, FUNCTIONS
 from symml.ir.ops import OPS
 from symml.ir.program import Access, Dim, Tensor
 from symml.latex import index_form
 from symml.latex.order import minus, negative, upright
 from symml.latex.shorten import scale
-from symml.latex.style import LATEX, TEXT, Style, cases, tensor_name
+from symml.latex.style import LATEX, TEXT, Style, called, cases, tensor_name
 from symml.latex.tree import (
     ONE,
+    AbsoluteNorm,
     Add,
     Diagonal,
     DiagonalOf,
@@ -134,8 +135,7 @@ class _Writer:
         if f.is_Add:
             return self.scalars(f)
         if f.is_Function:
-            function = self.style.function(str(f.func.__name__))
-            return function + ", ".join(self.scalars(a) for a in f.args).join(self.style.brackets)
+            return called(BY_CLASS[f.func], ", ".join(map(self.scalars, f.args)), self.style)
         return {"pi": self.style.name("pi")}.get(str(f), f"{float(f):g}" if f.is_Float else str(f))
 
 
@@ -170,7 +170,7 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
     c = w.coefficient(factor)
     first = w.at(n.arg.factors[0], FACTOR) if isinstance(n.arg, Product) else body
     word = re.match(f"{_LETTER}{{2,}}", first) or re.search(f"{_LETTER}{{2,}}$", c)
-    between = " " if "/" in c or c[-1].isdigit() is body[:1].isdigit() is True or body[:1] in "1‖⟨√" or word else ""
+    between = " " if "/" in c or c[-1].isdigit() is body[:1].isdigit() is True or body[:1] in "1‖⟨√|" or word else ""
     if w.style is LATEX:
         between = gap(c, first, LATEX)
     return f"{sign}{c}{between}{body}", SUM if sign else PRODUCT
@@ -252,7 +252,7 @@ def _map(w: _Writer, n: Map) -> tuple[str, int]:
     inner = ", ".join(w.at(a, SUM) for a in n.args)
     if n.function == "sqrt":
         return w.style.root(inner), ATOM
-    return w.style.function(n.function) + inner.join(w.style.brackets), ATOM
+    return called(n.function, inner, w.style), ATOM
 
 
 def _cases(w: _Writer, n: Node) -> str:
@@ -297,6 +297,10 @@ def _squared_norm(w: _Writer, n: SquaredNorm) -> tuple[str, int]:
     return text + ("^2" if not frobenius else "_F^2"), ATOM
 
 
+def _absolute_norm(w: _Writer, n: AbsoluteNorm) -> tuple[str, int]:
+    return w.at(n.arg, SUM).join(w.style.norm) + ("₁" if w.style is TEXT else "_1"), ATOM
+
+
 def _one_hot(w: _Writer, n: OneHot) -> tuple[str, int]:
     return w.style.name(one_hot_name(n.labels)), ATOM
 
@@ -335,6 +339,7 @@ _WRITERS: Mapping[type, Callable[[_Writer, Node], tuple[str, int]]] = {
     DiagonalOf: _call("diag"),
     Rowwise: lambda w, n: _call("lse" if n.function == "logsumexp" else n.function)(w, n),
     SquaredNorm: _squared_norm,
+    AbsoluteNorm: _absolute_norm,
     Inner: lambda w, n: (f"{w.at(n.left, SUM)}, {w.at(n.right, SUM)}".join(w.style.inner), ATOM),
     Trace: _call("tr"),
     Stated: _stated,

@@ -22,15 +22,18 @@ RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 PLAIN = str.maketrans(RAISED, "0123456789-")
 TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<number>[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)|(?P<raised>[{RAISED}]+)"
-    rf"|(?P<name>[^\W\d_]\u0304?[^\W{RAISED[:-1]}]*)|(?P<mark>\.\.|\*\*|[-−+*/()\[\]{{}},;^√<≤=>≥≠⊙])"
+    rf"|(?P<name>[^\W\d_]\u0304?[^\W{RAISED[:-1]}]*)|(?P<mark>\.\.|\*\*|[-−+*/()\[\]{{}},;^√<≤=>≥≠⊙|‖])"
 )
 COMPARED: Mapping[str, Callable] = MappingProxyType(
     {"<": np.less, "≤": np.less_equal, "=": np.equal, ">": np.greater, "≥": np.greater_equal, "≠": np.not_equal}
 )
 CALLED = MappingProxyType({row.text: row.numpy for row in FUNCTIONS.values() if row.text not in COMPARED})
+BARS = MappingProxyType({"|": ("call", "abs"), "‖": ("norm", None)})
 CONSTANTS = MappingProxyType({"pi": np.pi, "π": np.pi, "E": np.e, "oo": np.inf})
 
 
+ALONG = "‖"  # the axis of a norm
+FACTORS = ("(", "[", "√", "{", "*", "⊙", *BARS)
 WORDS = ("where", "in", "and", "if", "otherwise")
 
 
@@ -140,6 +143,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text, self.at, self.touching = text, 0, False
         self.kind, self.token = "", ""
+        self.within = ""  # the bars that are open: the same mark closes them
         self.next()
 
     @property
@@ -184,13 +188,8 @@ class _Reader:
             if self.token == "/":
                 self.next()
                 found = Part("divide", None, (found, self.power()))
-            elif (self.kind in ("number", "name") and self.token not in WORDS) or self.token in (
-                "(",
-                "[",
-                "√",
-                "{",
-                "*",
-                "⊙",
+            elif (self.kind in ("number", "name") and self.token not in WORDS) or (
+                self.token in FACTORS and self.token != self.within
             ):
                 if self.token in ("*", "⊙"):
                     self.next()
@@ -228,10 +227,20 @@ class _Reader:
             return found
         if self.token == "{":
             return self.cases()
+        if self.token in BARS:
+            return self.barred()
         if self.token == "√":
             self.next()
             return Part("power", None, (self.atom(), Part("number", 0.5)))
         raise Unread(self.rest)
+
+    def barred(self) -> Part:
+        """|u| and ‖u‖, which do not stand inside of their like"""
+        outer, self.within = self.within, self.next()
+        found = Part(*BARS[self.within], (self.sum(),))
+        self.take(self.within)
+        self.within = outer
+        return found
 
     def cases(self) -> Part:
         """{a if x < 0; b otherwise}"""
@@ -320,7 +329,8 @@ def value(part: Part, scope: Scope) -> np.ndarray:
 
 
 def _at(part: Part, scope: Scope) -> np.ndarray:
-    if not part.parts:
+    row = ALONG in scope.bound and _is_row(part, scope)
+    if not part.parts and not row:
         for found in (scope.bound, scope.arrays, CONSTANTS):
             if part.name in found:
                 return np.asarray(found[part.name])
@@ -328,12 +338,35 @@ def _at(part: Part, scope: Scope) -> np.ndarray:
     if part.name not in scope.arrays:
         raise Unread(part.name)
     array = np.asarray(scope.arrays[part.name])
-    if array.ndim != len(part.parts):
+    if array.ndim != len(part.parts) + row:
         raise Unread(part.name)
     places = [np.asarray(value(p, scope)).astype(np.int64) for p in part.parts]
+    places += [scope.bound[ALONG]] if row else []
     return array[
         tuple(np.clip(p, 0, n - 1) for p, n in zip(places, array.shape, strict=True))
     ]  # a guard leaves out what is outside
+
+
+def _is_row(part: Part, scope: Scope) -> bool:
+    """Does an array have one index fewer than it has axes?"""
+    own = part.kind == "at" and part.name in scope.arrays and (part.parts or part.name not in scope.bound)
+    return bool(own) and np.ndim(scope.arrays[part.name]) == len(part.parts) + 1
+
+
+def _norm(part: Part, scope: Scope) -> np.ndarray:
+    """The length of the vector that rows of arrays make."""
+    rows = [np.shape(scope.arrays[p.name])[-1] for p in _within(part) if _is_row(p, scope)]
+    if len(set(rows)) != 1:
+        raise Unread("‖")
+    inner, axis = scope.over([(ALONG, np.arange(rows[0]))]), len(scope.bound)
+    found = np.asarray(value(part.parts[0], inner), float)
+    return np.sqrt(np.sum(found**2, axis, keepdims=True))
+
+
+def _within(part: Part) -> Iterable[Part]:
+    yield part
+    for p in part.parts:
+        yield from _within(p)
 
 
 def _all(tests: Sequence[Part], scope: Scope) -> np.ndarray:
@@ -392,6 +425,7 @@ _VALUES: Mapping[str, Callable[[Part, Scope], np.ndarray]] = MappingProxyType(
         "number": lambda p, s: np.float64(p.name),
         "at": _at,
         "over": _over,
+        "norm": _norm,
         "cases": _cases,
         "all": lambda p, s: _all(p.parts, s),
         "where": lambda p, s: np.where(_all(p.parts[1:], s), value(p.parts[0], s), 0.0),

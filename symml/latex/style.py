@@ -6,7 +6,7 @@ tensor_name(the adjoint of b1, TEXT)  ->  "b̄₁"
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from symml import names
@@ -91,6 +91,20 @@ LATEX = Style(
     ),
     lambda a: rf"\sqrt{{{a}}}",
 )
+
+
+FENCES: Mapping[
+    str, tuple[tuple[str, str], tuple[str, str]]
+] = {  # functions that are marks around what they are of: text, LaTeX
+    "abs": (("|", "|"), (r"\left|", r"\right|"))
+}
+
+
+def called(function: str, inner: str, style: Style) -> str:
+    """A function of what is written already: σ(u), |u|; in text bars do not stand inside of bars."""
+    if function in FENCES and not (style is TEXT and FENCES[function][0][0] in inner):
+        return inner.join(FENCES[function][style is LATEX])
+    return style.function(function) + inner.join(style.brackets)
 
 
 def cases(found: Sequence[tuple[str, str]], otherwise: str, style: Style) -> str:

@@ -16,7 +16,7 @@ from sympy import Expr
 
 from symml.ir.program import Access, Index, Statement, accesses, indices
 from symml.ir.show import LETTERS, numbers_in
-from symml.latex import index_form
+from symml.latex import bodies
 from symml.latex.printing import LATEX, TEXT, Style
 from symml.latex.style import Both
 
@@ -77,7 +77,7 @@ def _right(s: Statement, printer: _Latex | _Text, style: Style) -> str:
     outer = -outer if sign else outer
     parts = [] if outer == 1 and inner else [_coefficient(outer, printer, style)]
     if s.reduced:
-        parts.append(index_form.over(printer, s, style))
+        parts.append(bodies.over(printer, s, style))
     over, under = _fraction(inner)
     parts.append(_product(over, printer, style, bool(parts)) if over or not under else "1")
     if under:
@@ -88,7 +88,7 @@ def _right(s: Statement, printer: _Latex | _Text, style: Style) -> str:
     text = sign + " ".join(p for p in parts if p)
     if s.guard is not None and not s.reduced:
         where = r" \; \text{where } " if style is LATEX else " where "
-        text += where + index_form.condition(printer, s.guard, style)
+        text += where + bodies.condition(printer, s.guard, style)
     return text
 
 
@@ -125,4 +125,4 @@ def _is_entry(f: Expr) -> bool:
     return isinstance(f, Access) or (f.is_Pow and isinstance(f.base, Access))
 
 
-_Latex, _Text = index_form._Latex, index_form._Text
+_Latex, _Text = bodies.Latex, bodies.Text

@@ -149,6 +149,13 @@ class SquaredNorm(Node):
 
 
 @dataclass(frozen=True)
+class AbsoluteNorm(Node):
+    """The sum of absolute values; only finish.py makes it."""
+
+    arg: Node
+
+
+@dataclass(frozen=True)
 class Inner(Node):
     """The sum of the entrywise product of two matrices."""
 
@@ -197,6 +204,7 @@ CHILDREN: Mapping[type, Callable[[Node], tuple[Node, ...]]] = {
     DiagonalOf: lambda n: (n.arg,),
     Rowwise: lambda n: (n.arg,),
     SquaredNorm: lambda n: (n.arg,),
+    AbsoluteNorm: lambda n: (n.arg,),
     Inner: lambda n: (n.left, n.right),
     Trace: lambda n: (n.arg,),
     Whole: lambda n: n.args,
@@ -360,6 +368,7 @@ _VALUES: Mapping[type, Callable] = {
     DiagonalOf: lambda n, of, v, d: np.diag(of(n.arg)).reshape(-1, 1),
     Rowwise: _rowwise,
     SquaredNorm: lambda n, of, v, d: np.sum(of(n.arg) ** 2).reshape(1, 1),
+    AbsoluteNorm: lambda n, of, v, d: np.sum(np.abs(of(n.arg))).reshape(1, 1),
     Inner: lambda n, of, v, d: np.sum(of(n.left) * of(n.right)).reshape(1, 1),
     Trace: lambda n, of, v, d: np.trace(of(n.arg)).reshape(1, 1),
     Stated: _stated,

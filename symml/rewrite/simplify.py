@@ -8,7 +8,7 @@ edge; a product inside a contraction would stop it from being a matrix product).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import sympy
 from sympy import Expr
@@ -45,10 +45,10 @@ REPEATED_OPERATIONS = 2  # what inlining may do again where a body reads an elem
 MOST_ROUNDS = 200
 
 
-def simplify(program: Program) -> Program:
-    """All passes until nothing changes."""
+def simplify(program: Program, keep: Collection[Tensor] = ()) -> Program:
+    """All passes until nothing changes; `keep` are read by their names."""
     for _ in range(MOST_ROUNDS):
-        tidy = eliminate_dead(factor(merge(unify_diagonals(orthonormal(inline(program))))))
+        tidy = eliminate_dead(factor(merge(unify_diagonals(orthonormal(inline(program, keep))))))
         new = eliminate_dead(eliminate_common(tidy))
         if new is program:
             return program
@@ -56,8 +56,8 @@ def simplify(program: Program) -> Program:
     raise AssertionError("simplify does not settle: one pass undoes another")
 
 
-def inline(program: Program) -> Program:
-    """Put maps into their readers where that costs nothing."""
+def inline(program: Program, keep: Collection[Tensor] = ()) -> Program:
+    """Put maps into their readers where that costs nothing; those in `keep` stay."""
     uses = Counter(a.tensor for s in flat(program.statements) for part in parts(s) for a in accesses(part))
     uses.update(t for node in program.statements if not isinstance(node, Statement) for t in _whole(node))
     wanted = set(program.outputs.values())
@@ -67,7 +67,7 @@ def inline(program: Program) -> Program:
     for node in program.statements:
         if isinstance(node, Statement):
             node = _inlined(node, maps, uses, wanted, ())
-            if node.is_map and definitions[node.out] == 1:
+            if node.is_map and definitions[node.out] == 1 and node.out not in keep:
                 maps[node.out] = node
         elif isinstance(node, Scan):
             node = _inlined_scan(node, maps, uses, wanted, definitions)

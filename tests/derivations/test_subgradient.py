@@ -29,7 +29,7 @@ def test_lasso():
         "g[j] = −λ sign(w[j])   where w[j] ≠ 0",
         "|g[j]| ≤ λ   where w[j] = 0",
         "v − u = s λ sign(u)   where u ≠ 0",
-        "u = sign(v) ⊙ max(0, abs(v) − λs)",
+        "u = sign(v) ⊙ max(0, |v| − λs)",
         "convex: where 0 is a subgradient is an optimum, and nowhere else",
     ):
         assert any(line.startswith(wanted) for line in lines), wanted

@@ -52,19 +52,19 @@ DUALS = {
     ),
     "lasso": (
         REGRESSION.format(more="", goal="1/2 ||X w - y||^2 + lam ||w||_1"),
-        "maximise over α   −(αᵀy + 1/2 ‖α‖²)", ["λ − abs(Xᵀα) ≥ 0"], "z = α",
+        "maximise over α   −(αᵀy + 1/2 ‖α‖²)", ["λ − |Xᵀα| ≥ 0"], "z = α",
     ),
     "elastic net": (
         REGRESSION.format(more="", goal="1/2 ||X w - y||^2 + lam ||w||_1 + lam/2 ||w||^2"),
-        "maximise over α   −(1/2 (1/λ ‖relu(abs(Xᵀα) − λ)‖² + ‖α‖²) + αᵀy)", None,
-        "w = −1/λ sign(Xᵀα) ⊙ relu(abs(Xᵀα) − λ)",
+        "maximise over α   −(1/2 (1/λ ‖relu(|Xᵀα| − λ)‖² + ‖α‖²) + αᵀy)", None,
+        "w = −1/λ sign(Xᵀα) ⊙ relu(|Xᵀα| − λ)",
     ),
     "elastic net by its share": (
         REGRESSION.format(more="", goal="1/2 ||X w - y||^2 + lam r ||w||_1 + lam (1 - r)/2 ||w||^2").replace(
             "hyper lam > 0", "hyper r in (0, 1), lam > 0"
         ),
-        "maximise over α   −(1/(2λ(1 − r)) ‖relu(abs(Xᵀα) − λr)‖² + αᵀy + 1/2 ‖α‖²)", None,
-        "w = −1/(λ(1 − r)) sign(Xᵀα) ⊙ relu(abs(Xᵀα) − λr)",
+        "maximise over α   −(1/(2λ(1 − r)) ‖relu(|Xᵀα| − λr)‖² + αᵀy + 1/2 ‖α‖²)", None,
+        "w = −1/(λ(1 − r)) sign(Xᵀα) ⊙ relu(|Xᵀα| − λr)",
     ),
     "logistic": (
         REGRESSION.format(more=", b", goal="sum[i] (log(1 + exp(X[i]' w + b)) - y[i] (X[i]' w + b)) + lam/2 ||w||^2"),

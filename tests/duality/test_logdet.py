@@ -24,14 +24,14 @@ PAGES = {
         {"X": X},
         (
             "maximise over Λ   log det(Λ) + d",
-            ["Λ ≻ 0", "λ − abs(Q − Λ) ≥ 0   off the diagonal", "Q − Λ = 0   on the diagonal"],
+            ["Λ ≻ 0", "λ − |Q − Λ| ≥ 0   off the diagonal", "Q − Λ = 0   on the diagonal"],
         ),
         lambda P, m: {"Lambda": np.linalg.inv(P)},
     ),
     "every entry": (
         HEAD + "tr(S P) - logdet(P) + lam sum[i, j] |P[i, j]|",
         {"S": S},
-        ("maximise over Λ   log det(Λ) + d", ["Λ ≻ 0", "λ − abs(S − Λ) ≥ 0"]),
+        ("maximise over Λ   log det(Λ) + d", ["Λ ≻ 0", "λ − |S − Λ| ≥ 0"]),
         lambda P, m: {"Lambda": np.linalg.inv(P)},
     ),
     "a bounded trace": (

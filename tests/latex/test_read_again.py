@@ -8,7 +8,7 @@ from check import page
 
 from symml import pipeline
 from symml.errors import NumericError
-from symml.latex import index_form
+from symml.latex import bodies, index_form
 from symml.latex.read_again import Scope, off
 
 rng = np.random.default_rng(3)
@@ -52,8 +52,8 @@ def derived(product: str) -> list[dict]:
 def test_a_line_without_its_brackets_is_told(product, monkeypatch):
     """Negative control: every line is read, so a printer that loses brackets around a sum is found out."""
     assert derived(product)
-    monkeypatch.setattr(index_form._Text, "_print_Add", _as_written)
-    monkeypatch.setattr(index_form._Text, "_print_Mul", lambda self, e: " ".join(map(self._print, e.args)))
+    monkeypatch.setattr(bodies.Text, "_print_Add", _as_written)
+    monkeypatch.setattr(bodies.Text, "_print_Mul", lambda self, e: " ".join(map(self._print, e.args)))
     with pytest.raises(NumericError, match="is off by"):
         derived(product)
 
@@ -90,7 +90,7 @@ def test_cases_are_written_as_cases(form):
         assert "select" not in whole and " otherwise}" in whole and " if " in whole
         assert whole.count(r"\begin{cases}") == whole.count(r"\end{cases}") > 0
     if form == "matrix":
-        assert loss["text"] == "1ᵀ{1/2 s^⊙2 if abs(s) ≤ 1; abs(s) − 1/2 otherwise}"
+        assert loss["text"] == "1ᵀ{1/2 s^⊙2 if |s| ≤ 1; |s| − 1/2 otherwise}"
 
 
 def test_cases_are_read_again():
