@@ -97,6 +97,14 @@ class Model:
         """Is the objective convex, jointly or by blocks, and the feasible set; the Lipschitz constants of the gradient."""
         return self._sections("convexity")
 
+    def stationary(self) -> Sections:
+        """gradient = 0 solved for each block of parameters where it can be, or at what that stopped."""
+        return self._sections("stationary")
+
+    def updates(self) -> Sections:
+        """The update equations of the optimiser that trains the page."""
+        return self._sections("updates")
+
     def dual(self) -> Sections:
         """The dual problem with the way to it, or at what the inner minimisation stopped."""
         return self._sections("dual")

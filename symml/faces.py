@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +108,8 @@ def figures(result: Result) -> list[str]:
     if result.report:
         lines.append("")
     for (name, value), part in zip(result.report.items(), m["parts"], strict=True):
-        lines.append(f"{name} = {value:.4g}" + (f" on {part}" if part else ""))
+        finite = "" if math.isfinite(value) else "   no finite number: a division by 0, or more than float64 holds"
+        lines.append(f"{name} = {value:.4g}" + (f" on {part}" if part else "") + finite)
     return lines
 
 
@@ -378,6 +381,19 @@ def exported(folder: Path, form: str | None, out: Path | None) -> bytes:
     elif form == "npz":
         raise DataError("an npz file is not text for a screen", fix="give --out FILE.npz")
     return content
+
+
+def as_json(facts: object) -> str:
+    """One JSON document; JSON has no word for what is not finite: it is null."""
+    return json.dumps(_finite(facts), allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def write(path: Path, text: str) -> None:

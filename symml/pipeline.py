@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from symml.runtime.sharpness import Sharpness
     from symml.runtime.uncertainty import Uncertainty
 
+LARGEST_SEED = 2**31 - 1
 TARGETS = ("reference", "cpu", "cuda")
 
 
@@ -247,6 +248,8 @@ def _bound(
     """The data of a page and the seed of its run."""
     from symml.runtime.bind import bind
 
+    if seed is not None and not 0 <= seed <= LARGEST_SEED:
+        raise SpecError(f"the seed {seed} is not a whole number from 0 to {LARGEST_SEED}")
     bound = bind(m, values, Path(source.name).parent, options.dtype)
     return bound, seed if seed is not None else int(m["method"]["options"].get("seed", 0))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -33,14 +32,14 @@ def analyze(
     as_json = as_json or form_at == "json"
     if pipeline.is_system(source):
         facts = pipeline.analysed(source, options.hypers, _range(vary), period)
-        typer.echo(json.dumps(facts) if as_json else "\n".join(pipeline.analysis_lines(facts, form_at)))
+        typer.echo(faces.as_json(facts) if as_json else "\n".join(pipeline.analysis_lines(facts, form_at)))
         return
     if not pipeline.is_trained(source):
         found = pipeline.moving(source, options.hypers, _range(vary), period)
         if not found:
             raise SpecError("nothing moves on this page", fix="such as x <- r x (1 - x), or minimize ... to train it")
         lines = [line for facts in found for line in [*pipeline.analysis_lines(facts, form_at), ""]]
-        typer.echo(json.dumps(found) if as_json else "\n".join(lines[:-1]))
+        typer.echo(faces.as_json(found) if as_json else "\n".join(lines[:-1]))
         return
     if vary or period != 1:
         raise SpecError("--vary and --period are for pages whose states move", fix="such as x <- r x (1 - x)")
@@ -48,7 +47,7 @@ def analyze(
     found = pipeline.sharpness(result, target)
     moves = pipeline.moving(source, options.hypers, result=result)
     if as_json:
-        typer.echo(json.dumps({**faces.sharpness_facts(result, found), "moving": moves}))
+        typer.echo(faces.as_json({**faces.sharpness_facts(result, found), "moving": moves}))
     else:
         lines = [line for facts in moves for line in ["", *pipeline.analysis_lines(facts, form_at)]]
         typer.echo("\n".join([*faces.figures(result), "", *faces.sharpness_lines(result, found), *lines]))

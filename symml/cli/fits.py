@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +80,7 @@ def run(
     if found is not None:
         faces.save_errors(folder, result, found)
     if as_json:
-        typer.echo(json.dumps({**faces.document(result, found), "saved": str(folder)}))
+        typer.echo(faces.as_json({**faces.document(result, found), "saved": str(folder)}))
     elif found is not None:
         typer.echo("\n".join(["", *faces.error_lines(result, found)]))
 
@@ -106,7 +105,7 @@ def train(
     result = _trained(spec, fit_options(target, dtype, list(given), threads), seed, list(data), as_json, keeping)
     found = pipeline.errors(result, errors) if errors else None
     if as_json:
-        typer.echo(json.dumps(faces.document(result, found)))
+        typer.echo(faces.as_json(faces.document(result, found)))
         return
     typer.echo("\n".join(faces.figures(result)))
     if found is not None:
@@ -131,7 +130,7 @@ def predict(
     )
     told = faces.predicted(found, out)
     facts = {"shape": found.shape, **({"prediction": found.tolist()} if out is None else {"saved": str(out)})}
-    typer.echo(json.dumps(facts) if as_json else told)
+    typer.echo(faces.as_json(facts) if as_json else told)
 
 
 def export(
@@ -170,7 +169,7 @@ def bootstrap(
     with progress(as_json) as watch:
         found = pipeline.bootstrap(pipeline.read(spec), options, data_files(list(data)), seed, fits, watch)
     if as_json:
-        typer.echo(json.dumps(faces.bootstrap_document(found, level)))
+        typer.echo(faces.as_json(faces.bootstrap_document(found, level)))
     else:
         typer.echo("\n".join(faces.bootstrap_lines(found, level)))
 
@@ -197,7 +196,7 @@ def path(
     source, files = pipeline.read(spec), data_files(list(data))
     with progress(as_json) as watch:
         found = pipeline.path(source, options, files, seed, hyper, along, not cold, watch)
-    typer.echo(json.dumps(faces.path_document(found)) if as_json else "\n".join(faces.path_lines(found)))
+    typer.echo(faces.as_json(faces.path_document(found)) if as_json else "\n".join(faces.path_lines(found)))
 
 
 COMMANDS = (run, train, predict, export, bootstrap, path)

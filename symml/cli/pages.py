@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -36,7 +35,7 @@ def check(
     if numerics:
         facts = {**facts, "numerics": pipeline.numerics(source, expression is not None)}
     if as_json:
-        typer.echo(json.dumps(facts))
+        typer.echo(faces.as_json(facts))
     elif numerics:
         typer.echo("\n".join(faces.numeric_lines(facts["numerics"])))
     else:
@@ -53,7 +52,7 @@ def shelf(
     _known((form_at, ("text", "latex", "json"), "format"))
     rows = pipeline.shelf(name)
     if as_json or form_at == "json":
-        typer.echo(json.dumps({name: rows}))
+        typer.echo(faces.as_json({name: rows}))
     else:
         typer.echo("\n".join(faces.shelf_lines(rows, form_at)))
 
@@ -174,7 +173,7 @@ def derive(
     )
     rows = pipeline.derivations(source, expression is not None, wrt, form, kinds, verify, product, argument)
     if as_json or form_at == "json":
-        typer.echo(json.dumps({"steps" if steps else "formulas": rows}))
+        typer.echo(faces.as_json({"steps" if steps else "formulas": rows}))
     elif steps or "section" in rows[0]:
         typer.echo("\n".join(pipeline.told(rows, form_at)))
     else:
@@ -257,7 +256,7 @@ def gallery(
 
     project, known = shown.find(), {}
     rows = [shown.row(project, claim, known) for claim in shown.claims(project, areas or ())]
-    typer.echo(json.dumps({"rows": rows}) if as_json else "\n".join(shown.lines(rows)))
+    typer.echo(faces.as_json({"rows": rows}) if as_json else "\n".join(shown.lines(rows)))
     wrong = shown.failing(rows)
     if wrong is not None:
         raise wrong

@@ -18,7 +18,7 @@ from symml.derivations.request import Request
 from symml.derivations.sections import equation, note, side
 from symml.ir.evaluate import evaluate
 from symml.ir.program import Program, Statement, Tensor
-from symml.ir.show import BodyPrinter, letters
+from symml.ir.show import BodyPrinter, as_on_a_page, letters
 from symml.latex.printing import LATEX, TEXT, Style
 from symml.methods.convexity import Certificate, certify
 from symml.methods.hessian import Form, NoForm, certify_hessian, form
@@ -43,10 +43,16 @@ def _objective(a: Analysis) -> Iterator[dict]:
     yield note("objective", _sentence(a, c, a.model.over))
     if c.curvature == "unknown":
         if c.stopped_at is not None and c.stopped_at.span is not None:
-            where = BodyPrinter(letters(c.stopped_at.loops)).doprint(c.stopped_at.body)
-            yield note("objective", f"stopped at line {c.stopped_at.span.line}, at {where}")
+            yield note("objective", f"stopped at line {c.stopped_at.span.line}, at {_words(c.stopped_at)}")
         if c.hint:
             yield note("objective", f"what would help: {c.hint}")
+
+
+def _words(s: Statement) -> str:
+    """What the page writes there, or the body of the statement where that goes over several lines."""
+    line, start = s.span.source.line(s.span.line), s.span.column - 1
+    said = " ".join(line[start : start + s.span.width].split("#")[0].split())
+    return said or as_on_a_page(BodyPrinter(letters(s.loops)).doprint(s.body))
 
 
 def _sentence(a: Analysis, c: Certificate, wrt: tuple[Tensor, ...]) -> str:
@@ -91,7 +97,7 @@ def _smoothness(a: Analysis) -> Iterator[dict]:
         except NoForm as stop:
             yield note(
                 "gradient",
-                f"no Lipschitz constant in {TEXT.name(t.name)} was found: {str(stop).replace('along_', 'v_')}",
+                f"no Lipschitz constant in {TEXT.name(t.name)} was found: {as_on_a_page(str(stop)).replace('along_', 'v_')}",
             )
             continue
         if not parts or nearest > 1 + 1e-9:

@@ -81,7 +81,9 @@ def facts(name: str, f: Field, first: np.ndarray, asked: Asked, starts: Sequence
 def _check(s: System, asked: Asked) -> None:
     for name in (*asked.hypers, *([asked.vary[0]] if asked.vary else [])):
         if name not in s.hypers:
-            raise SpecError(f"'{name}' is no hyper-parameter here", fix=nearest(name, s.hypers) or "declare it: hyper")
+            raise SpecError(
+                f"'{name}' is no hyper-parameter here", fix=nearest(name, s.hypers) or f"declare it: hyper {name} = 1"
+            )
     if asked.vary and not asked.vary[1] < asked.vary[2]:
         raise SpecError(
             f"'{asked.vary[0]}' varies from {asked.vary[1]:g} to {asked.vary[2]:g}", fix="from less to more"

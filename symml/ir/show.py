@@ -58,6 +58,11 @@ class BodyPrinter(StrPrinter):
         return f"{row.text}({', '.join(self._print(a) for a in expr.args)})"
 
 
+def as_on_a_page(text: str) -> str:
+    """What sympy prints in the signs of the language: `2*x**2` is `2 x^2`."""
+    return text.replace("**", "^").replace("*", " ")
+
+
 def statement(s: Statement, outer: tuple[Index, ...] = ()) -> str:
     """One statement as a line; `outer` is the step of the scan around it."""
     printer = BodyPrinter(letters((*outer, *s.loops)))

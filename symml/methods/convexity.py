@@ -35,7 +35,7 @@ from symml.ir.program import (
     outs,
     reads,
 )
-from symml.ir.show import BodyPrinter, letters
+from symml.ir.show import BodyPrinter, as_on_a_page, letters
 from symml.methods import definite, intervals, spectral
 from symml.methods.intervals import EVERYTHING, NONNEGATIVE, Interval
 
@@ -44,7 +44,13 @@ REDUCED = MappingProxyType(
     {"logsumexp": ("convex", "increasing"), "max": ("convex", "increasing"), "min": ("concave", "increasing")}
 )
 WORDS = MappingProxyType(
-    {"logsumexp": "log-sum-exp", "max": "the largest", "min": "the smallest", "abs": "the absolute value"}
+    {
+        "logsumexp": "log-sum-exp",
+        "max": "the largest",
+        "min": "the smallest",
+        "abs": "the absolute value",
+        "relu": "the positive part",
+    }
 )
 EVEN = ("abs", "cosh")  # increasing where the argument is nonnegative, decreasing where it is not positive
 LINEAR = "a linear term"
@@ -358,7 +364,7 @@ def _powered(base: Fact, exponent: Fact, p: Expr, text: str) -> Fact:
     affine, nonnegative = base.curvature == "affine", base.interval[0] >= 0
     upper = affine or (base.curvature == "convex" and nonnegative)
     if p > 0 and even and (upper or (base.curvature == "concave" and base.interval[1] <= 0)):
-        return Fact("convex", interval, ((False, "a quadratic" if p == 2 else "an even power"),), _order(base, p))
+        return Fact("convex", interval, ((False, _even(base, p)),), _order(base, p))
     if p >= 1 and upper and nonnegative:
         return Fact("convex", interval, ((False, f"a power of {base.text}"),), _order(base, p))
     if 0 < p < 1 and p * base.power >= 1:
@@ -370,6 +376,13 @@ def _powered(base: Fact, exponent: Fact, p: Expr, text: str) -> Fact:
     if p < 0 and nonnegative and base.curvature in ("affine", "concave"):
         return Fact("convex", interval, ((False, f"a reciprocal of {base.text}"),))
     return _unknown(f"{text}, which no rule covers")
+
+
+def _even(base: Fact, p: Expr) -> str:
+    """In words: what is affine has a quadratic, anything else is named."""
+    if base.curvature == "affine":
+        return "a quadratic" if p == 2 else "an even power"
+    return f"{'a square' if p == 2 else 'an even power'} of {base.text}"
 
 
 def _order(base: Fact, p: Expr) -> Expr:
@@ -423,7 +436,7 @@ def _constant(interval: Interval) -> Fact:
 
 
 def _unknown(why: str) -> Fact:
-    return Fact("unknown", why=why)
+    return Fact("unknown", why=as_on_a_page(why))
 
 
 def _sentence(terms: tuple[tuple[bool, str], ...]) -> str:

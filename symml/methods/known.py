@@ -7,12 +7,15 @@ from types import MappingProxyType
 
 KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "alternating": ("each block of parameters has a closed form", "Lloyd, IEEE Trans. Inf. Theory 28 (1982)"),
+        "alternating": (
+            "blocks of parameters that each have a closed form",
+            "Lloyd, IEEE Trans. Inf. Theory 28 (1982)",
+        ),
         "augmented_lagrangian": (
             "constraints and kinks of many unknowns, by gradients of the Lagrangian",
             "Birgin & Martinez, Practical Augmented Lagrangian Methods (2014)",
         ),
-        "closed_form": ("gradient = 0 has a closed form", "each is plugged back"),
+        "closed_form": ("objectives whose gradient = 0 has a closed form", "each is plugged back"),
         "coordinate_descent": (
             "a quadratic plus weighted absolute values, between bounds",
             "Friedman, Hastie & Tibshirani, J. Stat. Softw. 33 (2010)",

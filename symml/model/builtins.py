@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symml.model.lower import Lowering
 
 Env = Mapping[str, Index]
-INTERNAL = ("less", "less_equal", "equal", "select", "polygamma")
+INTERNAL = ("less", "less_equal", "equal", "select", "polygamma", "lost")
 OTHERWISE = {
     "eigh": "eigvals(A) and eigvecs(A), of a symmetric matrix",
     "eig": "eigvals(A) and eigvecs(A), of a symmetric matrix",

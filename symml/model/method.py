@@ -11,6 +11,7 @@ from symml.model.sheet import Sheet
 from symml.syntax import tree
 from symml.syntax.words import nearest
 
+LARGEST_SEED = 2**31 - 1
 FOLDS = "folds"  # in a split and after `chosen by ... on`
 
 
@@ -33,7 +34,10 @@ def split_rows(sheet: Sheet) -> Split | None:
     by = node.stratified_by
     if by is not None and by.id not in sheet.data:
         raise SpecError(f"'{by.id}' is not declared as data", by.span, fix=nearest(by.id, sheet.data))
-    seed = int(number(node.seed)) if node.seed else 0
+    seed = number(node.seed) if node.seed else 0
+    if seed != int(seed) or not 0 <= seed <= LARGEST_SEED:
+        raise SpecError(f"the seed {seed:g} is not a whole number from 0 to {LARGEST_SEED}", node.seed.span)
+    seed = int(seed)
     return Split(sheet.dims[node.dim.id], parts, seed, by.id if by else None, folds)
 
 

@@ -5,7 +5,7 @@ check_domain("p", array, {"kind": "interval", "lower": 0, ...})     DataError na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def check_domain(name: str, array: np.ndarray, domain: Mapping) -> None:
             good &= array > low if domain["open"][0] else array >= low
         if high is not None:
             good &= array < high if domain["open"][1] else array <= high
-        text = f"{'-inf' if low is None else low}..{'inf' if high is None else high}"
+        text = _interval(low, high, domain["open"])
     if not good.all():
         rows = np.argwhere(~good)[:OFFENDERS]
         places = [f"{name}[{', '.join(map(str, r))}]" if len(r) else name for r in rows]
@@ -34,6 +34,13 @@ def check_domain(name: str, array: np.ndarray, domain: Mapping) -> None:
         raise DataError(f"{listed}: outside {text}")
     if domain["kind"] in WHOLE:
         WHOLE[domain["kind"]](name, array, domain)
+
+
+def _interval(low: float | None, high: float | None, ends: Sequence[bool]) -> str:
+    """`(0, inf)`, `[0, 1]`: a bracket holds its end."""
+    left = "(-inf" if low is None else f"{'(' if ends[0] else '['}{low:g}"
+    right = "inf)" if high is None else f"{high:g}{')' if ends[1] else ']'}"
+    return f"{left}, {right}"
 
 
 def _sums(name: str, array: np.ndarray, domain: Mapping) -> None:

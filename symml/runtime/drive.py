@@ -15,7 +15,7 @@ STATUS += (
     "no point satisfies all constraints",
     "the objective is unbounded: it goes on for ever, and no value is the best",
 )
-STATUS += ("the closed form is no minimum: the objective rises there",)
+STATUS += ("the closed form is no minimum: the objective falls from there",)
 DIVERGENCE = 3
 EARLY = 4
 USED_UP = 5

@@ -24,7 +24,9 @@ def predictions(rows: np.ndarray, ending: str) -> bytes:
     if ending == ".csv":
         return ("\n".join(_prediction_lines(rows)) + "\n").encode()
     if ending == ".json":
-        return json.dumps(rows.tolist()).encode()
+        whole = rows.dtype.kind != "f" or np.isfinite(rows).all()
+        listed = rows.tolist() if whole else np.where(np.isfinite(rows), rows.astype(object), None).tolist()
+        return json.dumps(listed, allow_nan=False).encode()  # JSON has no word for what is not finite
     if ending == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, rows, allow_pickle=False)

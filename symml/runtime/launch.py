@@ -339,7 +339,7 @@ def train(
 
     if saved is not None:
         _fitting(saved, p.x)
-    from symml.runtime.solving_bounds import direction
+    from symml.runtime.solving_bounds import direction, is_stuck
 
     start = p.x.copy()
     with np.errstate(all="ignore"), Crew(p.kernel) as crew:  # what is not finite is met below, with its place
@@ -352,6 +352,11 @@ def train(
     if not m["optimizer"] and outcome["status"] not in (STATUS[INFEASIBILITY], STATUS[NO_MINIMUM]):
         with np.errstate(all="ignore"), Crew(p.kernel) as crew:
             ray = direction(replace(p, crew=crew), start)
+            if is_stuck(replace(p, crew=crew), outcome):
+                raise NumericError(
+                    "the start is no minimum: its gradient is 0, and the objective bends down from there",
+                    fix="start elsewhere, such as init normal(0, 0.1)",
+                )
     if ray is not None:
         outcome = {**outcome, "status": STATUS[ENDLESS]}
     if outcome["status"] in STATUS[INFEASIBILITY:]:

@@ -1,7 +1,7 @@
 """What is asked about the end of a run, numerically: does the objective fall for ever along the way that it went, does it bend
 down where its gradient is 0?
 
-    bends_down(gradient, x)                          bool
+    bends_down(gradient, x), falls_nearby(value, x)  bool
     direction = endless(value, missed, x, start)     a unit direction, or None
 
 Along the direction the objective must fall at 30 points, each a thousand times as far as the last, by no less from one to
@@ -10,6 +10,7 @@ the next: a logarithm does, 1/w, exp(-w) and a valley very far away do not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +23,8 @@ ROUNDS = 30
 BENT = 1e-4  # next to the largest eigenvalue: beyond what differences tell
 LARGE = 1e-3  # of the largest entry
 FALL = 1e-9  # next to the value: a fall beyond rounding
+NEARBY = (1e-2, 1e-1)  # next to the point: where its value is compared
+MOST_WAYS = 20
 MISSED = 1e-6  # of conditions, next to the point
 
 
@@ -68,6 +71,17 @@ def _falls(
             return False
         before, fall = now, before - now
     return True
+
+
+def falls_nearby(value: Callable[[np.ndarray], float], x: np.ndarray) -> bool:
+    """Is a stationary point clearly above two points on one line from it, where second derivatives are 0 (x^3 at 0)?"""
+    rng, here, size = np.random.default_rng(0), value(x), max(1.0, float(np.max(np.abs(x), initial=0.0)))
+    ways = [*np.eye(x.shape[0])[:MOST_WAYS], *rng.normal(size=(MOST_WAYS, x.shape[0])) / math.sqrt(max(1, x.shape[0]))]
+    for way in (sign * way for way in ways for sign in (1.0, -1.0)):
+        near, further = (value(x + step * size * way) for step in NEARBY)
+        if further < near < here - FALL * max(1.0, abs(here)):
+            return True
+    return False
 
 
 def bends_down(gradient: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> bool:

@@ -17,7 +17,7 @@ from symml.runtime.drive import INFEASIBILITY, NO_MINIMUM, STATUS
 from symml.runtime.launch import Between, OutsideError, Problem, Watch, shape
 from symml.runtime.nearby import nearby, of_sets
 from symml.runtime.projected import of_projections
-from symml.runtime.ray import bends_down
+from symml.runtime.ray import bends_down, falls_nearby
 from symml.runtime.solve import (
     LARGEST_JACOBIAN,
     MISSED,
@@ -192,7 +192,10 @@ def _examined(p: Problem, outcome: dict) -> dict:
             p.kernel.module.value_and_grad(x, g, *value)
             return g.copy()
 
-        if outcome["status"] == "converged" and bends_down(gradient, p.x):
+        def fallen(x: np.ndarray) -> float:
+            return float(p.kernel.module.value_and_grad(x, g, *value))
+
+        if outcome["status"] == "converged" and (bends_down(gradient, p.x) or falls_nearby(fallen, p.x)):
             return {**outcome, "status": STATUS[NO_MINIMUM]}
     return outcome
 

@@ -12,7 +12,7 @@ from symml.errors import NumericError
 from symml.runtime.drive import INFEASIBILITY, STATUS
 from symml.runtime.launch import Between, Problem, Watch, arguments, shape
 from symml.runtime.nearby import nearby, one_sided
-from symml.runtime.ray import endless, far
+from symml.runtime.ray import bends_down, endless, far
 from symml.runtime.solve import FAR, run_trust_region
 from symml.runtime.solve_bounds import run_augmented_lagrangian, run_lbfgs_b
 
@@ -62,6 +62,22 @@ def direction(p: Problem, start: np.ndarray) -> str | None:
             numbers = ", ".join(f"{v:.3g}" for v in part[:SHOWN]) + (", ..." if count > SHOWN else "")
             told.append(f"{entry['name']} = ({numbers})" if entry["shape"] else f"{entry['name']} = {numbers}")
     return "; ".join(told)
+
+
+def is_stuck(p: Problem, outcome: Mapping) -> bool:
+    """Did a free run end where it began, in a point that is stationary and from which the objective bends down?"""
+    m, module = p.kernel.manifest, p.kernel.module
+    held = {"conditions", "general", "bounds"} & m["functions"].keys()
+    certified = m["certificate"]["curvature"] in ("convex", "affine", "constant")
+    if outcome["steps"] or outcome["status"] != "converged" or held or certified or p.x.dtype != np.float64:
+        return False
+    value, g = given(p, "value_and_grad"), np.zeros_like(p.x)
+
+    def gradient(x: np.ndarray) -> np.ndarray:
+        module.value_and_grad(x, g, *value)
+        return g.copy()
+
+    return bends_down(gradient, p.x)
 
 
 def _missing(p: Problem) -> Callable[[np.ndarray], float]:

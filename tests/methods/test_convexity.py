@@ -58,7 +58,7 @@ CERTIFIED = {
     "ridge": ((z - x) ** 2 / N + lam / 2 * u**2, "convex", "a quadratic"),
     "lasso": ((z - x) ** 2 / N + lam * absolute(u), "convex", "a quadratic, plus the absolute value of an affine map"),
     "hinge": (maximum(0, 1 - (2 * y - 1) * z), "convex", "the largest of affine terms"),
-    "squared hinge": (relu(1 - z) ** 2, "convex", "a quadratic"),
+    "squared hinge": (relu(1 - z) ** 2, "convex", "a square of the positive part of an affine map"),
     "Poisson": (sympy.exp(z) - x * z, "convex", "exp of an affine map, plus a linear term"),
     "norm": (sympy.sqrt(z**2 + u**2), "convex", "a norm"),
     "smoothed norm": (sympy.sqrt(z**2 + lam), "convex", "a norm"),
