@@ -37,11 +37,11 @@ def semidefinite(t: Tensor, definitions: Definitions, nonnegative: Callable[[Exp
     if len(t.shape) != 2 or t.shape[0] != t.shape[1] or t not in definitions:
         return False
     i, j = fresh_indices(t.shape)
-    terms = _products(Access(t, (i, j)), definitions, (i, j))
+    terms = products(Access(t, (i, j)), definitions, (i, j))
     return terms is not None and all(_is_outer(e, i, j, nonnegative) for e in terms)
 
 
-def _products(e: Expr, definitions: Definitions, kept: tuple[Index, ...]) -> list[Expr] | None:
+def products(e: Expr, definitions: Definitions, kept: tuple[Index, ...]) -> list[Expr] | None:
     """An entry as products of inputs under sums over all indices but `kept`; None where it is nothing of the kind."""
     found, todo = [], [e]
     while todo:

@@ -25,7 +25,7 @@ from symml.proof.samples import sample, sizes
 from symml.rewrite.dead import prune
 from symml.rewrite.simplify import simplify
 from symml.source import Span
-from symml.training import extremes
+from symml.training import extremes, fractional
 from symml.training.blocks import Turns, in_turn, update_function
 from symml.training.bounded import Boxes, augmented, bounds, residuals
 from symml.training.compose import executable
@@ -290,7 +290,12 @@ def _interior_point(p: Problem, method: str) -> Solver:
 
 
 def _lifted(p: Problem) -> Problem | None:
-    """The problem with a semidefinite matrix for each nuclear norm and extreme value; None where there is none."""
+    """The problem with a semidefinite matrix for each nuclear norm, quadratic form in an inverse and extreme value; None where
+    there is none."""
+    before = p
+    forms = fractional.of(p.whole or p.forward, {c.output: c.equal for c in p.conditions}, p.wrt)
+    if forms is not None:
+        p = _with_cones(p, forms.program, forms.matrices, forms.conditions, fractional.TOLD)
     found = lifted(p.whole or p.forward, {c.output: c.equal for c in p.conditions}, p.wrt)
     if found is not None:
         p = _with_cones(p, found.program, found.matrices, found.conditions, "the nuclear norm")
@@ -298,7 +303,7 @@ def _lifted(p: Problem) -> Problem | None:
     if ends is not None:
         p = _with_cones(p, ends.program, ends.matrices, ends.conditions, ends.told)
         return replace(p, numbers=ends.numbers)
-    return p if found is not None else None
+    return p if p is not before else None
 
 
 def _with_cones(

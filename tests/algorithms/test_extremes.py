@@ -8,7 +8,7 @@ import pytest
 
 from symml import pipeline
 from symml.source import Source
-from symml.training import extremes
+from symml.training import extremes, fractional
 from tests.check import analysis
 
 RNG = np.random.default_rng(0)
@@ -50,7 +50,10 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("name", list(PAGES))
+LONG = ("a spread", "a nuclear bound")  # the other rows hold their parts
+
+
+@pytest.mark.parametrize("name", [pytest.param(k, marks=pytest.mark.full) if k in LONG else k for k in PAGES])
 def test_the_optimum_is_cvxpy_s(name):
     page, variable, problem = PAGES[name]
     data = {"A": A, "B": B, "Y": Y, "C": C, "D": D}
@@ -75,3 +78,27 @@ def test_the_optimum_is_cvxpy_s(name):
 def test_only_what_the_objective_rises_with(page, lifted):
     a = analysis(f"{HEAD}param x[2]\n{page}")
     assert (extremes.of(a.forward, {}, a.model.over) is not None) == lifted
+
+
+def test_a_singular_optimum_of_a_form_in_an_inverse():
+    """c' P^-1 c over tr P <= 1 is least at c c' / c'c: |c|^2, where no derivative of the inverse is."""
+    page = "dims n\ndata c[n]\nparam P[n, n] in psd\nminimize c' inv(P) c  subject to  tr(P) <= 1"
+    fit = pipeline.train(Source("p.symml", f"model m\n{page}\n"), pipeline.Options(target="reference"), {"c": A[0]}, 0)
+    assert fit.outcome["status"] == "converged" and fit.outcome["kkt"] <= 1e-8 and fit.outcome["gap"] <= 1e-7
+    assert abs(fit.outcome["loss"] - A[0] @ A[0]) <= 1e-7
+
+
+@pytest.mark.parametrize(
+    ("page", "lifted"),
+    [
+        ("minimize over w  Y[0]' inv(A' diag(w) A) Y[0]", True),
+        ("minimize over w  tr(Y inv(A' diag(w) A) Y')", True),
+        ("minimize over w  -Y[0]' inv(A' diag(w) A) Y[0]", False),
+        ("minimize over w  Y[0]' inv(A' diag(w) A) B[0]", False),
+        ("minimize over w  Y[0]' inv(A' diag(w) B) Y[0]", False),
+    ],
+)
+def test_forms_in_an_inverse(page, lifted):
+    """A control: of what is not semidefinite, of two vectors, and where the objective falls there is no such form."""
+    a = analysis(f"{HEAD}param w[m] >= 0\n{page}")
+    assert (fractional.of(a.forward, {}, a.model.over) is not None) == lifted
