@@ -55,7 +55,13 @@ def load(source: Source) -> tuple[Model, Program]:
     from symml.rewrite.present import present_only
     from symml.rewrite.roles import stored_only
 
-    model, program = _lowered(source)
+    try:
+        model, program = _lowered(source)
+    except RecursionError:  # long flat products too: an element of them is a function of an element of the rest
+        raise SpecError(
+            "an expression of this page is nested too deeply, or has some hundred factors",
+            fix="define parts of it under names of their own",
+        ) from None
     check_limits(program)
     if model.split:
         refuse_order(program, model.split.dim)

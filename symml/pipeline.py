@@ -103,7 +103,15 @@ def derivations(
     """`symml derive`: a product of derivations/products.py, of a page or of an expression in matrixcalculus.org's letters."""
     from symml.derivations.products import derive
 
-    return derive(source, is_expression, wrt, form, kinds, verify, product, argument)
+    kinds = {spelled(name): kind for name, kind in kinds.items()}
+    return derive(source, is_expression, wrt and spelled(wrt), form, kinds, verify, product, spelled(argument))
+
+
+def spelled(name: str) -> str:
+    """The one spelling of a name that a user gives beside a page: λ is lambda there too."""
+    from symml.syntax.words import ascii_name
+
+    return ascii_name(name)
 
 
 def steps(a: Analysis, name: str) -> list[dict]:
@@ -250,7 +258,7 @@ def _bound(
 
     if seed is not None and not 0 <= seed <= LARGEST_SEED:
         raise SpecError(f"the seed {seed} is not a whole number from 0 to {LARGEST_SEED}")
-    bound = bind(m, values, Path(source.name).parent, options.dtype)
+    bound = bind(m, {spelled(name): value for name, value in values.items()}, Path(source.name).parent, options.dtype)
     return bound, seed if seed is not None else int(m["method"]["options"].get("seed", 0))
 
 

@@ -61,7 +61,7 @@ def _range(text: str | None) -> tuple[str, float, float] | None:
     low, dots, high = ends.partition("..")
     if not (equals and dots):
         raise SpecError(f"'{text}' is not of the form NAME=A..B", fix="--vary r=2.5..4")
-    return name, number(name, low), number(name, high)
+    return pipeline.spelled(name), number(name, low), number(name, high)
 
 
 COMMANDS = (analyze,)

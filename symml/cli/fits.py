@@ -191,6 +191,7 @@ def path(
     debug: Debug = False,
 ) -> None:
     """Fit a page for each value of a hyper-parameter with one kernel."""
+    hyper = pipeline.spelled(hyper)
     along = [number(hyper, text.strip()) for text in values.split(",")]
     options = fit_options(target, dtype, list(given), threads)
     source, files = pipeline.read(spec), data_files(list(data))

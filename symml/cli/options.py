@@ -64,7 +64,8 @@ def pairs(given: list[str]) -> list[tuple[str, str]]:
     wrong = [g for g in given if "=" not in g]
     if wrong:
         raise SpecError(f"'{wrong[0]}' is not of the form NAME=VALUE")
-    return [tuple(g.split("=", 1)) for g in given]
+    split = [g.split("=", 1) for g in given]
+    return [(pipeline.spelled(name), value) for name, value in split]
 
 
 def number(name: str, text: str) -> float:

@@ -50,6 +50,7 @@ _LETTER = "[A-Za-zα-ωΑ-Ω]"
 _WORD_AT_END = re.compile(rf"{_LETTER}{{2,}}[{_SUBSCRIPTS}]*$|_\w+$")
 _WORD_AT_START = re.compile(rf"{_LETTER}{{2,}}|{_LETTER}\d*_\w")
 _EXPONENT_AT_END = re.compile(r"\^⊙-?\d+$")
+_CARET_AT_END = re.compile(r"\^[\w.]+$")  # what follows would join the exponent
 _UPRIGHT_AT_END = re.compile(r"\\mathrm{\w+}(_\S+)?$")
 SUM, PRODUCT, FACTOR, ATOM = range(4)  # how tightly a text binds
 TESTS = ("less", "less_equal", "equal")
@@ -70,7 +71,7 @@ def gap(before: str, after: str, style: Style) -> str:
         upright = _UPRIGHT_AT_END.search(before) or after.startswith(r"\mathrm")
         return r" \, " if upright and not before[-1].isdigit() and after[:6] != r"\left(" else " "
     word = _WORD_AT_END.search(before) or (before[-1:] not in ")ᵀ" and _WORD_AT_START.match(after))
-    exponent = after[:1].isdigit() and _EXPONENT_AT_END.search(before)
+    exponent = _CARET_AT_END.search(before) or (after[:1].isdigit() and _EXPONENT_AT_END.search(before))
     return " " if exponent or (word and before[-1:] not in "0123456789ᵀ") else style.joined
 
 
@@ -131,7 +132,8 @@ class _Writer:
         if f.is_Pow:
             bare = f.base.is_Atom or f.base.is_Add  # a sum has brackets of its own
             base = self._scalar(f.base) if bare else self.scalars(f.base).join(self.style.brackets)
-            return base + self.style.power(self.scalars(f.exp) if not f.exp.is_Number else str(f.exp))
+            exponent = self.scalar_sum(f.exp) if f.exp.is_Add else self.scalars(f.exp)
+            return base + self.style.power(str(f.exp) if f.exp.is_Number else exponent)
         if f.is_Add:
             return self.scalars(f)
         if f.is_Function:

@@ -397,7 +397,9 @@ def _call(low: Lowering, node: tree.Call, env: Env) -> Value:
         raise _not_a_function(low, node)
     expected = 2 if node.function in ("max", "min") else 1
     if len(node.args) != expected:
-        raise SpecError(f"{node.function} takes {expected} argument{'s'[: expected - 1]}", node.span)
+        f = node.function
+        fix = f"{f}[i] x[i] over an index, {f}(a, {f}(b, c)) of three numbers" if f in ("max", "min") else ""
+        raise SpecError(f"{f} takes {expected} argument{'s'[: expected - 1]}", node.span, fix=fix)
     args = [low.expression(a, env) for a in node.args]
     if len(args) == 2:
         args = list(broadcast(*args, node.span, f"{node.function}"))

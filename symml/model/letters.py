@@ -22,9 +22,10 @@ from symml.model.spoken import spoken
 from symml.source import Source, Span
 from symml.syntax import tree
 from symml.syntax.parse import parse_expression
-from symml.syntax.words import nearest
+from symml.syntax.words import GREEK, nearest
 
 LETTERS = "mnkpqrst"
+LONGEST_PRODUCT = 3  # letters of a name that may be a product without blanks
 INVERTIBLE = ("det", "inv", "logdet", "logabsdet", "chol", "solve")
 DOMAINS = {"symmetric": Domain("symmetric"), "spd": Domain("psd")}
 
@@ -68,6 +69,7 @@ def problem(source: Source, wrt: str | None, kinds: Mapping[str, str] | None = N
     """The expression as an objective in one parameter, the output `loss`, or `value` where it is no number; the other names
     are data."""
     node, given = parsed(source, kinds or {})
+    _refuse_misread(node, given)
     shapes = _Shapes(read(node, given))
     _shape(node, shapes)
     dims: dict[int, Dim] = {}
@@ -93,6 +95,26 @@ def problem(source: Source, wrt: str | None, kinds: Mapping[str, str] | None = N
         low.require(dims[shapes.find(inner)] - dims[shapes.find(outer)], node.span)
     model = _model(source, tensors, target, node, {d.name: d for d in dims.values()})
     return model, low.finished({"value" if value.rank else "loss": value}, model.inputs)
+
+
+def _refuse_misread(node: tree.Expr, given: Mapping[str, str]) -> None:
+    """`x' Ax` and `x^T A x`, which would be read as a name Ax and a power."""
+    names = {n.id: n for n in tree.walk(node) if isinstance(n, tree.Name)}
+    for name, place in names.items():
+        parts = [c for c in name if c in names]
+        short = 1 < len(name) <= LONGEST_PRODUCT and name.isalpha() and name not in GREEK.values()
+        if parts and short and name not in given:
+            raise SpecError(
+                f"'{name}' is one name, and '{parts[0]}' another",
+                place.span,
+                fix=f"write {' '.join(name)} for a product",
+            )
+    for n in tree.walk(node):
+        power = isinstance(n, tree.Binary) and n.op == "^" and isinstance(n.right, tree.Name)
+        if power and n.right.id in ("T", "H") and n.right.id not in given:
+            raise SpecError(
+                f"'^{n.right.id}' is a power", n.right.span, fix="transpose with ', as in x'; a power: --scalar T"
+            )
 
 
 def parsed(source: Source, kinds: Mapping[str, str]) -> tuple[tree.Expr, dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from symml import names, pipeline
@@ -65,3 +67,37 @@ def test_a_reading_is_told():
     rows = pipeline.derivations(Source("-e", "norm2(x-a)"), True, "x", "matrix", {})
     assert rows[0]["read"] == {"a": "vector"}
     assert "read" not in pipeline.derivations(Source("-e", "norm2(x-y)"), True, "x", "matrix", {})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "fix"),
+    [
+        ("x'Ax", "'Ax' is one name", "write A x"),
+        ("x^T A x", "'^T' is a power", "transpose with '"),
+        ("ln(x)", "unknown function 'ln'", "log x"),
+        ("max(x)", "takes 2 arguments", "max[i] x[i]"),
+    ],
+)
+def test_slips_of_an_expression(text, words, fix):
+    with pytest.raises(SymmlError, match=re.escape(words)) as caught:
+        derived(text, "x")
+    assert fix in caught.value.fix and caught.value.span is not None
+
+
+def derived(text, wrt):
+    return pipeline.derivations(Source("-e", text), True, wrt, "matrix", {})
+
+
+def test_greek_names_are_names_beside_a_page_too():
+    assert derived("λ^2 a", "λ") == derived("λ^2 a", "lambda") == derived("lambda^2 a", "λ")
+
+
+def test_what_follows_an_exponent_stands_apart():
+    assert derived("a^b c", "c")[-1]["text"] == "a^b"
+    assert derived("a^b c", "a")[-1]["text"] == "a^b bc/a"
+    assert derived("a^(b+1) c", "c")[-1]["text"] == "a^(b + 1)"
+
+
+def test_some_hundred_factors_are_told():
+    with pytest.raises(SymmlError, match="nested too deeply"):
+        pipeline.load(Source("m", "param a\nminimize " + "a " * 700 + "\n"))
