@@ -32,7 +32,7 @@ class Latex(LatexPrinter):
     def __init__(self, chosen: dict[Index, str], inside: Inside = NOTHING) -> None:
         super().__init__({"order": None})
         self.chosen, self.inside = chosen, inside
-        self.held, self.along = inside, None  # what norms are taken of, and the index along one
+        self.held, self.along = inside, ()  # what norms are taken of, and the indices along one
 
     def _print_Index(self, e: Index) -> str:
         return self.chosen.get(e, e.name)
@@ -52,7 +52,7 @@ class Latex(LatexPrinter):
     def _print_Access(self, e: Access) -> str:
         if e.tensor in self.inside:
             return row_norms.written(self, e, TWO, LATEX) or rf"\left({_inner(self, e, LATEX)}\right)"
-        inner = " ".join(self._print(k) for k in e.idx if k is not self.along)
+        inner = " ".join(self._print(k) for k in e.idx if k not in self.along)
         name = tensor_name(e.tensor, LATEX)
         if not inner:
             return name
@@ -77,7 +77,7 @@ class Text(BodyPrinter):
     def __init__(self, chosen: dict[Index, str], inside: Inside = NOTHING) -> None:
         super().__init__(chosen)
         self.inside = inside
-        self.held, self.along = inside, None  # what norms are taken of, and the index along one
+        self.held, self.along = inside, ()  # what norms are taken of, and the indices along one
 
     def _print_Dim(self, e: Expr) -> str:
         return TEXT.name(e.name)
@@ -112,7 +112,7 @@ class Text(BodyPrinter):
     def _print_Access(self, e: Access) -> str:
         if e.tensor in self.inside:
             return row_norms.written(self, e, TWO, TEXT) or f"({_inner(self, e, TEXT)})"
-        inner = ", ".join(self._print(k) for k in e.idx if k is not self.along)
+        inner = ", ".join(self._print(k) for k in e.idx if k not in self.along)
         return f"{tensor_name(e.tensor, TEXT)}[{inner}]" if inner else tensor_name(e.tensor, TEXT)
 
 
@@ -122,7 +122,7 @@ def _added_up(printer: Latex | Text, e: Expr, style: Style) -> str:
     for t in sorted(e.args, key=lambda t: (t.could_extract_minus_sign(), bool(t.is_number), str(t))):
         minus = t.could_extract_minus_sign()
         body = printer._print(-t if minus else t)
-        inner = isinstance(t, Access) and t.tensor in printer.inside and body.startswith(open_ + style.minus)
+        inner = isinstance(t, Access) and t.tensor in printer.held and body.startswith(open_ + style.minus)
         if inner and body.removeprefix(open_ + style.minus).startswith(("sum[", r"\sum")):
             minus, body = True, open_ + body.removeprefix(open_ + style.minus)
         elif body.startswith(style.minus):
@@ -162,13 +162,13 @@ def _spaced(factors: Sequence[str]) -> str:
 
 def _factor(printer: Latex | Text, f: Expr, style: Style) -> tuple[bool, bool, str]:
     """A factor as written: whether it goes behind all others, whether it is a sum that needs brackets, its text."""
-    return _goes_behind(f, printer.inside), f.is_Add, printer._print(f)
+    return _goes_behind(f, printer.held), f.is_Add, printer._print(f)
 
 
 def _place(printer: Latex | Text, f: Expr) -> tuple[int, bool, str]:
     """The order of factors: numbers, sizes and hyper-parameters, other scalars, entries, functions, sums."""
     base = f.base if f.is_Pow else f
-    if _goes_behind(f, printer.inside):
+    if _goes_behind(f, printer.held):
         place = 5
     elif isinstance(base, Access):
         place = 3 if base.idx else 1 if base.tensor.kind == "hyper" else 2

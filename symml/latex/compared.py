@@ -6,6 +6,7 @@ lines_differ(t, [("c[t]", "=", "sum[k] u[t, k]")], draws, {"t"})  ->  2e-16
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
@@ -20,14 +21,22 @@ from symml.latex.tree import Node, evaluate
 
 BOUND = 1e-9
 Values, Sizes = Mapping[Tensor, np.ndarray], Mapping[Dim, int]
+MOST_KEPT = 6
+_KEPT: OrderedDict[tuple, tuple[Program, list]] = OrderedDict()  # with the program, so that no other one has its id
 Sample = Callable[[Program, np.random.Generator], tuple[Values, Sizes]]
 
 
 def draws(program: Program, sample: Sample, times: int = 2, seed: int = 7) -> list[tuple[Values, Sizes]]:
-    """The values of all tensors of a program at random inputs."""
-    rng = np.random.default_rng(seed)
-    drawn = [sample(program, rng) for _ in range(times)]
-    return [(interpret(program, values, dims), dims) for values, dims in drawn]
+    """The values of all tensors of a program at random inputs; those of the programs that were last asked for are kept."""
+    key = (id(program), sample, times, seed)
+    if key not in _KEPT:
+        rng = np.random.default_rng(seed)
+        drawn = [sample(program, rng) for _ in range(times)]
+        _KEPT[key] = program, [(interpret(program, values, dims), dims) for values, dims in drawn]
+    _KEPT.move_to_end(key)
+    while len(_KEPT) > MOST_KEPT:
+        _KEPT.popitem(last=False)
+    return _KEPT[key][1]
 
 
 def drawn_once(program: Program, sample: Sample) -> list[tuple[Values, Sizes]]:

@@ -329,8 +329,8 @@ def value(part: Part, scope: Scope) -> np.ndarray:
 
 
 def _at(part: Part, scope: Scope) -> np.ndarray:
-    row = ALONG in scope.bound and _is_row(part, scope)
-    if not part.parts and not row:
+    missing = _missing(part, scope)
+    if not part.parts and not missing:
         for found in (scope.bound, scope.arrays, CONSTANTS):
             if part.name in found:
                 return np.asarray(found[part.name])
@@ -338,29 +338,32 @@ def _at(part: Part, scope: Scope) -> np.ndarray:
     if part.name not in scope.arrays:
         raise Unread(part.name)
     array = np.asarray(scope.arrays[part.name])
-    if array.ndim != len(part.parts) + row:
+    along = [scope.bound[ALONG * (k + 1)] for k in range(missing) if ALONG * (k + 1) in scope.bound]
+    if array.ndim != len(part.parts) + len(along):
         raise Unread(part.name)
     places = [np.asarray(value(p, scope)).astype(np.int64) for p in part.parts]
-    places += [scope.bound[ALONG]] if row else []
+    places += along
     return array[
         tuple(np.clip(p, 0, n - 1) for p, n in zip(places, array.shape, strict=True))
     ]  # a guard leaves out what is outside
 
 
-def _is_row(part: Part, scope: Scope) -> bool:
-    """Does an array have one index fewer than it has axes?"""
+def _missing(part: Part, scope: Scope) -> int:
+    """How many indices an array lacks inside of a norm, whose axes run over them."""
     own = part.kind == "at" and part.name in scope.arrays and (part.parts or part.name not in scope.bound)
-    return bool(own) and np.ndim(scope.arrays[part.name]) == len(part.parts) + 1
+    return np.ndim(scope.arrays[part.name]) - len(part.parts) if own and ALONG in scope.bound else 0
 
 
 def _norm(part: Part, scope: Scope) -> np.ndarray:
-    """The length of the vector that rows of arrays make."""
-    rows = [np.shape(scope.arrays[p.name])[-1] for p in _within(part) if _is_row(p, scope)]
-    if len(set(rows)) != 1:
+    """The length of the vector that rows of arrays make, or all entries of a matrix."""
+    opened = replace(scope, bound={**scope.bound, ALONG: np.asarray(0)})
+    ends = {np.shape(scope.arrays[p.name])[-n:] for p in _within(part) if (n := _missing(p, opened))}
+    if len(ends) != 1:
         raise Unread("‖")
-    inner, axis = scope.over([(ALONG, np.arange(rows[0]))]), len(scope.bound)
+    inner = scope.over((ALONG * (k + 1), np.arange(n)) for k, n in enumerate(*ends))
+    axes = tuple(range(len(scope.bound), len(inner.bound)))
     found = np.asarray(value(part.parts[0], inner), float)
-    return np.sqrt(np.sum(found**2, axis, keepdims=True))
+    return np.sqrt(np.sum(found**2, axes, keepdims=True))
 
 
 def _within(part: Part) -> Iterable[Part]:

@@ -14,9 +14,9 @@ import numpy as np
 import sympy
 from sympy import Expr
 
-from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent
+from symml.ir.evaluate import NUMPY, Arithmetic, evaluate, extent, run
 from symml.ir.functions import BY_CLASS, KINKED, PIECEWISE_CONSTANT
-from symml.ir.program import Dim, Domain, Iterate, Library, Program, Scan, Tensor, flat
+from symml.ir.program import Dim, Domain, Iterate, Library, Program, Scan, Statement, Tensor, flat, outs, reads
 
 KINK_DISTANCE = 1e-6
 SIZES = (5, 3, 4, 6, 7, 2, 8)
@@ -165,12 +165,29 @@ def clearance(program: Program, values: Mapping[Tensor, np.ndarray], dims: Mappi
         reduce=lambda kind, a, axes: _reduced(kind, a, axes, near),
         library=NUMPY.library,
     )
-    impatient = [replace(n, most=min(n.most, ROUNDS)) if isinstance(n, Iterate) else n for n in program.statements]
+    env = dict(values)
     with np.errstate(all="ignore"):
-        env = evaluate(program.with_statements(impatient), values, dims, watched)
+        for node in program.statements:
+            if isinstance(node, Iterate):  # its gap, which comes to 0, is no kink of what it finds
+                run(replace(node, most=min(node.most, ROUNDS)), env, dims, NUMPY)
+                at_end = dict(env)
+                for s in _of_next(node):
+                    run(s, at_end, dims, watched)
+            else:
+                run(node, env, dims, watched)
     if not all(np.isfinite(env[t]).all() for t in program.outputs.values()):
         return -math.inf
     return min(near)
+
+
+def _of_next(node: Iterate) -> list[Statement | Library]:
+    """What a round computes for its next values, without what serves the gap alone."""
+    needed, found = {new for _, _, new in node.states}, []
+    for s in reversed(node.statements):
+        if not needed.isdisjoint(outs(s)):
+            needed |= set(reads(s))
+            found.append(s)
+    return found[::-1]
 
 
 def _watched(function: Callable, near: list[float]) -> Callable:

@@ -29,6 +29,14 @@ def test_pca_is_an_eigenproblem():
     assert "k largest eigenvalues" in found["structure"][1]
 
 
+def test_a_condition_of_elements_has_its_index_everywhere():
+    body = "dims n\ndata y[n]\nparam x[n]\nminimize sum[i] i x[i]^4  subject to  x[t] <= x[t+1]"
+    found = told(body)
+    assert "sum[t] μ[t] (x[t] − x[t + 1])" in found["Lagrangian"][0]
+    assert found["complementary slackness"] == ["μ[t] (x[t] − x[t + 1]) = 0"]
+    assert told("param x[3] > 0\nminimize sum[i] (i + 1) x[i]^4")["stationarity"][0].startswith("∂L/∂x[i] = ")
+
+
 def test_smallest_eigenvectors_of_a_minimum_and_none_where_the_trace_is_bent():
     head = "dims d, k\ndata A[d, d] in symmetric\nparam W[d, k]\nminimize {}  subject to  W' W = I"
     assert "k smallest" in told(head.format("tr(W' A W)"))["structure"][1]

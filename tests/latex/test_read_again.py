@@ -14,6 +14,7 @@ from symml.latex.read_again import Scope, off
 rng = np.random.default_rng(3)
 n, m = 4, 3
 A, x, y = rng.normal(size=(n, m)), rng.normal(size=n), np.array([2, 0, 1, 2])
+ROWS = ((A - x[:, None] * A[0]) ** 2).sum(1)
 SCOPE = Scope({"A": A, "x": x, "y": y, "n": np.asarray(n), "k": np.asarray(7), "λ": np.asarray(0.3)}, frozenset("ij"))
 LAGS = """dims T
 data x[T]
@@ -30,6 +31,8 @@ minimize sum[t in 2..T-1] (b + w[0] x[t-1] + w[1] x[t-2] - x[t])^4"""
         ([("r[i]", "=", "0"), ("r[i + 1]", "+=", "x[i]   for i = 0..n − 2")], np.r_[0, x[:-1]]),
         ([("r", "=", "sum[i where x[i] < 0 and y[i] = 2] x[i]")], np.asarray(sum(x[(x < 0) & (y == 2)]))),
         ([("r", "=", "logsumexp[i in 0..n − 2] x[i] sum[j] A[i + 1, j]")], np.log(np.exp(x[:-1] * A[1:].sum(1)).sum())),
+        ([("r[i]", "=", "|A[i, 0] − 1| ‖A[i] − x[i] A[0]‖² − |x[i]|")], np.abs(A[:, 0] - 1) * ROWS - np.abs(x)),
+        ([("r", "=", "λ ‖A‖ + sum[j] ‖x‖³ A[0, j]")], 0.3 * np.sqrt((A**2).sum()) + (x @ x) ** 1.5 * A[0].sum()),
         ([("r[i]", "=", "√(σ(x[i])) exp(−x[i])^(3/2)")], (1 / (1 + np.exp(-x))) ** 0.5 * np.exp(-1.5 * x)),
     ],
 )
@@ -38,7 +41,7 @@ def test_lines_are_computed(lines, truth):
     assert off([(left, mode, f"{right.partition('   ')[0]} + 1") for left, mode, right in lines], truth, SCOPE) > 1e-3
 
 
-@pytest.mark.parametrize("right", ["sum[l] λ", "sum[i] x[i", "B[i]", "x[i, i]", "x ! 2"])
+@pytest.mark.parametrize("right", ["sum[l] λ", "sum[i] x[i", "B[i]", "x[i, i]", "x ! 2", "‖A", "‖A − x‖"])
 def test_what_cannot_be_read_is_wrong(right):
     """An open range, an open bracket, an unknown name, too many indices, an unknown sign."""
     assert off([("r", "=", right)], np.asarray(1.0), SCOPE) == float("inf")
@@ -71,6 +74,24 @@ def test_a_captured_letter_is_told(monkeypatch):
     monkeypatch.setattr(index_form, "letters", lambda loops, taken: {k: "i" for k in right(loops)})
     with pytest.raises(NumericError, match="is off by"):
         pipeline.derivations(page(body), False, None, "index", {})
+
+
+@pytest.mark.parametrize(
+    ("objective", "text"),
+    [
+        ("sum[j] |w[j]| + ||w||_1", "2 ‖w‖₁"),
+        ("sum[i] min[k] sum[j] (X[i, j] - C[k, j])^2 + 0 ||w||", "t₄[i] = min[k] ‖X[i] − C[k]‖²"),
+        (
+            "sum[i] sqrt(sum[j, k in 0..1] (X[i, j] - C[k, j])^2) + 0 ||w||",
+            "t₁[i] = sum[j in 0..1, k] (X[i, j] − C[k, j])²",
+        ),
+    ],
+)
+def test_sums_of_squares_are_norms_where_they_run_along_rows(objective, text):
+    body = f"dims n, d\ndata X[n, d], C[2, d]\nparam w[d]\nminimize {objective}"
+    (loss, _) = pipeline.derivations(page(body), False, None, "matrix", {})
+    shown = [loss["text"], *(t for _, t in loss["where"])]
+    assert any(text.split(" = ")[-1] in line for line in shown), shown
 
 
 CASES = """dims n, d

@@ -9,7 +9,7 @@ from hand_models import logistic, softmax
 
 from symml.ir.evaluate import evaluate
 from symml.ir.functions import absolute, equal, less, relu
-from symml.ir.program import Dim, Domain, Index, Program, Statement, Tensor
+from symml.ir.program import Dim, Domain, Index, Iterate, Program, Statement, Tensor
 from symml.proof.samples import KINK_DISTANCE, clearance, sample, sizes
 
 N, D = Dim("n"), Dim("d")
@@ -99,3 +99,16 @@ def test_draws_near_a_kink_are_drawn_again():
     x, rng = Tensor("x", (N,), "data"), Unlucky()
     values, _ = sample(of(absolute(x[ROW]), x), rng)
     assert rng.calls == 2 and np.abs(values[x]).min() > KINK_DISTANCE
+
+
+def test_what_tests_an_iteration_is_no_kink():
+    """Its change comes to 0 at every draw; the kinks of what it finds count as any others."""
+    x, start, new, gap, a = (Tensor(name) for name in ("x", "start", "new", "gap", "a"))
+    for body, clear in ((a[()] + x[()] / 2, True), (absolute(a[()]) + x[()] / 2, False)):
+        inside = (
+            Statement(new, (), "=", "none", (), body),
+            Statement(gap, (), "=", "none", (), absolute(new[()] - x[()])),
+        )
+        begin = Statement(start, (), "=", "none", (), sympy.Integer(0))
+        program = Program((a,), (begin, Iterate(((x, start, new),), inside, gap, 1e-12, 100)), {"x": x})
+        assert (clearance(program, {a: np.asarray(1e-9)}, {}) > KINK_DISTANCE) is clear
