@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from check import EXAMPLES, INTERPRETED, LONG, NAMES
 
@@ -122,6 +123,21 @@ def test_a_target_that_differs_is_not_ok(monkeypatch):
     monkeypatch.setattr(gallery.launch, "train", other)
     found = gallery.row(PROJECT, claim, {}, ("reference",))
     assert not found["ok"] and found["targets"]["reference"]["difference"] == pytest.approx(1e-9, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "given, off, ok", [(1 / 3, 4e-10, True), (1 / 3, 1e-8, False), (3.0, 4e-10, False), (1 / 3, float("nan"), False)]
+)
+def test_a_sensitive_problem_is_compared_with_what_a_last_bit_makes(monkeypatch, given, off, ok):
+    """f = 1 + 10^7 (x - given): the last bit of a third makes 5.5e-10 of it, and that of 3 nothing."""
+
+    def begun(source, target, data):
+        return [1 + 1e7 * (data["x"] - given) + (off if target == "reference" else 0)]
+
+    monkeypatch.setattr(gallery, "_begun", begun)
+    monkeypatch.setattr(gallery, "given", lambda _: {"x": np.array([given])})
+    found = gallery.targets(None, None, ("reference",))["reference"]
+    assert found["ok"] is ok and ("last bit" in found["told"])
 
 
 def test_open_areas_are_shown_and_are_not_ok():
