@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from symml.runtime.uncertainty import Uncertainty
 
 LARGEST_SEED = 2**31 - 1
+DTYPES = ("float64", "float32")
 TARGETS = ("reference", "cpu", "cuda")
 
 
@@ -55,6 +56,9 @@ class Options:
     inside: bool = False
 
     def __post_init__(self) -> None:
+        for value, known, what in ((self.target, TARGETS, "target"), (self.dtype, DTYPES, "dtype")):
+            if value not in known:
+                raise SpecError(f"unknown {what} '{value}'", fix=f"one of {', '.join(known)}")
         if self.threads is not None and self.threads < 1:
             raise SpecError(f"{self.threads} threads do nothing", fix="give 1 or more")
 
@@ -256,10 +260,10 @@ def _bound(
     """The data of a page and the seed of its run."""
     from symml.runtime.bind import bind
 
-    if seed is not None and not 0 <= seed <= LARGEST_SEED:
+    if seed is not None and not (0 <= seed <= LARGEST_SEED and seed == int(seed)):
         raise SpecError(f"the seed {seed} is not a whole number from 0 to {LARGEST_SEED}")
     bound = bind(m, {spelled(name): value for name, value in values.items()}, Path(source.name).parent, options.dtype)
-    return bound, seed if seed is not None else int(m["method"]["options"].get("seed", 0))
+    return bound, int(seed) if seed is not None else int(m["method"]["options"].get("seed", 0))
 
 
 def _kept(

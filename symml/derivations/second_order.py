@@ -287,7 +287,8 @@ def quantity(request: Request) -> Asked:
     if request.argument not in known:
         raise SpecError(
             f"'{request.argument}' is not defined on this page" if request.argument else "name a quantity of the page",
-            fix=nearest(request.argument, known) or f"its definitions are {', '.join(known) or 'none'}",
+            fix=nearest(request.argument, known)
+            or (f"its definitions are {', '.join(known)}" if known else "define it: q = ..."),
         )
     whole = replace(a.program, outputs={request.argument: known[request.argument]})
     raw = prune(whole, request.argument)

@@ -387,13 +387,11 @@ def _lengths_inside(name: str, array: np.ndarray, most: int) -> np.ndarray:
 
 def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.ndarray:
     """Codes 0..c-1 of the sorted distinct labels; numbers that are codes of a known c already stay."""
-    absent = (
-        np.isnan(array) if array.dtype.kind == "f" else array == "" if array.dtype.kind == "U" else np.array([False])
-    )
-    if absent.any():
-        raise DataError(
-            f"the label {name}[{np.flatnonzero(absent)[0]}] is missing", fix="remove these rows, or give them a label"
-        )
+    number = array.dtype.kind == "f"
+    wrong = np.flatnonzero(~np.isfinite(array) if number else array == "" if array.dtype.kind == "U" else ())
+    if wrong.size:
+        what = "infinite" if number and np.isinf(array.flat[wrong[0]]) else "missing"
+        raise DataError(f"the label {name}[{wrong[0]}] is {what}", fix="remove these rows, or give them a label")
     if name in bound.labels:
         known = np.array(bound.labels[name])
         if known.dtype.kind == "U" and array.dtype.kind in "fiub":  # text labels of which these happen to be numbers
@@ -403,8 +401,9 @@ def _codes(name: str, array: np.ndarray, size: str | int, bound: Bound) -> np.nd
         codes = np.searchsorted(known, array).clip(0, len(known) - 1)
         wrong = np.flatnonzero(known[codes] != array)
         if wrong.size:
+            labels = ", ".join(map(str, bound.labels[name][:12])) + (" ..." if bound.labels[name][12:] else "")
             raise DataError(
-                f"{name}[{wrong[0]}] = {array[wrong[0]]} is not a label of the fit", fix=f"its labels are {list(known)}"
+                f"{name}[{wrong[0]}] = {array[wrong[0]]} is not a label of the fit", fix=f"its labels are {labels}"
             )
         return codes.astype(np.int64)
     count = size if isinstance(size, int) else bound.dims.get(size)

@@ -12,6 +12,8 @@ from symml.errors import DataError
 
 def as_array(value: object, name: str) -> np.ndarray:
     """An array of numbers or text; frames come through `to_numpy` or `__array__`."""
+    if isinstance(value, str | bytes):
+        raise DataError(f"'{name}' was given a text", fix="a file is given as pathlib.Path(...), or --data NAME=FILE")
     if hasattr(value, "toarray"):
         raise DataError(
             f"'{name}' is sparse and not declared so", fix=f"declare it: {name}[n, d] sparse, or give .toarray()"
@@ -45,5 +47,5 @@ def _plain(array: np.ndarray, name: str) -> np.ndarray:
         return array.astype(str)
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"'{name}' mixes text, numbers or objects", fix="give one kind") from None

@@ -151,6 +151,10 @@ def test_text_labels_come_back():
         ({"X": np.full((20, 2), np.nan)}, ("non-finite", "(0, 0)")),
         ({"X": np.zeros((0, 2)), "y": []}, ("no rows",)),
         ({"Z": np.ones(3)}, ("'Z'", "is not data of this page")),
+        ({"X": "a.csv"}, ("'X' was given a text", "Path")),
+        ({"X": [[10**400, 1]] * 20}, ("'X' mixes",)),
+        ({"y": [1.0, np.inf] * 10}, ("y[1] is infinite",)),
+        ({"y": ["a", ""] * 10}, ("y[1] is missing",)),
         ({"page": PAGE.replace("c\ndata", "c = 3\ndata"), "y": np.array([0, 1, 2, 3] * 5)}, ("y[3] = 3", "0..2")),
         ({"page": PAGE.replace("c\ndata", "c = 3\ndata"), "y": np.array([0, -1] * 10)}, ("y[1] = -1",)),
     ],
@@ -173,6 +177,12 @@ def test_prediction_needs_the_sizes_of_the_fit():
     assert fit.predict({"X": np.ones((3, 2))}).shape == (3, 2)
     with pytest.raises(DataError, match="'X' has size 5 where d is 2, as bound by the fit"):
         fit.predict({"X": np.ones((3, 5))})
+
+
+@pytest.mark.parametrize("wrong", [{"target": "gpu"}, {"dtype": "float16"}])
+def test_options_are_known_words(wrong):
+    with pytest.raises(SymmlError, match="unknown"):
+        pipeline.Options(**wrong)
 
 
 def test_split_is_exact_and_stratified():
