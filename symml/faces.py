@@ -96,9 +96,11 @@ def figures(result: Result) -> list[str]:
     lines = [TOLD[result.kernel_name] or cached]
     if m["method"]["reason"]:
         lines.append(f"{m['method']['name']}: {m['method']['reason']}")
-    steps = f"{m['method']['name']}   {o['steps']} steps   loss {sign * o['loss']:.6g}{gradient}"
+    steps = f"{m['method']['name']}   {o['steps']} step{'s'[: o['steps'] != 1]}   loss {sign * o['loss']:.6g}{gradient}"
     threads = f"   {o['threads']} threads" if o.get("threads", 1) > 1 else ""
     lines.append(f"{steps}   {o['status']}   {_time(o['seconds'])}{threads}")
+    if o.get("rank", result.x.size) < result.x.size:
+        lines.append(f"note: {o['rank']} of {result.x.size} directions are determined: this is one solution of many")
     lines += multiplier_lines(m["method"]["facts"].get("conditions", ()), o.get("multipliers", {}))
     if o.get("best_epoch"):
         part, least = m["functions"]["validation_loss"]["part"], o["validation"][o["best_epoch"] - 1]

@@ -33,6 +33,7 @@ LARGEST_POWER = 1100  # bits
 GROWING = ("exp", "sinh", "cosh")
 LARGEST_EXPONENT = 1e6  # of e to a number, whatever is made of it afterwards
 LARGEST_MATRIX_POWER = 64
+IDENTITY = "I"
 
 
 def _number(low: Lowering, node: tree.Number, env: Env) -> Value:
@@ -194,16 +195,66 @@ def _sum(low: Lowering, node: tree.Binary, env: Env) -> Value:
     while isinstance(rest, tree.Binary) and rest.op in ("+", "-"):
         terms.append((1 if rest.op == "+" else -1, rest.right))
         rest = rest.left
-    values = [low.expression(rest, env)]
-    signs = [1]
-    for sign, term in reversed(terms):
+    every = [(1, rest), *reversed(terms)]
+    beside = [(sign, of) for sign, term in every if (of := _of_identity(low, term, env)) is not None]
+    plain = [(sign, term) for sign, term in every if _of_identity(low, term, env) is None]
+    if beside and plain:
+        return _with_identity(low, _added(low, plain, node.span, env), beside, env)
+    return _added(low, every, node.span, env)
+
+
+def _of_identity(low: Lowering, term: tree.Expr, env: Env) -> tuple[tree.Expr | None, tree.Name] | None:
+    """What stands before an I that no line declares (None: nothing), as in `2 I`, and the I; None where there is none."""
+    before, last = (
+        (term.left, term.right) if isinstance(term, tree.Binary) and term.op in ("product", "*") else (None, term)
+    )
+    undeclared = (
+        isinstance(last, tree.Name) and last.id == IDENTITY and not (IDENTITY in env or is_meant(low, IDENTITY))
+    )
+    return (before, last) if undeclared else None
+
+
+def is_meant(low: Lowering, name: str) -> bool:
+    """Does a line of the page give a name its meaning?"""
+    return any(
+        name in names for names in (low.tensors, low.definitions, low.iterations, low.dims, low.broken, low.local)
+    )
+
+
+def _with_identity(
+    low: Lowering, value: Value, beside: list[tuple[int, tuple[tree.Expr | None, tree.Name]]], env: Env
+) -> Value:
+    """A sum with an I beside a square matrix, which has its size; factors of the I are numbers."""
+    weights = []
+    for sign, (factor, name) in beside:
+        weight = low.expression(factor, env) if factor is not None else scalar(sympy.Integer(1))
+        if weight.rank or value.rank != 2 or value.shape[0] != value.shape[1]:
+            what = weight if weight.rank else value
+            raise SpecError(
+                f"I is an identity matrix, beside it stands a {what.described()}",
+                name.span,
+                fix="write it with its size, eye(n), beside anything but a square matrix",
+            )
+        weights.append(sign * weight.scalar)
+    total = sympy.Add(*weights)
+    return Value(value.shape, lambda idx: value.at(idx) + total * equal(*idx))
+
+
+def _added(low: Lowering, terms: list[tuple[int, tree.Expr]], span: Span, env: Env) -> Value:
+    """The sum of terms with signs, each broadcast to the widest."""
+    values: list[Value] = []
+    signs = []
+    for sign, term in terms:
         value = low.expression(term, env)
+        if not values:
+            values, signs = [value], [sign]
+            continue
         widest = max(values, key=lambda v: v.rank)
         broadcast(widest, value, term.span, "the sum")
         values.append(value)
         signs.append(sign)
     widest = max(values, key=lambda v: v.rank)
-    fitted = [broadcast(widest, v, node.span, "the sum")[1] for v in values]
+    fitted = [broadcast(widest, v, span, "the sum")[1] for v in values]
     return elementwise(lambda *parts: sympy.Add(*(s * p for s, p in zip(signs, parts, strict=True))), *fitted)
 
 

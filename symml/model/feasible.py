@@ -32,6 +32,7 @@ from symml.ir.program import (
     substitute,
 )
 from symml.model.constraints import Constraint, End, Region, Whole
+from symml.model.expressions import IDENTITY, is_meant
 from symml.model.infer import index_range, shape_of
 from symml.model.left import free_letters
 from symml.model.sets import ranges
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from symml.model.lower import Lowering
     from symml.model.model import Model
 
-IDENTITY = "I"
 SQUARED = (2,)
 
 
@@ -111,7 +111,7 @@ def _difference(low: Lowering, c: Constraint, env: Mapping[str, Index]) -> Value
     if c.right is None:
         return low.expression(c.left, env)
     for node, other, sign in ((c.right, c.left, 1), (c.left, c.right, -1)):
-        if isinstance(node, tree.Name) and node.id == IDENTITY and not _meant(low, IDENTITY):
+        if isinstance(node, tree.Name) and node.id == IDENTITY and not is_meant(low, IDENTITY):
             value = low.expression(other, env)
             if value.rank != 2 or value.shape[0] != value.shape[1]:
                 raise SpecError(f"I is an identity matrix, beside it stands a {value.described()}", node.span)
@@ -125,10 +125,6 @@ def _difference(low: Lowering, c: Constraint, env: Mapping[str, Index]) -> Value
 
 def _less_identity(value: Value) -> Value:
     return Value(value.shape, lambda idx: value.at(idx) - equal(*idx))
-
-
-def _meant(low: Lowering, name: str) -> bool:
-    return any(name in group for group in (low.tensors, low.definitions, low.iterations, low.dims))
 
 
 # regions

@@ -45,6 +45,10 @@ from symml.syntax.words import nearest
 Env = Mapping[str, Expr]
 IN_PLACE = (feasible.IDENTITY, noise.STANDARD)  # names with a meaning in some places
 CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
+UNKNOWN = {
+    "": "declare it or define it",
+    "I": "beside a square matrix it is the identity, A + I; eye(n) is it anywhere",
+}
 MOST_ERRORS = 100  # of definitions: enough to mend before the next try
 
 
@@ -110,7 +114,7 @@ class Lowering:
         if name in CONSTANTS:
             return scalar(CONSTANTS[name])
         known = (*self.tensors, *self.definitions, *self.iterations, *self.dims)
-        raise SpecError(f"unknown name '{name}'", span, fix=nearest(name, known) or "declare it or define it")
+        raise SpecError(f"unknown name '{name}'", span, fix=nearest(name, known) or UNKNOWN.get(name, UNKNOWN[""]))
 
     def fixed_point(self, name: str) -> Value:
         """Lower an iteration where its target is first used."""

@@ -59,6 +59,8 @@ SAME = [
     ("mean[i] exp(y[i]) b", "1/n sum[i] exp(y[i]) b"),
     ("logsumexp(X w)", "logsumexp[i] sum[j] X[i, j] w[j]"),
     ("tr(W' W)", "sum[i, j] W[i, j]^2"),
+    ("||X' X - 2 I||^2", "sum[j, m] (sum[i] X[i, j] X[i, m] - 2 [j = m])^2"),
+    ("tr(I + X' X)", "sum[j] (eye(d) + X' X)[j, j]"),
     ("sum[i] softmax(X W)[i, 0]", "sum[i] exp(sum[j] X[i, j] W[j, 0] - logsumexp[m] sum[j] X[i, j] W[j, m])"),
     ("sum[i in n where y[i] > 0] b y[i]", "sum[i] [y[i] > 0] y[i] b"),
     ("count[i where y[i] > 0] b", "sum[i] [0 < y[i]] b"),

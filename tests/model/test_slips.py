@@ -30,6 +30,8 @@ SLIPS = [
     ("minimize over w  ||X^T y||^2", 1, 22, "'^T' is a power", "transpose with '"),
     ("minimize over w b  ||X w + b - y||^2", 1, 17, "a comma is missing", "write w, b"),
     ("minimize b  ||X w + b - y||^2", 1, 10, "'b' is a factor here", "minimize over b"),
+    ("minimize over w, b  ||X w - I||^2", 1, 29, "I is an identity matrix, beside it stands a column", "eye(n)"),
+    ("minimize over w, b  ||I w||^2", 1, 23, "unknown name 'I'", "A + I"),
     ("minimize over w, b, w  ||X w + b - y||^2", 1, 21, "'w' stands here twice", "once"),
     ("depth = 3\ntree over X", 1, 1, "'depth' is a setting of the tree", "tree over X depth 3"),
     ("tree over X\n  depth = 3", 2, 3, "'depth' is a setting of the tree", "tree over X depth 3"),

@@ -65,3 +65,12 @@ def test_products_of_a_page_are_methods_of_its_model():
     model = symml.parse(STAYS[0] + "\ntrain with sgd(lr = 0.1)\n")
     assert "∂/∂a = 0" in model.stationary().text()
     assert "θ ← θ − lr g" in model.updates().text()
+
+
+def test_columns_that_depend_on_each_other_are_told():
+    model = symml.parse("dims n, d\ndata X[n, d], y[n]\nparam w[d]\nminimize ||X w - y||^2\n")
+    x = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    for data, told in ((x, True), (x + np.eye(3)[:, :2], False)):
+        lines = faces.figures(model.train(X=data, y=[1, 2, 4], target="reference")._result)
+        assert any("1 of 2 directions" in line for line in lines) == told
+        assert any("1 step   loss" in line for line in lines)
