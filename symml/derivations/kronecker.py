@@ -146,10 +146,19 @@ def _pair(program: Program, c: Expr, left: Statement | None, right: Statement | 
     halves = [_formula(program, s) if s is not None else IDENTITY for s in (left, right)]
     if None in halves:
         return None
-    a, b = halves
-    latex = rf"{_bracketed(a, 0)} \otimes {_bracketed(b, 0)}"
-    text = f"{_bracketed(a, 1)} ⊗ {_bracketed(b, 1)}"
+    (one, a), (other, b) = map(_unsigned, halves)
+    front = ("-", "−") if one is not other else ("", "")
+    latex = rf"{front[0]}{_bracketed(a, 0)} \otimes {_bracketed(b, 0)}"
+    text = f"{front[1]}{_bracketed(a, 1)} ⊗ {_bracketed(b, 1)}"
     return Kronecker((latex, text), (*a.where, *b.where, STACKED), max(a.error, b.error))
+
+
+def _unsigned(half: Kronecker) -> tuple[bool, Kronecker]:
+    """Whether a product begins with a minus, and it without that."""
+    latex, text = half.right
+    if not text.startswith("−") or not latex.startswith("-") or any(sign in text for sign in SIGNS):
+        return False, half
+    return True, replace(half, right=(latex[1:].lstrip(), text[1:]))
 
 
 def _bracketed(half: Kronecker, style: int) -> str:

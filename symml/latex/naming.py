@@ -28,6 +28,7 @@ from symml.latex.shorten import (
     symmetric,
     transpose,
 )
+from symml.latex.sums import alike
 from symml.latex.tree import (
     ONE,
     Add,
@@ -288,7 +289,7 @@ def _same_type(node: Node, parts: list[Node]) -> Node:
 
 _BUILD: Mapping[type, Callable[[Node, list[Node]], Node]] = {
     Scale: lambda n, p: scale(n.factor, p[0]) if p else n,
-    Add: lambda n, p: Add(n.shape, ordered(p)),
+    Add: lambda n, p: alike(p, n.shape) or Add(n.shape, ordered(p)),
     Product: lambda n, p: product(p),
     Hadamard: lambda n, p: hadamard(p),
     Quotient: lambda n, p: hadamard((p[0], power(p[1], sympy.Integer(-1)))),

@@ -43,6 +43,7 @@ from symml.latex.tree import (
     Trace,
     Transpose,
     Whole,
+    over_alone,
 )
 
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
@@ -167,6 +168,8 @@ def _scale(w: _Writer, n: Scale) -> tuple[str, int]:
         if n.arg.under.shape == (ONE, ONE) and _goes_behind(n.arg.over):
             return f"{sign}{_divided(w, factor, n.arg.under)} {w.at(n.arg.over, PRODUCT)}", SUM if sign else PRODUCT
     body = w.at(n.arg, PRODUCT)
+    if over_alone(n):
+        return sign + _share(w, factor, body), SUM if sign else PRODUCT
     if factor == 1:
         return sign + body, SUM
     c = w.coefficient(factor)
@@ -187,6 +190,13 @@ def _goes_behind(over: Node) -> bool:
             and all(f.shape == (ONE, ONE) or isinstance(f, Product | Diagonal) for f in over.factors)
         )
     )
+
+
+def _share(w: _Writer, factor: Expr, name: str) -> str:
+    """A name over a number: x/c."""
+    bottom = w.coefficient(1 / factor)
+    several = len(sympy.Mul.make_args(1 / factor)) > 1 and w.style is TEXT
+    return w.style.fraction(name, bottom.join(w.style.brackets) if several else bottom)
 
 
 def _divided(w: _Writer, factor: Expr, under: Node) -> str:

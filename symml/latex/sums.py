@@ -140,7 +140,7 @@ def _over_power(terms: Sequence[Node], shape: Shape) -> Node | None:
 
 
 def _weighed(term: Node) -> Sequence[Node]:
-    """1'(v + c) as 1'v and n c, and softmax(u)'(v + c) as softmax(u)'v and c."""
+    """1'(v + c) as 1'v and n c, softmax(u)'(v + c) as softmax(u)'v and c, x'(v + c x) as x'v and c |x|^2."""
     p = pieces(term)
     for node, k in p.scalars.items():
         if k != 1 or not isinstance(node, Product) or len(node.factors) != 2:
@@ -151,6 +151,11 @@ def _weighed(term: Node) -> Sequence[Node]:
             continue
         numbers = [t for t in inner.terms if t.shape == SCALAR]
         whole = _weight(weights)
+        if any(pieces(t).body == weights for t in inner.terms):
+            del p.scalars[node]
+            front = p.node() if (p.body, p.coefficient, p.scalars) != (None, ONE, {}) else None
+            found = [product((transpose(weights), t)) for t in inner.terms]
+            return [t if front is None else hadamard((front, t)) for t in found]
         if whole is None or not numbers or len(numbers) == len(inner.terms):
             continue
         del p.scalars[node]
@@ -188,6 +193,13 @@ def _opened(term: Node) -> Sequence[Node]:
         p.body = product((*factors[:k], transpose(part) if turned else part, *factors[k + 1 :]))
         found.append(p.node())
     return found
+
+
+def alike(terms: Sequence[Node], shape: Shape) -> Node | None:
+    """The sum of terms of which some are alike, these together; None where there are none."""
+    flat = list(_flat(terms))
+    found = _collected(flat)
+    return _sum(found, shape) if len(found) < len(flat) else None
 
 
 def _collected(terms: Iterable[Node]) -> list[Node]:
@@ -236,9 +248,7 @@ def _turned(node: Node) -> Node:
 
 def _content(factors: list[Expr]) -> Expr:
     """The factors that all coefficients share, and the largest number that leaves them whole."""
-    shared = set(sympy.Mul.make_args(factors[0].as_coeff_Mul()[1]))
-    for f in factors[1:]:
-        shared &= set(sympy.Mul.make_args(f.as_coeff_Mul()[1]))
+    shared = _common_powers([f.as_coeff_Mul()[1] for f in factors])
     numbers = [f.as_coeff_Mul()[0] for f in factors]
     content = ONE
     if shared - {ONE} or all(f.is_number for f in factors):
@@ -247,6 +257,21 @@ def _content(factors: list[Expr]) -> Expr:
         elif all(x.is_Integer for x in numbers):
             content = sympy.Integer(sympy.igcd(*numbers))
     return content * sympy.Mul(*(s for s in sorted(shared, key=str) if s != 1))
+
+
+def _common_powers(factors: list[Expr]) -> set[Expr]:
+    """The powers that all products share: 1/c^2 of 1/c^4 and 1/c^2."""
+    tables = [dict(g.as_base_exp() for g in sympy.Mul.make_args(f) if g != 1) for f in factors]
+    found = set()
+    for base in tables[0]:
+        exponents = [t.get(base, sympy.Integer(0)) for t in tables]
+        same = len(set(exponents)) == 1
+        signs = {bool(e.is_positive) for e in exponents} if all(e.is_Integer and e != 0 for e in exponents) else ()
+        if same:
+            found.add(base ** exponents[0])
+        elif len(signs) == 1:
+            found.add(base ** (min if True in signs else max)(exponents))
+    return found
 
 
 def _as_below(over: Node, under: Add) -> Node:
@@ -378,7 +403,8 @@ def _without_side(p: Pieces, last: bool) -> Node:
 
 def _entry_outside(value: Node, group: list[Node], shape: Shape) -> Node:
     rests = [hadamard((t, power(value, NEGATIVE))) for t in group]
-    return hadamard((value, add(rests, shape)))
+    numbers = all(r.shape == SCALAR for r in rests)
+    return hadamard((value, add(rests, SCALAR if numbers else shape)))
 
 
 _OUTSIDE: dict[str, Callable[[object, list[Node], Shape], Node]] = {

@@ -233,6 +233,14 @@ def children(node: Node) -> tuple[Node, ...]:
     return CHILDREN[type(node)](node)
 
 
+def over_alone(node: Scale) -> bool:
+    """Is it a name over a number, as x/c? What is longer has its number in front: 1/n X'y."""
+    if not isinstance(node.arg.arg if isinstance(node.arg, Transpose) else node.arg, Leaf):
+        return False
+    top, under = sympy.fraction(node.factor)
+    return top in (1, -1) and under != 1
+
+
 @lru_cache(maxsize=65536)
 def count(node: Node) -> int:
     """How many nodes a tree has: names, numbers, signs, operations; products of products are one."""
@@ -240,6 +248,8 @@ def count(node: Node) -> int:
         own = weight(node.factor)
         if node.arg is None:
             return own
+        if over_alone(node):
+            return own - 1 + count(node.arg)
         flat = node.factor == -1 or isinstance(node.arg, Product | Hadamard | Quotient)
         return own + (not flat) + count(node.arg)
     if isinstance(node, Diagonal) and isinstance(node.arg, Ones):

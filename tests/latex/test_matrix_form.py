@@ -203,6 +203,8 @@ def test_stable_over_hash_seeds():
         ("x^2/(1+x)^2, x scalar", "x", "2x/(1 + x)³"),
         ("a*b^2/(c+b)", "b", "ab(2c + b)/(b + c)²"),
         ("sum(log(p./(1-p)))", "p", "1 ⊘ (p ⊙ (1 − p))"),
+        ("c*log(sum(exp(x/c)))", "x", "softmax(x/c)"),
+        ("norm2(x/norm2(x)-y)^2", "x", "2(((xᵀy) x)/‖x‖² − y)/‖x‖"),
         ("-sum(softmax(x).*log(softmax(x)))", "x", "softmax(x) ⊙ (softmax(x)ᵀx − x)"),
     ],
 )
