@@ -2,9 +2,9 @@
 
 Needs objective(x, g, data, work) -> f; conditions(x, out, data, work), all c and then all g; their derivative
 condition_tangent(x, v, out, data, work); lagrangian_times(x, v, out, data, work), the Hessian of f + multipliers'(c, g)
-times v, whose data hold views of `multipliers`; symmetric.py, polish.py, and cone.py or without_cones.py. Sources: Wächter &
-Biegler, Math. Program. 106 (2006), for the barrier, the step to the boundary and the correction of the inertia; Nocedal &
-Wright, Numerical Optimization (2006), section 19.3 and algorithm 18.3, for the merit function.
+times v, whose data hold views of `multipliers`; symmetric.py, polish.py, implied.py, and cone.py or without_cones.py. Sources:
+Wächter & Biegler, Math. Program. 106 (2006), for the barrier, the step to the boundary and the correction of the inertia;
+Nocedal & Wright, Numerical Optimization (2006), section 19.3 and algorithm 18.3, for the merit function.
 
 scalars = [f, barrier, KKT residual, weight of infeasibility, shift of the Hessian, infeasibility, least KKT residual of this
 barrier, first f, the gap at which to stop (0: none; negative: there is no duality), the gap]; counters = [iterations,
@@ -50,7 +50,8 @@ def interior_point(
     ds, dm, trial, c_trial, s_trial = np.zeros(m - equal), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros(m - equal)
     if counters[2] == 0:
         inside(x, cones)
-    f = evaluated(x, g, c, counters, data, work, conditions_data, conditions_work)
+    f = evaluated(x, g, c, np.zeros(m), counters, data, work, conditions_data, conditions_work)
+    moved_by = opened(x, c, equal, affine, J, columns, spare, ready, tangent_data, tangent_work)
     if counters[2] == 0:
         begin(f, c, multipliers, slack, scalars, counters, equal)
         central(x, Z, cones, scalars[1])
@@ -61,12 +62,12 @@ def interior_point(
              trial, tangent_data, tangent_work, hessian_data, hessian_work, cones, Z)  # fmt: skip
         end = verdict(x, f, J, c, multipliers, equal, scalars, spare, tolerance, Z)
         if astray(end, affine, cones, counters, H, J, c, multipliers, slack, equal, dual, K, U, pivots, right):
-            f = shaken(x, g, c, trial, counters, data, work, conditions_data, conditions_work)
+            f = shaken(x, g, c, moved_by, trial, counters, data, work, conditions_data, conditions_work)
             begin(f, c, multipliers, slack, scalars, counters, equal)
             continue
         if end == CONVERGED:
             finish(x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare,
-                   data, work, conditions_data, conditions_work, tangent_data, tangent_work, cones, Z)  # fmt: skip
+                   data, work, conditions_data, conditions_work, tangent_data, tangent_work, cones, Z, moved_by)  # fmt: skip
         if end != RUNNING:
             return end
         lower_barrier(dual, g, c, multipliers, slack, equal, scalars, tolerance, x, Z, cones)
@@ -79,7 +80,7 @@ def interior_point(
         step_of(step[:n], x, Z, cones, scalars[1], dZ)
         moved = line_search(
             x, f, g, c, multipliers, slack, equal, scalars, H, step, ds, dm, trial, c_trial, s_trial, J, data, work,
-            conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work, cones, Z, dZ,
+            conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work, cones, Z, dZ, moved_by,
         )  # fmt: skip
         counters[0] += 1
         if not moved:
@@ -88,15 +89,15 @@ def interior_point(
                 return INFEASIBLE if scalars[5] > 1e-6 else STALLED
             restart(c, multipliers, slack, equal, scalars)
             central(x, Z, cones, scalars[1])
-        f = evaluated(x, g, c, counters, data, work, conditions_data, conditions_work)
+        f = evaluated(x, g, c, moved_by, counters, data, work, conditions_data, conditions_work)
     scalars[0] = f
     return RUNNING
 
 
-def evaluated(x, g, c, counters, data, work, conditions_data, conditions_work):
+def evaluated(x, g, c, moved_by, counters, data, work, conditions_data, conditions_work):
     """f, its gradient g and the conditions c at x."""
     counters[1] += 1
-    conditions(x, c, conditions_data, conditions_work)
+    held(x, c, moved_by, conditions_data, conditions_work)
     return objective(x, g, data, work)
 
 
@@ -145,7 +146,7 @@ def bent_down(H, J, c, multipliers, slack, equal, dual, K, U, pivots, right):
     return factor(U, pivots) > equal
 
 
-def shaken(x, g, c, trial, counters, data, work, conditions_data, conditions_work):
+def shaken(x, g, c, moved_by, trial, counters, data, work, conditions_data, conditions_work):
     """Move a little from where nothing pulls, such as the middle of a sphere; f there. Shorter where that is no number."""
     size = 0.3
     counters[4] += 1
@@ -154,7 +155,7 @@ def shaken(x, g, c, trial, counters, data, work, conditions_data, conditions_wor
     for _ in range(TRIALS):
         for j in range(x.shape[0]):
             x[j] = trial[j] + size * max(1.0, abs(trial[j])) * math.sin((1.0 + counters[4]) * (j + 1.0))
-        f = evaluated(x, g, c, counters, data, work, conditions_data, conditions_work)
+        f = evaluated(x, g, c, moved_by, counters, data, work, conditions_data, conditions_work)
         if math.isfinite(f) and all_numbers(c):
             break
         size *= 0.5
@@ -417,7 +418,7 @@ def merit(f, c, slack, equal, barrier, weight, x, cones):
 
 def line_search(
     x, f, g, c, multipliers, slack, equal, scalars, H, step, ds, dm, trial, c_trial, s_trial, J, data, work,
-    conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work, cones, Z, dZ,
+    conditions_data, conditions_work, counters, dual, columns, spare, tangent_data, tangent_work, cones, Z, dZ, moved_by,
 ):  # fmt: skip
     """Move x, slacks and multipliers along their steps, so far that the merit or the KKT residual is less."""
     n, barrier = x.shape[0], scalars[1]
@@ -446,7 +447,7 @@ def line_search(
         for i in range(slack.shape[0]):
             s_trial[i] = slack[i] + size * ds[i]
         new = objective(trial, spare[:n], data, work)
-        conditions(trial, c_trial, conditions_data, conditions_work)
+        held(trial, c_trial, moved_by, conditions_data, conditions_work)
         counters[1] += 1
         if math.isfinite(new) and all_numbers(c_trial):
             for i in range(slack.shape[0]):

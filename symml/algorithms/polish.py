@@ -12,7 +12,7 @@ INSIDE = 1e-6  # of the multipliers of cones, next to the gradient
 
 def finish(
     x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare, data, work,
-    conditions_data, conditions_work, tangent_data, tangent_work, cones, Z,
+    conditions_data, conditions_work, tangent_data, tangent_work, cones, Z, moved_by,
 ):  # fmt: skip
     """The last step, where no matrix is at the boundary of its cone."""
     if top(Z) > INSIDE * max(1.0, top(g)):
@@ -20,14 +20,14 @@ def finish(
     kept, before = Z.copy(), scalars[2]
     Z[:] = 0.0
     polish(x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare,
-           data, work, conditions_data, conditions_work, tangent_data, tangent_work, cones, Z)  # fmt: skip
+           data, work, conditions_data, conditions_work, tangent_data, tangent_work, cones, Z, moved_by)  # fmt: skip
     if scalars[2] >= before:
         Z[:] = kept
 
 
 def polish(
     x, g, c, J, H, multipliers, slack, equal, scalars, trial, c_trial, s_trial, columns, spare, data, work,
-    conditions_data, conditions_work, tangent_data, tangent_work, cones, Z,
+    conditions_data, conditions_work, tangent_data, tangent_work, cones, Z, moved_by,
 ):  # fmt: skip
     """Newton steps with the active inequalities as equalities; one is taken where it leaves a smaller KKT residual.
 
@@ -44,7 +44,7 @@ def polish(
             break
         even(trial, cones)
         objective(trial, gradient, data, work)
-        conditions(trial, c_trial, conditions_data, conditions_work)
+        held(trial, c_trial, moved_by, conditions_data, conditions_work)
         transpose(trial, columns, J, spare, tangent_data, tangent_work)
         lagrange_gradient(gradient, J, found, Z, dual)
         for i in range(slack.shape[0]):

@@ -284,7 +284,7 @@ def _interior_point(p: Problem, method: str) -> Solver:
         "affine": found.affine,
         "cones": [{"at": s.wrt.index(c.matrix), "name": c.name, "text": c.text} for c in p.cones],
     }
-    files = ("symmetric", "polish", "cone" if p.cones else "without_cones")
+    files = ("symmetric", "polish", "implied", "cone" if p.cones else "without_cones")
     told = f"{s.what or 'second derivatives'}; Hessian of the Lagrangian derived"
     return Solver(method or "interior_point", "interior_point", told, made_, files, facts, found.programs, s.unknowns)
 

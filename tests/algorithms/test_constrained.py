@@ -123,6 +123,7 @@ def test_entropy_of_a_die_with_a_known_mean():
         ("param x\nminimize over x  x^2\nsubject to x >= 1; x <= 0\n", "no point"),
         ("param x, y\nminimize over x, y  x\nsubject to x + y = 1; x + y = 2\n", "no point"),
         ("param x[3]\nminimize over x  x[0]\nsubject to ||x|| <= -1\n", "no point"),
+        ("param x[3] >= 0\nminimize over x  ||x||^2\nsubject to x[0] = -1/2; sum[i in 0..2] x[i] = 1\n", "no point"),
         ("param x >= 0\nmaximize over x  x\nsubject to x >= 3\n", "for ever"),
         ("param x, y\nminimize over x, y  x - y\nsubject to x = 2 y + 1\n", "for ever"),
     ],
@@ -330,3 +331,14 @@ def test_a_start_without_a_derivative():
     found = solved(page, {"c": c})
     assert found.outcome["status"] == "converged" and found.outcome["kkt"] <= KKT
     np.testing.assert_allclose(found.x, np.full(2, 0.5 ** (1 / 3)), atol=1e-7)
+
+
+def test_what_is_set_to_its_bound():
+    """Entries of an assignment that are 0 leave x >= 0 no interior; the others are those of the better of two cycles."""
+    page = (
+        "dims n\ndata C[n, n], B[n, n]\nparam P[n, n] >= 0\nminimize sum[i, j] C[i, j] P[i, j]\n"
+        "subject to sum[j] P[i, j] = 1 for i in n; sum[i] P[i, j] = 1 for j in n; B[i, j] P[i, j] = 0\n"
+    )
+    found = solved(page, {"C": np.array([[0.0, 1, 3], [5, 0, 1], [2, 4, 0]]), "B": np.eye(3)})
+    np.testing.assert_allclose(found.x.reshape(3, 3), [[0, 1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-9)
+    assert found.outcome["status"] == "converged" and found.outcome["steps"] <= 8
