@@ -322,11 +322,11 @@ def contradictions(count: int, seed: int) -> Iterator[tuple[str, Program | None]
 
 
 def test_no_random_program_contradicts_its_certificate():
-    found = list(contradictions(1500, seed=0))
+    found = list(contradictions(1000, seed=0))
     wrong = [(curvature, show.program(p)) for curvature, p in found if p is not None]
     assert not wrong, "\n".join(wrong[0])
     counts = Counter(curvature for curvature, _ in found)
-    assert counts["convex"] > 150 and counts["concave"] > 80 and counts["unknown"] > 300, counts
+    assert counts["convex"] > 100 and counts["concave"] > 53 and counts["unknown"] > 200, counts
 
 
 def declared(name: str, curvature: str, monotony: str) -> MappingProxyType:
@@ -344,7 +344,10 @@ WRONG_RULES = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG_RULES)
+LATE = ("log declared convex",)  # seen after many programs only
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.full] * (n in LATE)) for n in WRONG_RULES])
 def test_the_midpoint_test_sees_wrong_rules(name, monkeypatch):
     module, attribute, value = WRONG_RULES[name]
     monkeypatch.setattr(module, attribute, value)

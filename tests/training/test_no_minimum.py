@@ -18,11 +18,7 @@ FALLS = [  # a flat inflection, saddles, a maximum
     "dims n = 3, k = 2\nparam U[n, k] init 0, V[n, k] init 0\nminimize over U, V  sum[i, j] (i + j - U[i]' V[j])^2",
     "param x init 0\nmaximize over x  1 - cos x",
 ]
-STAYS = [
-    "param a init 0\nminimize over a  1 - cos a",
-    "param x init 100\nminimize over x  -exp(-x^2)",
-    "param a init 0, b init 0\nminimize over a, b  a^4 + b^2 (1 + a^2)",
-]
+STAYS = ["param a init 0\nminimize over a  1 - cos a", "param x init 100\nminimize over x  -exp(-x^2)"]
 
 
 @pytest.mark.parametrize("text", FALLS)
