@@ -90,6 +90,7 @@ def figures(result: Result) -> list[str]:
         else f"compiled in {result.prepare_seconds + o['compile_seconds']:.1f} s (cached next time)"
     )
     gradient = f"   |grad| {o['gradient']:.0e}" if not m["batch"] else ""
+    gradient = "" if m["method"]["facts"].get("free") is False else gradient  # of what constraints hold it is not 0
     gradient = f"   KKT residual {o['kkt']:.0e}" if "kkt" in o else gradient
     gradient += f"   duality gap {o['gap']:.0e}" if "gap" in o else NO_GAP if "gaps" in o else ""
     sign = -1 if m["sense"] == "maximize" else 1

@@ -101,7 +101,9 @@ def solve(derivative: Program, forward: Program, block: Tensor, region: str = ""
         return _eigenproblem(kept, block)
     attempts = {
         "": (lambda: _affine(kept, block, held), lambda: _separable(kept, block, held)),
-        "symmetric": (lambda: _affine(kept, block, held),),
+        "symmetric": (
+            lambda: "its entries are tied by symmetry",
+        ),  # gradient = 0 with all entries free is another problem
         "psd": (),
     }
     if region not in attempts:

@@ -70,3 +70,11 @@ def test_columns_that_depend_on_each_other_are_told():
         lines = faces.figures(model.train(X=data, y=[1, 2, 4], target="reference")._result)
         assert any("1 of 2 directions" in line for line in lines) == told
         assert any("1 step   loss" in line for line in lines)
+
+
+def test_a_symmetric_parameter_stays_symmetric():
+    fit = symml.parse("dims n = 3\nparam S[n, n] in symmetric\nminimize sum[i, j] (S[i, j] - i)^2\n").train(
+        target="reference"
+    )
+    i, j = np.indices((3, 3))
+    assert np.abs(fit.params["S"] - (i + j) / 2).max() < 1e-9 and fit.loss == pytest.approx(3.0)
