@@ -9,17 +9,21 @@ import numpy as np
 from sympy import Expr, latex
 
 from symml.analysis import Analysis
+from symml.calculus.reverse import gradient
 from symml.derivations.request import Request
 from symml.derivations.rows import row
+from symml.derivations.said import with_definitions
 from symml.errors import NumericError
 from symml.ir.program import Tensor
 from symml.latex.derivation import BOUND, Formula, formula
 from symml.latex.native import to_sympy
+from symml.latex.style import TEXT
 from symml.latex.tree import Leaf, Node
 from symml.proof.complex_step import Proof, check_gradient
 from symml.proof.kinks import check_kinks, coincide
 from symml.proof.report import every
 from symml.proof.samples import sample
+from symml.rewrite.simplify import simplify
 
 
 def product(request: Request) -> list[dict]:
@@ -57,14 +61,38 @@ def _formulas(a: Analysis, form: str, wrt: tuple[str, ...]) -> list[dict]:
         if not proof.ok:
             raise NumericError(f"the derived gradient of '{t.name}' is wrong: {proof}")
         found = formula(a.derivative, a.derivative.outputs[f"d_{t.name}"], sample, form, given=given)
+        if form == "matrix" and _defined(a, found):
+            found = _in_words(a, t) or found
         rows.append(row(t.name, found, f"{proof}{at_a_kink(a, t)}"))
     return rows
+
+
+def _defined(a: Analysis, found: Formula) -> bool:
+    """Does a formula explain names of the page?"""
+    names = {TEXT.name(u.name) for u in a.program.tensors() if u.kind == "definition"}
+    return any(text.split(" = ")[0].replace("\u0304", "") in names for _, text in found.where)
+
+
+def _in_words(a: Analysis, t: Tensor) -> Formula | None:
+    """A gradient over all that the page names; None where code names as much, or where that has no matrix form."""
+    said, forward = with_definitions(a)
+    if not said:
+        return None
+    program = simplify(gradient(forward, "loss", a.model.over), said)
+    found = formula(program, program.outputs[f"d_{t.name}"], sample, named=True)
+    good = found.form == "matrix" and not found.read and check_gradient(a.raw, program, "loss", t).ok
+    return found if good else None
 
 
 def _loss(a: Analysis, form: str, given: dict[Node, Leaf]) -> Formula:
     """The formula of the loss; where it names what has no form of its own, in the words of the gradients beside it."""
     loss = a.derivative.outputs["loss"]
     found = formula(a.forward, a.forward.outputs["loss"], sample, form, given=dict(given))
+    if form == "matrix" and _defined(a, found):
+        said, forward = with_definitions(a)
+        words = formula(forward, forward.outputs["loss"], sample, named=True) if said else found
+        if said and words.form == "matrix" and not words.read:
+            return words
     if not found.read:
         return formula(a.forward, a.forward.outputs["loss"], sample, form, given=given)
     return formula(a.derivative, loss, sample, form, given=given)

@@ -5,24 +5,19 @@ way = recorded(analysis);   way.adjoints[Z]  ->  the tensor of way.derivative th
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
-
-import sympy
 
 from symml.analysis import Analysis
 from symml.calculus.reverse import Sent, gradient_way
 from symml.derivations.intermediates import with_intermediates
-from symml.ir.program import Access, Program, Statement, Tensor, accesses, flat, outs
+from symml.derivations.said import with_definitions
+from symml.ir.program import Program, Statement, Tensor, accesses, flat, outs
 from symml.latex import index_form
 from symml.latex.distinct import distinct
 from symml.latex.style import Both
-from symml.rewrite.dead import eliminate_dead
 from symml.rewrite.simplify import simplify
-from symml.rewrite.stable import stabilise
 
 LOSS: Both = (r"\ell", "ℓ")
-LEAST_OPERATIONS = 1  # of what the page names and is read once
 MOST_TERMS = 6  # of an adjoint that are shown one by one
 
 
@@ -50,7 +45,7 @@ class Way:
 
 def recorded(a: Analysis) -> Way:
     """The reverse pass once more over the forward program with names, with the adjoints of its intermediates kept."""
-    said, forward = _with_definitions(a)
+    said, forward = with_definitions(a)
     forward = distinct(with_intermediates(forward, a.model.over, {t.name for t in a.raw.tensors()}, said), a.model.over)
     whole, sent = gradient_way(forward, "loss", a.model.over)
     adjoint = {x.to: x.statement.out for x in sent} | {t: whole.outputs[f"d_{t.name}"] for t in a.model.over}
@@ -77,28 +72,6 @@ def recorded(a: Analysis) -> Way:
         adjoints,
         {k: derivative.outputs[f"term {k}"] for k in terms},
     )
-
-
-def _with_definitions(a: Analysis) -> tuple[frozenset[Tensor], Program]:
-    """What the page names and a person would go on naming, and the forward program that does.
-
-    Code has no need of a name for an entry that is computed where it is read; a derivation has, where it is long or read
-    several times."""
-    stable = eliminate_dead(stabilise(a.raw))
-    bodies = (e for s in flat(stable.statements) for e in sympy.preorder_traversal(s.body))
-    read = Counter(e.tensor for e in bodies if isinstance(e, Access))
-    lost = {t for t in a.raw.tensors() if t.kind == "definition" and t.span is not None} - set(a.forward.tensors())
-    said = frozenset(
-        s.out
-        for s in stable.statements
-        if isinstance(s, Statement)
-        and s.out in lost
-        and s.is_map
-        and accesses(s.body)
-        and not s.out.integer
-        and (read[s.out] > 1 or s.body.count_ops() >= LEAST_OPERATIONS)
-    )
-    return (said, simplify(stable, said)) if said else (said, a.forward)
 
 
 def _weighed(derivative: Program) -> set[Tensor]:

@@ -106,6 +106,16 @@ def test_no_name_of_a_formula_is_defined_twice(name):
     assert not defined_twice([tuple(text.split(" = ", 1)) for text in lines])
 
 
+def test_formulas_keep_the_names_of_a_normalised_layer():
+    body = "dims n, d, k\ndata X[n, d], Y[n, k]\nparam W[d, k], g[d]\nm[i] = mean[j] X[i, j]\n"
+    body += "s[i] = sqrt(mean[j] (X[i, j] - m[i])^2 + 1)\nH[i, j] = (X[i, j] - m[i]) / s[i]\n"
+    body += "O[i, j] = g[j] H[i, j]\nminimize ||O W - Y||^2"
+    rows = pipeline.derivations(page(body), False, None, "matrix", {})
+    lines = {text for row in rows for _, text in row["where"]}
+    assert [row["text"] for row in rows] == ["‖OW − Y‖²_F", "2Oᵀ(OW − Y)", "diag(HᵀO\u0304)"]
+    assert "H = diag(1 ⊘ s)(X − m1ᵀ)" in lines and not defined_twice([tuple(x.split(" = ", 1)) for x in lines])
+
+
 def test_a_name_that_is_defined_twice_is_found():
     """Negative control."""
     assert defined_twice([("t", "Xw"), ("t", "Xw + b")]) == {"t"} == defined_twice([("t", "Xw"), ("t[i]", "x[i]")])
