@@ -16,6 +16,7 @@ from symml.ir.program import Domain, direct_accesses, flat
 from symml.loops.plan import Plan
 from symml.model.declare import named_columns
 from symml.model.model import Data, Graph, Model
+from symml.model.rows import in_order
 from symml.targets.numba_cpu.wrap import size_entry
 from symml.training.solvers import EXACT
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from symml.pipeline import Options
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
+
+
+def _in_order(a: Analysis, plan_: Plan) -> int:
+    """The line on which a row of the data meets the one before it; 0 where none does."""
+    found = in_order(a.program, plan_.row) if plan_.row else None
+    return 0 if found is None else found.span.line if found.span else 1
 
 
 def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], options: Options) -> dict:
@@ -46,6 +53,7 @@ def manifest(a: Analysis, plan_: Plan, functions: dict, rows: list[dict], option
         "dims": [d.name for d in plan_.dims],
         "sizes": {d.name: size for d, size in model.sizes.items()},
         "row": plan_.row.name if plan_.row else None,
+        "in_order": _in_order(a, plan_),
         "batch": plan_.batch.name if plan_.batch else None,
         "data": [_data(d, model) for d in model.data.values()],
         "noise": [

@@ -95,6 +95,11 @@ def _drawable(m: Mapping) -> str:
     row = m["row"]
     if row is None or not any(d["dims"][:1] == [row] for d in m["data"]):
         raise DataError("the page has no data with rows to draw from")
+    if m.get("in_order"):
+        raise DataError(
+            f"rows of '{row}' cannot be drawn one by one: on line {m['in_order']} of the page they meet their neighbours",
+            fix="standard errors come from the Hessian too: --errors",
+        )
     bound_to = [g["name"] for g in m.get("graphs", ()) if g["nodes"] == row]
     bound_to += [p["name"] for p in m["params"] if row in p["shape"]]
     bound_to += [d["name"] for d in m["data"] if row in d["dims"][1:] or ((d["domain"] or {}).get("size") == row)]

@@ -258,6 +258,12 @@ def test_rows_that_belong_together_are_not_drawn(name):
         pipeline.bootstrap(page(TOGETHER[name]), pipeline.Options("reference"), data, 0, 3)
 
 
+def test_a_series_is_not_drawn():
+    text = "dims n\ndata y[n]\nparam a\nminimize sum[i in 1..n-1] (y[i] - a y[i-1])^2"
+    with pytest.raises(DataError, match=r"on line .* meet their neighbours"):
+        pipeline.bootstrap(page(text), pipeline.Options("reference"), {"y": np.arange(4.0)}, 0, 3)
+
+
 def test_a_watch_sees_every_fit():
     seen = []
     bootstrap(4, watch=lambda done, total, loss, gradient: seen.append((done, total)))
