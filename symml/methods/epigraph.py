@@ -87,10 +87,11 @@ def _outermost(program: Program, output: str, conditions: Mapping[str, bool], wr
         body = node.body
         kinks = _kinks(body, roots, moving)
         for atom in sorted((a for a in kinks if not any(b is not a and b.has(a) for b in kinks)), key=str):
-            if not _affine_in(body, atom):
+            if not _taken_out(body, atom):
                 return Smooth(None, reason=f"{atom} stands inside of another function")
             loops = tuple(k for k in node.loops if k in indices(atom))
-            lowest = Domain() if atom.func in (maximum, minimum) else NONNEGATIVE
+            above = atom.func is maximum and any(a.is_nonnegative for a in atom.args)
+            lowest = Domain() if atom.func in (maximum, minimum) and not above else NONNEGATIVE
             t = Tensor(names.fresh("t"), tuple(k.size for k in loops), "param", lowest)
             unknowns.append(t)
             at = Access(t, loops)
@@ -152,10 +153,13 @@ def _is_raised(body: Expr, f: Expr) -> bool:
     return bool(powers) and not body.xreplace({p: sympy.Dummy() for p in powers}).has(f)
 
 
-def _affine_in(body: Expr, atom: Expr) -> bool:
+def _taken_out(body: Expr, atom: Expr) -> bool:
+    """Does a number stand for all of the kink? It may be raised to a power above 1, as a squared positive part is."""
     t = sympy.Dummy()
     replaced = body.xreplace({atom: t})
-    return not replaced.diff(t).has(t) and not replaced.has(atom)
+    powers = {p: sympy.Dummy() for p in replaced.atoms(sympy.Pow) if p.base == t and (p.exp - 1).is_positive}
+    rest = replaced.xreplace(powers)
+    return not rest.diff(t).has(t) and not (powers and rest.has(t)) and not replaced.has(atom)
 
 
 def _sums_of_squares(program: Program) -> set[Tensor]:

@@ -13,8 +13,9 @@ from sklearn.linear_model import Lasso
 
 from symml import faces, pipeline
 from symml.errors import NumericError, SymmlError
+from symml.methods import epigraph
 from symml.source import Source
-from tests.check import check_agree
+from tests.check import analysis, check_agree
 
 CASES = Path(os.environ.get("SYMML_CASES", "absent")) / "optima.json"
 VALUE, KKT = 1e-6, 1e-8
@@ -342,3 +343,10 @@ def test_what_is_set_to_its_bound():
     found = solved(page, {"C": np.array([[0.0, 1, 3], [5, 0, 1], [2, 4, 0]]), "B": np.eye(3)})
     np.testing.assert_allclose(found.x.reshape(3, 3), [[0, 1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-9)
     assert found.outcome["status"] == "converged" and found.outcome["steps"] <= 8
+
+
+@pytest.mark.parametrize(("sign", "taken"), [("+", True), ("-", False)])
+def test_squared_positive_parts_beside_other_kinks(sign, taken):
+    """A number stands for each where the objective rises with it, and only there."""
+    a = analysis(f"dims n\ndata c[n]\nparam w[n]\nminimize ||w||_1 {sign} sum[i] max(0, w[i] - c[i])^2")
+    assert (epigraph.smooth(a.forward, "loss", {}, a.model.over).program is not None) == taken
