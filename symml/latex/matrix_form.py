@@ -50,6 +50,7 @@ from symml.latex.shorten import (
     trace,
     transpose,
 )
+from symml.latex.solved import solved
 from symml.latex.sums import add
 from symml.latex.tree import ONE, Leaf, Map, Node, OneHot, Ones, Rowwise, Scale, Shape, SquaredNorm, Whole, count
 
@@ -158,7 +159,8 @@ class Recogniser:
         if t.integer or len(t.shape) > 2:
             raise NoForm(t.name)
         args = tuple(map(self.node, node.args))
-        return inverse(args[0]) if node.op == "inv" else Whole(matrix_shape(t.shape), node.op, args)
+        made = {"inv": inverse, "solve": solved}.get(node.op)
+        return made(*args) if made else Whole(matrix_shape(t.shape), node.op, args)
 
     def statement(self, s: Statement) -> Node:
         """What one statement contributes to its tensor."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from symml.errors import DataError, NumericError
 from symml.runtime.drive import INFEASIBILITY, NO_MINIMUM, STATUS
+from symml.runtime.excluding import missed
 from symml.runtime.launch import Between, OutsideError, Problem, Watch, shape
 from symml.runtime.nearby import nearby, of_sets
 from symml.runtime.projected import of_projections
@@ -106,6 +107,14 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
         saved,
         between,
     )
+    if (
+        facts["affine"]
+        and not len(cones)
+        and outcome["infeasibility"] > MISSED
+        and outcome["status"] in STATUS[:INFEASIBILITY]
+    ):
+        least = missed(*_affine(q, wide, multipliers.shape[0]), equal)
+        outcome |= {"status": STATUS[INFEASIBILITY], "infeasibility": least} if least > 0.0 else {}
     if "gap" in outcome:
         outcome["gap"] = outcome["gaps"][-1] = _left_open(q, wide, multipliers, beside)
     duals = {
@@ -123,22 +132,30 @@ def interior_point(p: Problem, watch: Watch | None, between: Between, saved: Map
 def _left_open(p: Problem, x: np.ndarray, multipliers: np.ndarray, beside: np.ndarray) -> float:
     """f less the Lagrangian's least value within a distance of x from here: what the multipliers leave open, and what is left
     of its slope, which is 0 up to rounding where a run has converged."""
-    residual, slope, out, unit = (
-        np.zeros_like(multipliers),
-        np.zeros_like(x),
-        np.zeros_like(multipliers),
-        np.zeros_like(x),
-    )
+    residual, slope = np.zeros_like(multipliers), np.zeros_like(x)
     p.kernel.module.conditions(x, residual, *given(p, "conditions"))
     p.kernel.module.objective(x, slope, *given(p, "objective"))
-    tangent = given(p, "condition_tangent")
-    for j in range(x.shape[0] if multipliers.any() else 0):
-        unit[j] = 1.0
-        p.kernel.module.condition_tangent(x, unit, out, *tangent)
-        slope[j] += float(multipliers @ out)
-        unit[j] = 0.0
+    if multipliers.any():
+        slope += multipliers @ _jacobian(p, x, multipliers.shape[0])
     slope = np.abs(slope - beside) @ np.maximum(1.0, np.abs(x))
     return abs(float(multipliers @ residual)) + abs(float(beside @ x)) + float(slope)
+
+
+def _jacobian(p: Problem, x: np.ndarray, m: int) -> np.ndarray:
+    """The derivatives of the m conditions at x, (m, unknowns)."""
+    columns, unit, tangent = np.zeros((x.shape[0], m)), np.zeros_like(x), given(p, "condition_tangent")
+    for j in range(x.shape[0]):
+        unit[j] = 1.0
+        p.kernel.module.condition_tangent(x, unit, columns[j], *tangent)
+        unit[j] = 0.0
+    return columns.T
+
+
+def _affine(p: Problem, x: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """A and b of affine conditions A x + b."""
+    A, values = _jacobian(p, x, m), np.zeros(m)
+    p.kernel.module.conditions(x, values, *given(p, "conditions"))
+    return A, values - A @ x
 
 
 def refuse_large(m: int, p: int) -> None:

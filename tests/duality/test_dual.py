@@ -36,7 +36,7 @@ DUALS = {
     "quadratic program": (
         "dims m, n\ndata Q[n, n] in psd, A[m, n], b[m], c[n]\nparam x[n]\n"
         "minimize 1/2 x' Q x + c' x  subject to  A x <= b",
-        "maximise over μ   −(1/2 (Aᵀμ + c)ᵀ(Q⁻¹ (Aᵀμ + c)) + bᵀμ)", ["μ ≥ 0"], "x = −Q⁻¹ (Aᵀμ + c)",
+        "maximise over μ   −(1/2 (Aᵀμ + c)ᵀQ⁻¹(Aᵀμ + c) + bᵀμ)", ["μ ≥ 0"], "x = −Q⁻¹(Aᵀμ + c)",
     ),
     "support vectors": (
         f"{MARGINS}minimize 1/2 ||w||^2 + C sum[i] s[i]\nsubject to  y[i] (X[i]' w + b) >= 1 - s[i]; s >= 0",
