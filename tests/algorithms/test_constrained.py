@@ -158,6 +158,7 @@ def test_what_only_seems_to_fall_for_ever():
     np.testing.assert_allclose(found.outcome["loss"], -1e8, rtol=1e-9)
 
 
+@pytest.mark.full
 def test_targets_agree():
     page = "dims m, n\ndata A[m, n], b[m]\nparam x[n] >= 0\nminimize over x  ||A x - b||^2\n"
     page += "subject to sum[i] x[i] <= 1\n"

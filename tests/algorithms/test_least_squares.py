@@ -155,6 +155,7 @@ def test_what_is_no_sum_of_squares(loss):
         pipeline.build(Source("p", page + "train with gauss_newton\n"), pipeline.Options())
 
 
+@pytest.mark.full
 def test_gauss_newton_and_targets_agree():
     data = peak()
     page = PEAK.replace("METHOD", "train with gauss_newton").replace("s init 10, m init 500", "s init 5, m init 450")

@@ -162,8 +162,9 @@ def test_derivatives(name):
     check_loops(a.derivative, rows=20)
 
 
-# Compiling takes most of the time: the ordinary run has one of each kind, `-m full` all.
-ORDINARY = ("backward", "chol", "sorted", "fixed", "noise", "guarded")  # hmm, graph: rnn, gcn of the examples
+# Compiling takes most of the time: the ordinary run has one of each kind, `-m full` all. The examples have the others: rnn and
+# hmm (recurrences), gcn (graphs), gaussian_mle (operations on matrices), appnp (fixed points).
+ORDINARY = ("backward", "sorted", "noise", "guarded")
 
 
 @pytest.mark.parametrize("name", [n if n in ORDINARY else pytest.param(n, marks=pytest.mark.full) for n in PAGES])

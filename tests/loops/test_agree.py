@@ -62,7 +62,7 @@ def test_every_example_has_small_data():
 
 
 # Compiling takes most of the time: the ordinary run has one of each kind, `-m full` all.
-ORDINARY = ("ridge", "logistic_regression", "mlp", "gcn", "rnn")
+ORDINARY = ("ridge", "logistic_regression", "mlp", "rnn")
 
 
 @pytest.mark.parametrize("name", [n if n in ORDINARY else pytest.param(n, marks=pytest.mark.full) for n in NAMES])

@@ -75,7 +75,9 @@ def test_one_round_is_the_answer(name):
         np.testing.assert_allclose(fit.params[key], value, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["gauss", "multinomial", "ridge"])
+@pytest.mark.parametrize(
+    "name", ["multinomial", *(pytest.param(n, marks=pytest.mark.full) for n in ("gauss", "ridge"))]
+)
 def test_compiled_and_standalone(name):
     data, truth = TRUTH[name]
     fit = symml.parse(page(name)).train(**data)

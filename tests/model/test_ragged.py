@@ -92,6 +92,7 @@ def test_derivatives(page):
     check_derivative(pipeline.analyse(Source("p", page)))
 
 
+@pytest.mark.full
 def test_a_standalone_module_trains_to_the_same_bits():
     module = standalone(pipeline.emit(Source("p", HMM), pipeline.Options()))
     fit = symml.parse(HMM).train(obs=SEQUENCES)

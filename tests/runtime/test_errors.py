@@ -119,7 +119,7 @@ def test_the_negative_controls():
     assert errors(np.diag([1.0, 4.0]), np.array([0.5, 0.0]), lambda rank: 1.0).step == 0.5
     nothing = errors(np.zeros((2, 2)), np.zeros(2), lambda rank: 1.0)
     assert np.isnan(nothing.deviation).all() and len(nothing.directions) == 2
-    saddle = HEAD + "data x[n]\nparam a init 0\nminimize 1/n sum[i] (x[i]^2 + cos(a))\n"
+    saddle = HEAD + "data x[n]\nparam a init 1, b init 0\nminimize 1/n sum[i] (x[i]^2 + a^2 + cos(b))\n"
     fit = fitted(saddle, x=RNG.normal(size=5))
     with pytest.raises(SymmlError, match="not a minimum"):
         fit.errors("likelihood", "reference")

@@ -187,7 +187,7 @@ def test_what_the_page_lets_be_chosen():
 # one kernel
 
 
-@pytest.mark.parametrize("method", ["lbfgs", ADAM.removeprefix("train with ")])
+@pytest.mark.parametrize("method", [pytest.param("lbfgs", marks=pytest.mark.full), ADAM.removeprefix("train with ")])
 def test_all_fits_are_of_one_compile(tmp_path, monkeypatch, method):
     monkeypatch.setenv("SYMML_CACHE", str(tmp_path))
     built = []

@@ -91,6 +91,8 @@ STATED = (
     ("||X W + b||^2", lambda a: np.sum((a.X @ a.W + a.b) ** 2)),
     ("||b + X W||^2", lambda a: np.sum((a.X @ a.W + a.b) ** 2)),
     ("||2 X W - B - 1||^2", lambda a: np.sum((2 * a.X @ a.W - a.B - 1) ** 2)),
+    ("v' (A - c I + 2 I) x", lambda a: a.v @ a.A @ a.x + (2 - a.c) * (a.v @ a.x)),
+    ("v' (I + A) (V - I) x", lambda a: a.v @ (a.A + np.eye(n)) @ (a.V - np.eye(n)) @ a.x),
     ("||1 - v||^2", lambda a: np.sum((1 - a.v) ** 2)),
     ("||(x')' + v||^2", lambda a: np.sum((a.x + a.v) ** 2)),
     ("x' (2 v)", lambda a: 2 * a.x @ a.v),
